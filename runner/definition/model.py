@@ -1,0 +1,145 @@
+"""What a definition says, frozen: the typed form of one YAML file, and nothing past YAML.
+
+Templates (`with`, `output`, `set` …) are kept as plain JSON values; `interpreter.plan` compiles them.
+All durations are milliseconds. `Definition.document` is the resolved JSON document ($refs inlined,
+defaults and contract kinds filled in): it is what a run stores, hashes and finishes with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["readonly", "compensatable", "pivot", "retriable", "none"]  # none: `compensate: none`
+OnUnknown = Literal["compensate", "verify", "retry", "halt"]
+OnDuplicate = Literal["return", "reject", "rerun_if_undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how patiently a technical failure is tried again."""
+
+    max_attempts: int = 3
+    backoff: Literal["fixed", "linear", "exponential"] = "exponential"
+    initial_ms: int = 200
+    max_ms: int = 5_000
+    multiplier: float = 2.0
+    jitter: Literal["none", "full"] = "full"
+
+
+PATIENT = Retry(max_attempts=12, initial_ms=1_000, max_ms=600_000)
+DEFAULT_TIMEOUT_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A worker, what it is given, and the patience it is asked with."""
+
+    worker: str
+    with_: Any  # template of an object
+    timeout_ms: int
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAction:
+    """`worker:` one operation of the outside world, with its undo and its verification."""
+
+    call: Call
+    kind: Kind
+    on_unknown: OnUnknown
+    raises: tuple[str, ...] = ()
+    queue_timeout_ms: int = 0  # 0: none
+    total_timeout_ms: int = 0
+    heartbeat_ms: int = 0
+    compensate: Call | None = None
+    reason: str = ""  # why `compensate: none`
+    verify: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAction:
+    """`steps:` a sequence that is a scope of its own."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelAction:
+    """`parallel:` named branches side by side. Not yet in the YAML; the interpreter knows it."""
+
+    branches: Mapping[str, tuple[Step, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopAction:
+    """`for_each:` the block once for each item. Not yet in the YAML; the interpreter knows it."""
+
+    in_: Any  # template that gives a list
+    as_: str
+    steps: tuple[Step, ...]
+    max_parallel: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SetAction:
+    """`set:` run variables."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FailAction:
+    """`fail:` ends the scope with an error, or (`fail: rethrow`) with the one being handled."""
+
+    error: str = ""
+    message: Any = ""  # template of a string
+    rethrow: bool = False
+
+
+Action = WorkerAction | BlockAction | ParallelAction | LoopAction | SetAction | FailAction
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """One way forward after a failure. `errors` are codes, or business, technical, any."""
+
+    errors: tuple[str, ...] = ("any",)
+    when: str | None = None
+    undo: bool = True
+    steps: tuple[Step, ...] = ()
+    output: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of a definition."""
+
+    id: str  # given, or derived from its place: "step_3"
+    path: str  # static: "reserve", "checks/score", "charge~0/fallback", "~finally/record"
+    action: Action
+    when: str | None = None
+    summary: str = ""
+    catch: tuple[Catch, ...] = ()  # `on_failure: continue` is already written out as a catch
+    output: Any = None  # template over `result`; None: the result itself
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One workflow."""
+
+    workflow: str
+    version: str
+    steps: tuple[Step, ...]
+    finally_: tuple[Step, ...] = ()
+    summary: str = ""
+    input_schema: Mapping[str, Any] | None = None
+    idempotency_key: str | None = None
+    on_duplicate: OnDuplicate = "return"
+    timeout_ms: int = 0  # 0: none
+    compensation_retry: Retry = PATIENT
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    output: Any = None
+    document: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""  # sha256 of the canonical document

@@ -1,0 +1,83 @@
+"""`advance`: one thing happened to a run; everything that follows from it, until nothing more is due.
+
+Pure: the run that comes in is not changed. `decide` proposes, `evolve` changes, and they alternate.
+Calling it again after a crash with the same run and event gives the same result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.interpreter import event as ev
+from runner.interpreter.command import Command, commands_of
+from runner.interpreter.decide import decide
+from runner.interpreter.evolve import evolve, new_run
+from runner.interpreter.judge import judge
+from runner.interpreter.paths import RUN
+from runner.interpreter.plan import Plan
+from runner.interpreter.state import Run
+
+MAX_DISPATCHES = 100  # in one go; the rest follows after a `Continued`
+MAX_EVENTS = 50_000  # in one go; more can only be a loop of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The run as it is now, what happened (the first event is the one given), and what is to be done."""
+
+    run: Run
+    events: tuple[ev.AnyEvent, ...]
+    commands: tuple[Command, ...]
+
+    @property
+    def is_full(self) -> bool:
+        """More is due: give the run a `Continued`."""
+        return bool(self.run.agenda)
+
+
+def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
+    """Raises IllegalMove, KeyError … only for a bug or a record that does not fit the plan."""
+    if isinstance(event, ev.RunStarted):
+        draft = new_run(event)
+    else:
+        if run is None:
+            raise ValueError(f"{type(event).__name__} for a run that never started")
+        draft = run.draft()
+    draft.header.updated_at_ms = event.at_ms
+    events: list[ev.AnyEvent] = []
+    commands: list[Command] = []
+
+    def apply(proposed: ev.AnyEvent) -> None:
+        evolve(plan, draft, proposed)
+        events.append(proposed)
+        commands.extend(commands_of(plan, draft, proposed))
+
+    if isinstance(event, ev.Request):
+        for answer in judge(plan, draft, event):
+            apply(answer)
+    elif not _is_late(draft, event):
+        apply(event)
+    dispatched = 0
+    while draft.agenda and dispatched < MAX_DISPATCHES and not draft.is_terminal:
+        if len(events) > MAX_EVENTS:
+            raise RuntimeError(f"run {draft.header.run_id} does not come to rest: {events[-3:]!r}")
+        path = next(iter(draft.agenda))
+        del draft.agenda[path]
+        for proposed in decide(plan, draft, path, event.at_ms):
+            apply(proposed)
+            dispatched += isinstance(proposed, ev.TaskDispatched)
+        if not draft.agenda and path != RUN:
+            # The whole is looked at last: whether it is stuck depends on everything else being at rest.
+            draft.agenda[RUN] = None
+    draft.header.agenda = tuple(draft.agenda)
+    return Transition(run=draft, events=tuple(events), commands=tuple(commands))
+
+
+def _is_late(run: Run, event: ev.External) -> bool:
+    """A fact about something that is over. The store refuses old tokens; a timer may cross its own end."""
+    if run.is_terminal:
+        return True
+    if isinstance(event, ev.TaskSettled):
+        node = run.nodes.get(event.path)
+        return node is None or not node.open
+    return False

@@ -1,0 +1,221 @@
+"""What is due at a node, given the state: proposals only. It visits what is on the agenda, never the tree.
+
+One function a step kind, in one table. An operation (worker step) is in operation.py, the way back in
+undo.py, the run as a whole in ending.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from runner.errors import ExpressionError
+from runner.interpreter import event as ev
+from runner.interpreter.ending import decide_run
+from runner.interpreter.failure import expression_error, fail
+from runner.interpreter.operation import complete, decide_operation
+from runner.interpreter.paths import FINALLY, RUN, child, parent, static
+from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.scope import error_at, scope_at
+from runner.interpreter.state import Node, Run, StepStatus
+from runner.interpreter.undo import decide_undo, unsettled
+from runner.wire import ErrorRecord
+
+Proposals = Sequence[ev.AnyEvent]
+
+
+def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
+    """Events that are due at this place of the agenda."""
+    if path == RUN:
+        return decide_run(plan, run, at_ms)
+    node = run.nodes[path]
+    if node.undo == "undoing":
+        return decide_undo(plan, run, node, at_ms)
+    if node.rest or node.undo == "undone":
+        return ()
+    place = plan.steps[static(path)]
+    if node.stuck:
+        return ()
+    if node.gate and node.handler < 0:
+        return _begin(plan, run, path, at_ms)
+    if node.handler >= 0:
+        return _decide_handler(plan, run, node, place, at_ms)
+    return FORWARD[place.kind](plan, run, node, place, at_ms)
+
+
+# -- sequences ----------------------------------------------------------------------------------------
+def _decide_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if node.cursor >= len(place.children):
+        return _complete_sequence(plan, run, node, place, at_ms)
+    path = child(node.path, place.children[node.cursor])
+    below = run.nodes.get(path)
+    if below is None:
+        return (ev.StepHalted(at_ms, node.path),) if node.halt else _begin(plan, run, path, at_ms)
+    if not below.rest:
+        return (ev.HaltAsked(at_ms, path),) if node.halt and not below.halt else ()
+    if below.fault and below.error is not None:
+        if node.path == FINALLY:
+            message = f"finally step {path.rpartition('/')[2]!r} failed: {below.error.code}: {below.error.message}"
+            return (ev.FaultRecorded(at_ms, path), ev.AlertRaised(at_ms, message))
+        return fail(plan, run, node, below.error, at_ms)
+    # At rest and not at fault, with the cursor still on it: it was halted.
+    return (ev.StepHalted(at_ms, node.path),)
+
+
+def _begin(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
+    place = plan.steps[static(path)]
+    if place.when is None:
+        return (ev.StepStarted(at_ms, path),)
+    try:
+        wanted = place.when.evaluate(scope_at(plan, run, path))
+    except ExpressionError as error:
+        # The step must exist before it can fail, so that its own `catch` may take it.
+        node = run.nodes.get(path)
+        new = () if node else (ev.StepStarted(at_ms, path, gated=True),)
+        wrong = expression_error(plan, path, "when", error)
+        return (*new, *fail(plan, run, node or Node(path=path, halt=run.nodes[parent(path)].halt), wrong, at_ms))
+    return (ev.StepStarted(at_ms, path),) if wanted else (ev.StepSkipped(at_ms, path),)
+
+
+def _complete_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    """A sequence gives the output of its last step, unless its `output` says otherwise."""
+    last = child(node.path, place.children[-1]) if place.children else ""
+    below = run.nodes.get(last)
+    has_output = below is not None and below.has_output
+    result = run.payloads.get(f"{last}:output") if has_output else None
+    return complete(plan, run, node, place, result, at_ms, has_output=has_output)
+
+
+# -- side by side -------------------------------------------------------------------------------------
+def _decide_parallel(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    names = [f".{name}" for name in place.children]
+    return _decide_side_by_side(plan, run, node, place, at_ms, names.__getitem__, count=len(names), window=len(names))
+
+
+def _decide_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if f"{node.path}:items" not in run.payloads:
+        return _begin_loop(plan, run, node, place, at_ms)
+    return _decide_side_by_side(
+        plan, run, node, place, at_ms, lambda index: f"#{index}", count=node.count, window=place.max_parallel
+    )
+
+
+def _begin_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if place.items is None:
+        raise ValueError(f"{node.path!r} is no loop")
+    if node.halt:
+        return (ev.StepHalted(at_ms, node.path),)
+    try:
+        values = place.items.render(scope_at(plan, run, node.path))
+    except ExpressionError as error:
+        return fail(plan, run, node, expression_error(plan, node.path, "in", error), at_ms)
+    if not isinstance(values, list):
+        wrong = ErrorRecord("expression_error", message=f"`in` gives {type(values).__name__}, not a list")
+        return fail(plan, run, node, wrong, at_ms)
+    return (ev.ItemsListed(at_ms, node.path, values),)
+
+
+def _decide_side_by_side(
+    plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int, name: Callable[[int], str], *, count: int, window: int
+) -> Proposals:
+    """Children begin in order, `window` at once; after a failure no more begin, and those on their way come to rest."""
+    if node.halt or node.faulted:
+        begun = (f"{node.path}{name(index)}" for index in range(node.cursor))
+        halts = [path for path in begun if not run.nodes[path].rest and not run.nodes[path].halt]
+        if halts:
+            return [ev.HaltAsked(at_ms, path) for path in halts]
+    elif node.cursor < count and node.active < window:
+        until = min(count, node.cursor + window - node.active)
+        return [ev.StepStarted(at_ms, f"{node.path}{name(index)}") for index in range(node.cursor, until)]
+    if node.active:
+        return ()
+    fault = run.nodes[node.faulted].error if node.faulted else None
+    if fault is not None:
+        return fail(plan, run, node, fault, at_ms)
+    if node.halt:
+        return (ev.StepHalted(at_ms, node.path),)
+    outputs = [run.payloads.get(f"{node.path}{name(index)}:output") for index in range(count)]
+    result = dict(zip(place.children, outputs, strict=True)) if place.kind == "parallel" else outputs
+    return complete(plan, run, node, place, result, at_ms)
+
+
+# -- set, fail ----------------------------------------------------------------------------------------
+def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if node.halt:
+        return (ev.StepHalted(at_ms, node.path),)
+    scope = scope_at(plan, run, node.path)
+    known = run.payloads.get("~vars") or {}
+    try:
+        values = {name: template.render(scope) for name, template in place.values.items()}
+    except ExpressionError as error:
+        return fail(plan, run, node, expression_error(plan, node.path, "set", error), at_ms)
+    before = {name: ({"value": known[name]} if name in known else {}) for name in values}
+    completed = complete(plan, run, node, place, values, at_ms)
+    return (ev.VarsSet(at_ms, node.path, values, before), *completed)
+
+
+def _decide_fail(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if node.halt:
+        return (ev.StepHalted(at_ms, node.path),)
+    action = place.fail
+    if action is None or place.message is None:
+        raise ValueError(f"{node.path!r} is no fail step")
+    if action.rethrow:
+        handled = error_at(run, node.path) or ErrorRecord("rethrow", message="there is no error to rethrow here")
+        return fail(plan, run, node, handled, at_ms)
+    try:
+        message = place.message.render(scope_at(plan, run, node.path))
+    except ExpressionError as error:
+        return fail(plan, run, node, expression_error(plan, node.path, "message", error), at_ms)
+    step = place.step.id if place.step else ""
+    error_record = ErrorRecord(action.error, kind="business", message=str(message or ""), step=step)
+    return fail(plan, run, node, error_record, at_ms)
+
+
+# -- handlers -----------------------------------------------------------------------------------------
+def _decide_handler(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    """The step failed, a catch took it, and what had to be undone first is undone."""
+    catch = place.catches[node.handler]
+    waiting = unsettled(plan, run, node) if not node.rolled_back else ()
+    if waiting:
+        return [ev.UndoStarted(at_ms, path) for path in waiting if run.nodes[path].undo == ""]
+    path = f"{node.path}~{node.handler}"
+    below = run.nodes.get(path)
+    if below is None:
+        if node.halt:
+            return (ev.StepHalted(at_ms, node.path),)
+        if catch.has_steps:
+            return (ev.StepStarted(at_ms, path),)
+    elif not below.rest:
+        return (ev.HaltAsked(at_ms, path),) if node.halt and not below.halt else ()
+    elif below.fault and below.error is not None:
+        return (ev.StepFailed(at_ms, node.path, below.error),)
+    elif below.status is not StepStatus.COMPLETED:
+        return (ev.StepHalted(at_ms, node.path),)
+    return _caught(plan, run, node, place, at_ms, below)
+
+
+def _caught(
+    plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int, below: Node | None
+) -> Proposals:
+    catch = place.catches[node.handler]
+    if catch.output is None:
+        has_output = below is not None and below.has_output
+        output = run.payloads.get(f"{below.path}:output") if below is not None and has_output else None
+        return (ev.StepCaught(at_ms, node.path, catch.has_steps, output, has_output),)
+    try:
+        inside = f"{node.path}~{node.handler}/output"
+        output = catch.output.render(scope_at(plan, run, inside))
+    except ExpressionError as error:
+        return (ev.StepFailed(at_ms, node.path, expression_error(plan, node.path, "catch output", error)),)
+    return (ev.StepCaught(at_ms, node.path, True, output, True),)
+
+
+FORWARD: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {
+    "scope": _decide_sequence,
+    "steps": _decide_sequence,
+    "worker": decide_operation,
+    "parallel": _decide_parallel,
+    "for_each": _decide_loop,
+    "set": _decide_set,
+    "fail": _decide_fail,
+}

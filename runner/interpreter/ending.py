@@ -1,0 +1,132 @@
+"""The run as a whole: turning back, being decided, the finally steps, being stuck, the end.
+
+Rule: `compensated` and `cancelled` are said only when the walk back is done and nothing was skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+from runner.errors import ExpressionError
+from runner.interpreter import event as ev
+from runner.interpreter.failure import expression_error
+from runner.interpreter.paths import FINALLY, ROOT, static
+from runner.interpreter.plan import Plan
+from runner.interpreter.scope import scope_at
+from runner.interpreter.state import Node, Run, RunStatus, Standing, StepStatus
+from runner.wire import ErrorRecord
+
+Proposals = Sequence[ev.AnyEvent]
+Ending = Literal["completed", "compensated", "cancelled", "abandoned"]
+
+
+def decide_run(plan: Plan, run: Run, at_ms: int) -> Proposals:
+    """What is due for the run, once its nodes have been looked at."""
+    header, root = run.header, run.nodes[ROOT]
+    if header.pending and header.pivot != "in_flight":
+        return _decide_pending(plan, run, at_ms)
+    if not header.ending and not header.decided and root.rest:
+        return _decide_root(plan, run, root, at_ms)
+    if header.ending and root.rest and root.undo == "":
+        return (ev.UndoStarted(at_ms, ROOT),)
+    if header.decided or root.undo == "undone":
+        return _decide_finally(plan, run, at_ms)
+    return _decide_stuck(run, at_ms)
+
+
+def _decide_pending(plan: Plan, run: Run, at_ms: int) -> Proposals:
+    """A cancel or timeout that was asked for takes effect, or turns out to be too late."""
+    header = run.header
+    late = too_late(run)
+    if header.pending == "cancel":
+        if late:
+            return (ev.RequestRefused(at_ms, "cancel", header.pending_nonce, late),)
+        return (cancelled(at_ms, "cancelled while the pivot was in flight"),)
+    if late or header.status is not RunStatus.RUNNING:
+        return (ev.AlertRaised(at_ms, f"the run is over its timeout of {plan.definition.timeout_ms} ms"),)
+    message = f"the run did not end within {plan.definition.timeout_ms} ms"
+    return (ev.RunFailing(at_ms, ErrorRecord("run_timeout", message=message), "compensated"),)
+
+
+def too_late(run: Run) -> str:
+    """Why the run can't go back any more, or ""."""
+    header = run.header
+    if header.is_terminal:
+        return f"the run is {header.status} already"
+    if header.pivot == "passed":
+        return "the run is past its point of no return"
+    if header.decided:
+        return "the run has done its last step"
+    return ""
+
+
+def cancelled(at_ms: int, reason: str) -> ev.RunFailing:
+    return ev.RunFailing(at_ms, ErrorRecord("cancelled", message=reason), "cancelled")
+
+
+def _decide_root(plan: Plan, run: Run, root: Node, at_ms: int) -> Proposals:
+    if root.stuck:
+        return _decide_stuck(run, at_ms)
+    if root.fault and root.error is not None:
+        return (ev.RunFailing(at_ms, root.error, "compensated"),)
+    if plan.output is None:
+        output = None
+    else:
+        try:
+            output = plan.output.render(scope_at(plan, run, ROOT))
+        except ExpressionError as error:
+            wrong = expression_error(plan, ROOT, "output", error)
+            if run.header.pivot == "passed":
+                return (ev.StepStuck(at_ms, ROOT, wrong),)
+            return (ev.RunFailing(at_ms, wrong, "compensated"),)
+    return (ev.RunDecided(at_ms, output),)
+
+
+def _decide_finally(plan: Plan, run: Run, at_ms: int) -> Proposals:
+    header = run.header
+    last = run.nodes.get(FINALLY)
+    if plan.has_finally:
+        if last is None:
+            return (ev.StepStarted(at_ms, FINALLY),)
+        if not last.rest:
+            return _decide_stuck(run, at_ms)
+    status: Ending = "abandoned" if header.skipped_undo else cast(Ending, header.ending or "completed")
+    return (ev.RunFinished(at_ms, status, standing_of(plan, run, status)),)
+
+
+def _decide_stuck(run: Run, at_ms: int) -> Proposals:
+    header = run.header
+    quiet = header.busy == 0 and not run.agenda
+    if header.stuck and quiet and header.status is not RunStatus.STUCK:
+        return (ev.RunStuck(at_ms),)
+    return ()
+
+
+def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
+    """The effects that are still there though the run did not complete. Steps by path, in the order they began."""
+    if status == "completed":
+        return ()
+    found = []
+    for path, node in run.nodes.items():
+        place = plan.steps[static(path)]
+        if place.worker is not None and place.worker.kind != "readonly" and not path.startswith(FINALLY):
+            reason = _standing_reason(node, place.worker.kind, place.worker.reason)
+            if reason:
+                found.append(Standing(path, reason))
+    return tuple(found)
+
+
+def _standing_reason(node: Node, kind: str, reason: str) -> str:
+    if node.open and node.phase == "action":
+        return "was still running"
+    if node.status is StepStatus.COMPENSATION_FAILED or node.resolved == "skipped":
+        why = f": {node.undo_error.code}: {node.undo_error.message}" if node.undo_error else ""
+        return f"its undo did not succeed{why}"
+    if node.status is StepStatus.COMPENSATING:
+        return "its undo was not finished"
+    if node.unknown:
+        return "may have taken effect"
+    if not node.effect:
+        return ""
+    return reason or "took effect and cannot be undone" if kind == "none" else "took effect and was not undone"

@@ -1,0 +1,306 @@
+"""What happened to a run: facts, past tense, each with its time. A run is the fold of its events.
+
+The first group comes from outside (the store's inbox); `decide` proposes the second; `evolve` applies
+both, and nothing else changes a run. `at_ms` of a proposed event is that of the event that caused it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from runner.interpreter.state import Standing
+from runner.wire import ErrorRecord
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type", tag=True, omit_defaults=True):
+    """Something that happened."""
+
+    at_ms: int
+
+
+# -- from outside -------------------------------------------------------------------------------------
+class RunStarted(Event, frozen=True, tag=True):
+    """Somebody asked for a run of this definition with this input."""
+
+    run_id: str
+    workflow: str
+    version: str
+    digest: str
+    input: Any = None
+    key: str = ""
+    rerun_of: str = ""
+    by: str = ""
+
+
+class TaskSettled(Event, frozen=True, tag=True):
+    """An attempt is over. `revoked`: it was taken back before anybody claimed it."""
+
+    path: str
+    outcome: Literal["completed", "failed", "unknown", "revoked"]
+    output: Any = None
+    error: ErrorRecord | None = None
+    verdict: str = ""
+    fenced: bool = False
+    hint_ms: int = 0
+    claimed_at_ms: int = 0
+    process: str = ""
+    size: int = 0  # bytes of the outcome
+    duration_ms: float = 0.0
+
+
+class TimerFired(Event, frozen=True, tag=True):
+    """A timer that this run had set is due."""
+
+    name: str
+
+
+class Continued(Event, frozen=True, tag=True):
+    """The last commit was full; what was left over goes on."""
+
+
+class Request(Event, frozen=True):
+    """Something an operator or an application asks of the run; judged before it counts."""
+
+    nonce: str = ""
+    by: str = ""
+    reason: str = ""
+
+
+class CancelRequested(Request, frozen=True, tag=True):
+    """Stop and undo."""
+
+
+class AbandonRequested(Request, frozen=True, tag=True):
+    """Stop without undo."""
+
+
+class ResumeRequested(Request, frozen=True, tag=True):
+    """Ask the stuck operations again, each with a fresh budget."""
+
+
+class ResolveRequested(Request, frozen=True, tag=True):
+    """A person settled a stuck operation by hand."""
+
+    step: str = ""  # id or path
+    as_: str = ""  # completed, failed, compensated, skipped
+    output: Any = None
+
+
+# -- proposed by decide -------------------------------------------------------------------------------
+class StepStarted(Event, frozen=True, tag=True):
+    """A step, or a scope, begins."""
+
+    path: str
+    gated: bool = False  # its `when` could not be evaluated, so it has not really begun
+
+
+class ItemsListed(Event, frozen=True, tag=True):
+    """A loop knows its items."""
+
+    path: str
+    items: list[Any]
+
+
+class StepSkipped(Event, frozen=True, tag=True):
+    """Its condition was false, or an operator said so; its output is absent."""
+
+    path: str
+    resolved: bool = False
+
+
+class TaskDispatched(Event, frozen=True, tag=True):
+    """An attempt goes out. Inputs are given with the first attempt of a phase and kept under the node."""
+
+    path: str
+    phase: Literal["action", "verify", "compensate"]
+    worker: str
+    attempt: int
+    max_attempts: int
+    timeout_ms: int
+    queue_timeout_ms: int = 0
+    fencing: bool = False
+    patient: bool = False
+    input: Any = None
+    undo: Any = None  # the undo's input as far as it is known now, recorded before the action can run
+    fresh: bool = False  # input and undo are in this event
+
+
+class RevokeAsked(Event, frozen=True, tag=True):
+    """The task that is out is to be taken back, or its end asked for."""
+
+    path: str
+
+
+class RetryScheduled(Event, frozen=True, tag=True):
+    """The next attempt waits for its time."""
+
+    path: str
+    phase: Literal["action", "verify", "compensate"]
+    timer: str
+    due_at_ms: int
+    patient: bool = False  # a new, patient budget begins
+
+
+class TimerDropped(Event, frozen=True, tag=True):
+    """The wait of a node is over because nothing new is to begin."""
+
+    path: str
+    timer: str
+
+
+class StepCompleted(Event, frozen=True, tag=True):
+    """It took effect. With `error`, something of ours failed afterwards: it stands, and its scope fails."""
+
+    path: str
+    output: Any = None
+    has_output: bool = True
+    undo: Any = None  # late parts of the undo's input
+    error: ErrorRecord | None = None
+    resolved: bool = False
+
+
+class StepFailed(Event, frozen=True, tag=True):
+    """It failed: for certain (`unknown` false), or so that it has to be undone. `caught`: the catch that takes it."""
+
+    path: str
+    error: ErrorRecord
+    unknown: bool = False
+    caught: int = -1
+    undo: bool = False  # that catch rolls back first
+    resolved: bool = False
+
+
+class StepCaught(Event, frozen=True, tag=True):
+    """Its failure was dealt with; the run goes on. Without `handled` nothing replaced the step."""
+
+    path: str
+    handled: bool = False
+    output: Any = None
+    has_output: bool = False
+
+
+class StepHalted(Event, frozen=True, tag=True):
+    """It comes to rest because the run goes back."""
+
+    path: str
+
+
+class StepStuck(Event, frozen=True, tag=True):
+    """An operation gave up; a person must act."""
+
+    path: str
+    error: ErrorRecord
+
+
+class StepResumed(Event, frozen=True, tag=True):
+    """A stuck operation is asked again with a fresh budget."""
+
+    path: str
+
+
+class FaultRecorded(Event, frozen=True, tag=True):
+    """A finally step failed; that is recorded and said, and the next one goes on."""
+
+    path: str
+
+
+class VarsSet(Event, frozen=True, tag=True):
+    """Run variables changed; `before` holds what they were."""
+
+    path: str
+    values: dict[str, Any]
+    before: dict[str, Any]
+
+
+class HaltAsked(Event, frozen=True, tag=True):
+    """Nothing new is to begin below this node."""
+
+    path: str
+
+
+class UndoStarted(Event, frozen=True, tag=True):
+    """The walk back reaches this node."""
+
+    path: str
+
+
+class StepUndone(Event, frozen=True, tag=True):
+    """Nothing of it is left, or there was `nothing` to undo, or an operator had it `skipped`."""
+
+    path: str
+    nothing: bool = False
+    skipped: bool = False
+    resolved: bool = False
+
+
+class RunFailing(Event, frozen=True, tag=True):
+    """The run turns back."""
+
+    error: ErrorRecord
+    ending: Literal["compensated", "cancelled"]
+
+
+class RootResolved(Event, frozen=True, tag=True):
+    """A person gave the output that could not be rendered."""
+
+
+class RunDecided(Event, frozen=True, tag=True):
+    """The last step has completed: no cancel, no undo any more."""
+
+    output: Any = None
+
+
+class RunStuck(Event, frozen=True, tag=True):
+    """Nothing more can be done without a person."""
+
+
+class RunFinished(Event, frozen=True, tag=True):
+    """The run is over."""
+
+    status: Literal["completed", "compensated", "cancelled", "abandoned"]
+    standing: tuple[Standing, ...] = ()
+
+
+class AlertRaised(Event, frozen=True, tag=True):
+    """Something a person should know, though the run goes on."""
+
+    message: str
+
+
+class RequestHeld(Event, frozen=True, tag=True):
+    """A cancel or a timeout waits until it is known whether the pivot took effect."""
+
+    verb: Literal["cancel", "timeout"]
+    nonce: str = ""
+
+
+class RequestAccepted(Event, frozen=True, tag=True):
+    """What was asked will be done."""
+
+    verb: str
+    nonce: str = ""
+    by: str = ""
+    reason: str = ""
+
+
+class RequestRefused(Event, frozen=True, tag=True):
+    """What was asked cannot be done now."""
+
+    verb: str
+    nonce: str = ""
+    why: str = ""
+
+
+Proposed = (
+    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | RetryScheduled | TimerDropped | StepCompleted
+    | StepFailed | StepCaught | StepHalted | StepStuck | StepResumed | FaultRecorded | VarsSet | HaltAsked
+    | UndoStarted | StepUndone | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished | AlertRaised | RequestHeld
+    | RequestAccepted | RequestRefused
+)
+External = (
+    RunStarted | TaskSettled | TimerFired | Continued | CancelRequested | AbandonRequested | ResumeRequested
+    | ResolveRequested
+)
+AnyEvent = External | Proposed

@@ -1,0 +1,74 @@
+"""Where a failure goes: to a catch, up to the scope, or, past the point of no return, to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from runner.errors import ExpressionError
+from runner.interpreter import event as ev
+from runner.interpreter.paths import FINALLY, RUN, parent, static
+from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.scope import scope_at
+from runner.interpreter.state import Node, Run
+from runner.wire import ErrorRecord
+
+
+def fail(
+    plan: Plan, run: Run, node: Node, error: ErrorRecord, at_ms: int, *, unknown: bool = False, resolved: bool = False
+) -> Sequence[ev.AnyEvent]:
+    """The step, or scope, has failed with this error. `unknown`: it may stand, so the way back undoes it."""
+    place = plan.steps[static(node.path)]
+    if not error.step and place.step is not None:
+        error = replace(error, step=place.step.id, attempt=node.tries)
+    caught = -1
+    if not node.halt and node.handler < 0:
+        caught, error = matching_catch(plan, run, node.path, place, error)
+    if caught >= 0:
+        # A catch that keeps what completed still settles what is unknown, here the operation itself.
+        undo = place.catches[caught].undo or (unknown and place.kind == "worker")
+        return (ev.StepFailed(at_ms, node.path, error, unknown, caught, undo, resolved),)
+    past_pivot = run.header.pivot == "passed" and not node.path.startswith(FINALLY)
+    if past_pivot and not _is_caught_above(plan, run, node.path, error):
+        return (ev.StepStuck(at_ms, node.path, error),)
+    return (ev.StepFailed(at_ms, node.path, error, unknown, resolved=resolved),)
+
+
+def expression_error(plan: Plan, path: str, where: str, error: ExpressionError) -> ErrorRecord:
+    place = plan.steps[static(path)]
+    step = place.step.id if place.step is not None else ""
+    return ErrorRecord("expression_error", message=f"{where}: {error}", step=step)
+
+
+def matching_catch(
+    plan: Plan, run: Run, path: str, place: StepPlan, error: ErrorRecord
+) -> tuple[int, ErrorRecord]:
+    """The index of the first catch that takes the error, or -1; and the error as it goes on."""
+    for index, catch in enumerate(place.catches):
+        if not catch.errors & {error.code, error.kind, "any"}:
+            continue
+        if catch.when is None:
+            return index, error
+        scope = scope_at(plan, run, path)
+        scope["error"] = {"code": error.code, "kind": error.kind, "message": error.message, "details": error.details}
+        try:
+            if catch.when.evaluate(scope):
+                return index, error
+        except ExpressionError as wrong:
+            # A condition that cannot be evaluated catches nothing, and says so beside the failure itself.
+            error = replace(error, cause=f"catch {index}: when: {wrong}")
+    return -1, error
+
+
+def _is_caught_above(plan: Plan, run: Run, path: str, error: ErrorRecord) -> bool:
+    while (above := parent(path)) != RUN:
+        node = run.nodes[above]
+        place = plan.steps[static(above)]
+        inside_handler = path.startswith(f"{above}~")
+        if place.catches and not inside_handler and node.handler < 0:
+            index, _ = matching_catch(plan, run, above, place, error)
+            if index >= 0:
+                return True
+        path = above
+    return False

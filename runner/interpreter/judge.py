@@ -1,0 +1,111 @@
+"""What an operator's or application's request comes to: accepted with what follows, held, or refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from runner.interpreter import event as ev
+from runner.interpreter.ending import cancelled, standing_of, too_late
+from runner.interpreter.failure import fail
+from runner.interpreter.operation import complete
+from runner.interpreter.paths import FINALLY, ROOT, static
+from runner.interpreter.plan import Plan
+from runner.interpreter.state import Node, Run, RunStatus
+from runner.wire import ErrorRecord
+
+Answer = Sequence[ev.AnyEvent]
+
+
+def judge(plan: Plan, run: Run, request: ev.Request) -> Answer:
+    """The events that answer a request. A refused one changes nothing."""
+    return _JUDGE[type(request)](plan, run, request)
+
+
+def _judge_cancel(plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
+    header = run.header
+    late = too_late(run)
+    if late:
+        return (_refused("cancel", request, late),)
+    if header.status is RunStatus.STUCK:
+        return (_refused("cancel", request, "the run is stuck: resume, resolve or abandon it"),)
+    if header.pending == "cancel" or header.ending:
+        return (_accepted("cancel", request),)
+    if header.pivot == "in_flight":
+        return (_accepted("cancel", request), ev.RequestHeld(request.at_ms, "cancel", request.nonce))
+    return (_accepted("cancel", request), cancelled(request.at_ms, request.reason or "cancelled on request"))
+
+
+def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer:
+    if run.is_terminal:
+        return (_refused("abandon", request, f"the run is {run.header.status} already"),)
+    finished = ev.RunFinished(request.at_ms, "abandoned", standing_of(plan, run, "abandoned"))
+    return (_accepted("abandon", request), finished)
+
+
+def _judge_resume(plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
+    if not run.header.stuck:
+        return (_refused("resume", request, f"the run is {run.header.status}; only a stuck one can be resumed"),)
+    resumed = (ev.StepResumed(request.at_ms, path) for path in run.header.stuck)
+    return (_accepted("resume", request), *resumed)
+
+
+def _judge_resolve(plan: Plan, run: Run, request: ev.ResolveRequested) -> Answer:
+    path = _stuck_path(plan, run, request.step)
+    if path is None:
+        stuck = ", ".join(repr(stuck) for stuck in run.header.stuck) or "nothing"
+        return (_refused("resolve", request, f"step {request.step!r} is not stuck (stuck: {stuck})"),)
+    node = run.nodes[path]
+    events = _settled_by_hand(plan, run, node, request)
+    if isinstance(events, str):
+        return (_refused("resolve", request, events),)
+    return (_accepted("resolve", request), *events)
+
+
+def _stuck_path(plan: Plan, run: Run, step: str) -> str | None:
+    named = [path for path in run.header.stuck if path == step or _id(plan, path) == step]
+    return named[0] if len(named) == 1 else None
+
+
+def _id(plan: Plan, path: str) -> str:
+    step = plan.steps[static(path)].step
+    return step.id if step is not None else "output"
+
+
+def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    at_ms, place = request.at_ms, plan.steps[static(node.path)]
+    if node.undo == "undoing":
+        if request.as_ in ("compensated", "skipped"):
+            return (ev.StepUndone(at_ms, node.path, skipped=request.as_ == "skipped", resolved=True),)
+        return "its undo is stuck: say compensated (it is undone) or skipped (it stands)"
+    if request.as_ == "completed":
+        if node.path == ROOT:
+            return (ev.RootResolved(at_ms), ev.RunDecided(at_ms, request.output))
+        return complete(plan, run, node, place, request.output, at_ms, resolved=True)
+    if request.as_ in ("failed", "compensated"):
+        error = node.error or ErrorRecord("resolved", message=request.reason)
+        failed = fail(plan, run, node, error, at_ms, resolved=True)
+        if any(isinstance(event, ev.StepStuck) for event in failed):
+            return "the run is past its point of no return, and nothing catches a failure of this step"
+        return failed
+    if request.as_ == "skipped" and (run.header.pivot == "passed" or node.path.startswith(FINALLY)):
+        return (ev.StepSkipped(at_ms, node.path, resolved=True),)
+    if request.as_ == "skipped":
+        return "before the point of no return say completed (it took effect) or failed (it did not)"
+    return f"{request.as_!r} is not one of completed, failed, compensated, skipped"
+
+
+def _accepted(verb: str, request: ev.Request) -> ev.RequestAccepted:
+    return ev.RequestAccepted(request.at_ms, verb, request.nonce, request.by, request.reason)
+
+
+def _refused(verb: str, request: ev.Request, why: str) -> ev.RequestRefused:
+    return ev.RequestRefused(request.at_ms, verb, request.nonce, why)
+
+
+_JUDGE: dict[type, Callable[[Plan, Run, Any], Answer]] = {
+    ev.CancelRequested: _judge_cancel,
+    ev.AbandonRequested: _judge_abandon,
+    ev.ResumeRequested: _judge_resume,
+    ev.ResolveRequested: _judge_resolve,
+}

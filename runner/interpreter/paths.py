@@ -1,0 +1,46 @@
+"""Paths of a run's tree: "reserve", "checks/score", "checks.fraud/score", "lines#3/ship", "pay~0/fallback".
+
+Ids are [a-z][a-z0-9_]*, so the four separators are unambiguous: / a child, . a branch, # an item, ~ a handler.
+"""
+
+from __future__ import annotations
+
+import re
+
+ROOT = ""
+FINALLY = "~finally"
+RUN = "~run"  # not a node: the run as a whole, on the agenda
+RUN_TIMEOUT = "~run@timeout"
+
+_LAST = re.compile(r"[/.#~](?=[^/.#~]*$)")
+_ITEM = re.compile(r"#\d+")
+
+
+def child(scope: str, step_id: str) -> str:
+    return f"{scope}/{step_id}" if scope else step_id
+
+
+def parent(path: str) -> str:
+    """The path of the node above; RUN above the root and the finally scope."""
+    if path in (ROOT, FINALLY):
+        return RUN
+    last = _LAST.search(path)
+    return path[: last.start()] if last else ROOT
+
+
+def static(path: str) -> str:
+    """The place in the definition: loop items share one."""
+    return _ITEM.sub("#", path) if "#" in path else path
+
+
+def instance(static_path: str, seen_from: str) -> str:
+    """The node at this place that a step at `seen_from` means: the same items of the loops around both."""
+    if "#" not in static_path:
+        return static_path
+    items = iter(_ITEM.findall(seen_from))
+    return re.sub("#", lambda _: next(items, "#"), static_path)
+
+
+def items(path: str) -> tuple[int, ...]:
+    """The item numbers on the way: (3,) for "lines#3/ship"."""
+    return tuple(int(item[1:]) for item in _ITEM.findall(path))

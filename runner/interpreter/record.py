@@ -1,0 +1,104 @@
+"""A run as it is stored, and its history: JSON there and back.
+
+One field a node ("n:<path>") and one a payload ("p:<name>"), so that a commit writes what changed.
+Payloads live once, in their fields: a history entry leaves them out, and `decode_event` puts them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from runner.interpreter import event as ev
+from runner.interpreter.state import Header, Node, Run
+
+_NODE = msgspec.json.Decoder(Node)
+_HEADER = msgspec.json.Decoder(Header)
+_EVENT: msgspec.json.Decoder[ev.AnyEvent] = msgspec.json.Decoder(ev.AnyEvent)
+_ENCODER = msgspec.json.Encoder()
+
+
+def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
+    """The run that `changes_of` and `header_of` stored."""
+    nodes: dict[str, Node] = {}
+    payloads: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name.startswith("n:"):
+            nodes[name[2:]] = _NODE.decode(value)
+        elif name.startswith("p:"):
+            payloads[name[2:]] = msgspec.json.decode(value)
+    return Run(_HEADER.decode(state), dict(sorted(nodes.items(), key=_begun)), payloads)
+
+
+def _begun(item: tuple[str, Node]) -> tuple[int, int, str]:
+    # Redis gives a hash's fields in no order; the order in which nodes began is the one that people read.
+    return item[1].started_at_ms, item[0].count("/"), item[0]
+
+
+def header_of(run: Run) -> bytes:
+    return _ENCODER.encode(run.header)
+
+
+def changes_of(run: Run) -> dict[str, bytes]:
+    """The fields that changed since the run was given to `advance`."""
+    fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in run.changed}
+    for name in run.dirty:
+        if name in run.payloads:
+            fields[f"p:{name}"] = _ENCODER.encode(run.payloads[name])
+    return fields
+
+
+def encode_event(event: ev.AnyEvent) -> bytes:
+    """A history entry, without what its payload fields hold."""
+    slim = _SLIM.get(type(event))
+    return _ENCODER.encode(slim(event) if slim else event)
+
+
+def decode_event(entry: bytes, payloads: Mapping[str, Any]) -> ev.AnyEvent:
+    event = _EVENT.decode(entry)
+    fill = _FILL.get(type(event))
+    return fill(event, payloads) if fill else event
+
+
+def decode_request(body: bytes, at_ms: int) -> ev.External:
+    """A request or start as it was posted, at the time the store took it in. Raises msgspec.DecodeError."""
+    event = _EVENT.decode(body)
+    if not isinstance(event, ev.Request | ev.RunStarted):
+        raise msgspec.ValidationError(f"{type(event).__name__} cannot be asked for")
+    return cast("ev.External", replace(event, at_ms=at_ms))
+
+
+_SLIM: dict[type, Callable[[Any], ev.AnyEvent]] = {
+    ev.RunStarted: lambda e: replace(e, input=None),
+    ev.TaskSettled: lambda e: replace(e, output=None),
+    ev.TaskDispatched: lambda e: replace(e, input=None, undo=None) if e.fresh else e,
+    ev.StepCompleted: lambda e: replace(e, output=None, undo=None),
+    ev.StepCaught: lambda e: replace(e, output=None),
+    ev.ItemsListed: lambda e: replace(e, items=[]),
+    ev.RunDecided: lambda e: replace(e, output=None),
+}
+
+
+def _fill_dispatched(event: ev.TaskDispatched, payloads: Mapping[str, Any]) -> ev.AnyEvent:
+    if not event.fresh:
+        return event
+    name = "undo" if event.phase == "compensate" else event.phase
+    undo = payloads.get(f"{event.path}:undo") if event.phase == "action" else None
+    return replace(event, input=payloads.get(f"{event.path}:{name}"), undo=undo)
+
+
+def _fill_output(event: Any, payloads: Mapping[str, Any]) -> ev.AnyEvent:
+    return cast("ev.AnyEvent", replace(event, output=payloads.get(f"{event.path}:output")))
+
+
+_FILL: dict[type, Callable[[Any, Mapping[str, Any]], ev.AnyEvent]] = {
+    ev.RunStarted: lambda e, p: replace(e, input=p.get("~input")),
+    ev.TaskDispatched: _fill_dispatched,
+    ev.StepCompleted: _fill_output,
+    ev.StepCaught: _fill_output,
+    ev.ItemsListed: lambda e, p: replace(e, items=p.get(f"{e.path}:items") or []),
+    ev.RunDecided: lambda e, p: replace(e, output=p.get("~output")),
+}

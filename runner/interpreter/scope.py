@@ -1,0 +1,101 @@
+"""What an expression can see, from the place of a step. Values are looked up when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from runner.interpreter.paths import FINALLY, ROOT, RUN, child, instance, parent, static
+from runner.interpreter.plan import Plan
+from runner.interpreter.state import Run, StepStatus
+from runner.wire import ErrorRecord
+
+ABSENT: Any = object()  # for `result`: there is none
+
+
+class Steps(Mapping[str, Any]):
+    """`steps`: by id, as seen from one place of the tree."""
+
+    __slots__ = ("_path", "_plan", "_run")
+
+    def __init__(self, plan: Plan, run: Run, path: str) -> None:
+        self._plan, self._run, self._path = plan, run, path
+
+    def __getitem__(self, step_id: str) -> Mapping[str, Any]:
+        path = instance(self._plan.ids[step_id], self._path)
+        node = self._run.nodes.get(path)
+        if node is None:
+            return {"status": StepStatus.PENDING.value}
+        seen: dict[str, Any] = {"status": node.status.value}
+        # An undone step's output is absent: what it says is no longer so.
+        if node.has_output and node.undo == "" and node.status is not StepStatus.COMPENSATED:
+            seen["output"] = self._run.payloads.get(f"{path}:output")
+        if node.error is not None:
+            seen["error"] = msgspec.to_builtins(node.error)
+        return seen
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plan.ids)
+
+    def __len__(self) -> int:
+        return len(self._plan.ids)
+
+
+def scope_at(plan: Plan, run: Run, path: str, *, result: Any = ABSENT) -> dict[str, Any]:
+    """The names in scope for the step at `path`."""
+    header = run.header
+    place = plan.steps.get(static(path))
+    scope: dict[str, Any] = {
+        "input": run.payloads.get("~input"),
+        "steps": Steps(plan, run, path),
+        "vars": run.payloads.get("~vars") or {},
+        "run": {
+            "id": header.run_id,
+            "workflow": header.workflow,
+            "version": header.version,
+            "started_at": datetime.fromtimestamp(header.started_at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+            "status": header.status.value if not header.finishing else (header.ending or "completed"),
+        },
+        "step": {"ref": step_ref(run, path), "id": place.step.id if place and place.step else ""},
+    }
+    error = error_at(run, path)
+    if error is not None:
+        scope["error"] = msgspec.to_builtins(error)
+    if result is not ABSENT:
+        scope["result"] = result
+    if "#" in path:
+        _add_items(plan, run, path, scope)
+    return scope
+
+
+def step_ref(run: Run, path: str) -> str:
+    return f"{run.header.run_id}/{path}"
+
+
+def error_at(run: Run, path: str) -> ErrorRecord | None:
+    """The failure that the handler around `path` is dealing with; in finally, the run's."""
+    while path not in (ROOT, RUN):
+        if path.startswith(FINALLY):
+            return run.header.error
+        above = parent(path)
+        if path.startswith(f"{above}~"):
+            return run.nodes[above].error
+        path = above
+    return None
+
+
+def _add_items(plan: Plan, run: Run, path: str, scope: dict[str, Any]) -> None:
+    while path not in (ROOT, RUN):
+        above = parent(path)
+        if path.startswith(f"{above}#"):
+            item_name = plan.steps[static(above)].item_name
+            scope.setdefault(item_name, run.payloads[f"{above}:items"][int(path[len(above) + 1 :])])
+        path = above
+
+
+def child_paths(plan: Plan, path: str) -> list[str]:
+    """The paths of a sequence's children, in order."""
+    return [child(path, step_id) for step_id in plan.steps[static(path)].children]

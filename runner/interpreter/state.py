@@ -1,0 +1,222 @@
+"""The saga state machine: every legal move of a run and of a step, and the record they move in.
+
+Rule 1: a status changes only through `move_run` and `move_step`, which look the move up in the two
+tables below; an absent pair is a bug and raises. The diagrams in docs/state_machine.md are made from
+these tables. Nothing here reads a clock or Redis, so a history replays to the same state anywhere.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from runner.wire import ErrorRecord
+
+
+class RunStatus(StrEnum):
+    """Where a run is. The last four are terminal."""
+
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    STUCK = "stuck"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+class StepStatus(StrEnum):
+    """Where a step is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    COMPENSATION_FAILED = "compensation_failed"
+
+
+TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.COMPENSATED, RunStatus.CANCELLED, RunStatus.ABANDONED})
+
+RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.RUNNING: frozenset({RunStatus.COMPENSATING, RunStatus.STUCK, RunStatus.COMPLETED, RunStatus.ABANDONED}),
+    RunStatus.COMPENSATING: frozenset(
+        {RunStatus.STUCK, RunStatus.COMPENSATED, RunStatus.CANCELLED, RunStatus.ABANDONED}
+    ),
+    RunStatus.STUCK: frozenset({RunStatus.RUNNING, RunStatus.COMPENSATING, RunStatus.ABANDONED}),
+    RunStatus.COMPLETED: frozenset(),
+    RunStatus.COMPENSATED: frozenset(),
+    RunStatus.CANCELLED: frozenset(),
+    RunStatus.ABANDONED: frozenset(),
+}
+
+STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
+    StepStatus.PENDING: frozenset({StepStatus.RUNNING, StepStatus.SKIPPED}),
+    StepStatus.RUNNING: frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.SKIPPED}),
+    # A block that failed still holds completed steps, so it is undone like a completed one; a caught
+    # failure ends completed when its handler gave another way forward.
+    StepStatus.FAILED: frozenset({StepStatus.COMPENSATING, StepStatus.COMPLETED}),
+    StepStatus.UNKNOWN: frozenset({StepStatus.COMPENSATING, StepStatus.COMPLETED}),
+    StepStatus.COMPLETED: frozenset({StepStatus.COMPENSATING}),
+    StepStatus.SKIPPED: frozenset(),
+    StepStatus.COMPENSATING: frozenset({StepStatus.COMPENSATED, StepStatus.COMPENSATION_FAILED}),
+    StepStatus.COMPENSATION_FAILED: frozenset({StepStatus.COMPENSATING, StepStatus.COMPENSATED}),
+    StepStatus.COMPENSATED: frozenset({StepStatus.COMPLETED, StepStatus.COMPENSATING}),
+}
+
+
+class IllegalMove(Exception):
+    """The interpreter tried a move that the tables do not have: a bug, never a user's mistake."""
+
+
+class Node(msgspec.Struct, omit_defaults=True):
+    """One node of a run's tree: a step, or a scope (the root "", a handler, a branch, an item, finally)."""
+
+    path: str
+    status: StepStatus = StepStatus.RUNNING
+    # The task in hand. At most one is out for a node at any time.
+    phase: str = ""  # action, verify or compensate: of the task that is out, or was last
+    open: bool = False  # a task is out: queued or claimed
+    revoking: bool = False  # its end was asked for
+    timer: str = ""  # the timer it waits for
+    due: bool = False  # that timer fired: the next attempt may go out
+    last: str = ""  # how the last attempt ended: completed, failed, unknown, revoked; "" while one is out
+    hint_ms: int = 0  # the delay that the worker asked for
+    verdict: str = ""
+    fencing: bool = False
+    fenced: bool = False
+    # Budgets.
+    spent: int = 0  # action attempts of the present budget
+    asked: int = 0  # verification attempts of the present question
+    undo_spent: int = 0
+    tries: int = 0  # action attempts in all
+    undo_tries: int = 0
+    lost: int = 0  # attempts in a row that ended with a lost process
+    patient: bool = False  # the budget is the patient one (on_unknown: retry)
+    # What is known of it.
+    unknown: bool = False  # some attempt may have had an effect, and nothing has settled it
+    effect: bool = False  # its own action took effect, or may have; the status alone can't say, once caught
+    error: ErrorRecord | None = None
+    undo_error: ErrorRecord | None = None
+    has_output: bool = False
+    # Where it goes.
+    halt: bool = False  # nothing new is begun below
+    rest: bool = False  # done going forward, well or badly
+    fault: bool = False  # at rest with `error` on its way up to whoever catches it
+    stuck: bool = False
+    undo: str = ""  # "", undoing, undone
+    rolling: bool = False  # the undo in hand is a catch's rollback; a handler follows
+    rolled_back: bool = False
+    handler: int = -1  # the catch that took its failure
+    cursor: int = 0  # sequence: the child in hand; loop: items begun
+    undo_cursor: int = -1
+    gate: bool = False  # its `when` is still to be evaluated
+    faulted: str = ""  # parallel and loop: the first child that came to rest at fault
+    waits: int = 0  # timers set so far, so that each has a name of its own
+    active: int = 0  # parallel and loop: children on their way (forward or back)
+    count: int = 0  # loop: items
+    resolved: str = ""  # what an operator made of it
+    started_at_ms: int = 0
+    ended_at_ms: int = 0
+    undo_started_at_ms: int = 0
+    undo_ended_at_ms: int = 0
+
+
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An effect that is still there at the end, and why."""
+
+    step: str
+    reason: str
+
+
+class Header(msgspec.Struct, omit_defaults=True):
+    """What is known of a run as a whole."""
+
+    run_id: str
+    workflow: str
+    version: str
+    digest: str  # of the definition it finishes with
+    status: RunStatus = RunStatus.RUNNING
+    key: str = ""
+    rerun_of: str = ""
+    started_at_ms: int = 0
+    updated_at_ms: int = 0
+    ended_at_ms: int = 0
+    error: ErrorRecord | None = None  # why it goes back
+    ending: str = ""  # the status it is to end with, once it goes back
+    pending: str = ""  # cancel or timeout, held until a pivot in flight is settled
+    pending_nonce: str = ""
+    decided: bool = False
+    finishing: bool = False  # the finally steps run
+    pivot: str = ""  # "", in_flight, passed
+    skipped_undo: bool = False
+    stuck: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
+    standing: tuple[Standing, ...] = ()
+    busy: int = 0  # open tasks and timers of nodes: while there are any, the run is not yet stuck
+    size: int = 0  # bytes of payload taken in
+    agenda: tuple[str, ...] = ()  # left over when a commit was full
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class Run:
+    """A run: header, nodes by path, payloads by name. Only `evolve` changes one, and `advance` gives it a copy.
+
+    Payload names: "~input" "~vars" "~output" and, for a node, "<path>:action", ":undo", ":verify",
+    ":output", ":items", ":before".
+    """
+
+    __slots__ = ("agenda", "changed", "dirty", "header", "nodes", "payloads")
+
+    def __init__(self, header: Header, nodes: dict[str, Node], payloads: dict[str, Any]) -> None:
+        self.header = header
+        self.nodes = nodes
+        self.payloads = payloads
+        self.agenda: dict[str, None] = dict.fromkeys(header.agenda)
+        self.changed: set[str] = set()  # paths of nodes changed since `draft`
+        self.dirty: set[str] = set()  # names of payloads changed since `draft`
+
+    def draft(self) -> Run:
+        return Run(copy(self.header), dict(self.nodes), dict(self.payloads))
+
+    def edit(self, path: str) -> Node:
+        """The node, as this draft's own."""
+        node = self.nodes[path]
+        if path not in self.changed:
+            node = self.nodes[path] = copy(node)
+            self.changed.add(path)
+        return node
+
+    def add(self, node: Node) -> Node:
+        self.nodes[node.path] = node
+        self.changed.add(node.path)
+        return node
+
+    def put(self, name: str, value: Any) -> None:
+        self.payloads[name] = value
+        self.dirty.add(name)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.header.status in TERMINAL
+
+
+def move_run(header: Header, status: RunStatus) -> None:
+    if status not in RUN_TRANSITIONS[header.status]:
+        raise IllegalMove(f"run {header.run_id}: {header.status} → {status}")
+    header.status = status
+
+
+def move_step(node: Node, status: StepStatus) -> None:
+    if status not in STEP_TRANSITIONS[node.status]:
+        raise IllegalMove(f"step {node.path!r}: {node.status} → {status}")
+    node.status = status

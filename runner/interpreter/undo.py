@@ -1,0 +1,134 @@
+"""The way back: reverse structural order, along the tree.
+
+A sequence backwards, branches side by side, items from the last to the first. Nothing is undone before
+what came after it is undone or settled: a walk waits at a child until that child is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.interpreter import event as ev
+from runner.interpreter.operation import dispatch, render, wait
+from runner.interpreter.paths import child, static
+from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.state import Node, Run, StepStatus
+from runner.wire import ErrorRecord
+
+Proposals = Sequence[ev.AnyEvent]
+
+
+def decide_undo(plan: Plan, run: Run, node: Node, at_ms: int) -> Proposals:
+    """What is due at a node that the walk has reached."""
+    place = plan.steps[static(node.path)]
+    handler = run.nodes.get(f"{node.path}~{node.handler}") if node.handler >= 0 and not node.rolling else None
+    if handler is not None and handler.undo != "undone":
+        # The handler came after what it handled.
+        return (ev.UndoStarted(at_ms, handler.path),) if handler.undo == "" else ()
+    if node.rolled_back:
+        return (_undone(run, node, [handler] if handler else [], at_ms),)
+    if place.kind == "worker":
+        return _undo_operation(plan, run, node, place, at_ms)
+    if place.kind == "parallel":
+        return _undo_branches(run, node, place, at_ms)
+    if place.kind == "for_each":
+        return _undo_items(run, node, place, at_ms)
+    if place.kind in ("steps", "scope"):
+        return _undo_sequence(run, node, place, at_ms)
+    return (ev.StepUndone(at_ms, node.path, nothing=True),)
+
+
+def needs_undo(place: StepPlan, node: Node) -> bool:
+    """Whether something of this operation may stand that its compensation can take away."""
+    return place.compensate is not None and node.effect
+
+
+def unsettled(plan: Plan, run: Run, node: Node) -> list[str]:
+    """For a catch that keeps what completed: the unknown operations below, which are settled all the same."""
+    found: list[str] = []
+    waiting = [node.path]
+    while waiting:
+        path = waiting.pop()
+        below = run.nodes.get(path)
+        if below is None or below.undo == "undone":
+            continue
+        place = plan.steps[static(path)]
+        if place.kind == "worker":
+            if below.unknown or below.undo == "undoing":
+                found.append(path)
+        elif place.kind in ("steps", "scope") and below.cursor < len(place.children):
+            waiting.append(child(path, place.children[below.cursor]))
+        elif place.kind == "parallel":
+            waiting.extend(f"{path}.{name}" for name in place.children)
+        elif place.kind == "for_each":
+            waiting.extend(f"{path}#{index}" for index in range(below.cursor))
+    return found
+
+
+# -- containers ---------------------------------------------------------------------------------------
+def _undo_sequence(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    paths = [child(node.path, step_id) for step_id in place.children[: node.undo_cursor + 1]]
+    for path in reversed(paths):
+        below = run.nodes.get(path)
+        if below is None or below.undo == "undone" or below.status is StepStatus.SKIPPED:
+            continue
+        return (ev.UndoStarted(at_ms, path),) if below.undo == "" else ()
+    return (_undone(run, node, [run.nodes.get(path) for path in paths], at_ms),)
+
+
+def _undo_branches(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    paths = [f"{node.path}.{name}" for name in place.children]
+    waiting = [path for path in paths if path in run.nodes and run.nodes[path].undo == ""]
+    if waiting:
+        return [ev.UndoStarted(at_ms, path) for path in waiting]
+    return () if node.active else (_undone(run, node, [run.nodes.get(path) for path in paths], at_ms),)
+
+
+def _undo_items(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    begun = range(node.undo_cursor - 1, -1, -1)
+    window = place.max_parallel - node.active
+    waiting = [i for i in begun if run.nodes[f"{node.path}#{i}"].undo == ""][: max(0, window)]
+    if waiting:
+        return [ev.UndoStarted(at_ms, f"{node.path}#{index}") for index in waiting]
+    return () if node.active else (_undone(run, node, [run.nodes[f"{node.path}#{i}"] for i in begun], at_ms),)
+
+
+def _undone(run: Run, node: Node, children: Sequence[Node | None], at_ms: int) -> ev.StepUndone:
+    """The container is undone; whether there was anything shows in its children."""
+    something = any(below is not None and below.status is StepStatus.COMPENSATED for below in children)
+    return ev.StepUndone(at_ms, node.path, nothing=not something)
+
+
+# -- operations ---------------------------------------------------------------------------------------
+def _undo_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    if node.open or node.timer or node.stuck:
+        return ()
+    call = place.compensate
+    if call is None or not needs_undo(place, node):
+        return (ev.StepUndone(at_ms, node.path, nothing=True),)
+    if node.phase != "compensate":
+        given = _undo_input(plan, run, node, place)
+        if isinstance(given, ErrorRecord):
+            return (ev.StepStuck(at_ms, node.path, given),)
+        return (dispatch(node, place, call, "compensate", 1, call.retry, at_ms, given=given),)
+    if node.last == "completed":
+        return (ev.StepUndone(at_ms, node.path),)
+    if node.due:
+        return (dispatch(node, place, call, "compensate", node.undo_spent + 1, call.retry, at_ms),)
+    error = node.undo_error or ErrorRecord("worker_lost", message="the outcome of the undo is not known")
+    if node.last == "failed" and error.kind == "business":
+        return (ev.StepStuck(at_ms, node.path, error),)
+    if node.undo_spent >= call.retry.max_attempts:
+        return (ev.StepStuck(at_ms, node.path, error),)
+    return (wait(run, node, "compensate", call.retry, node.undo_spent, at_ms),)
+
+
+def _undo_input(plan: Plan, run: Run, node: Node, place: StepPlan) -> dict[str, object] | ErrorRecord:
+    """What was recorded before the action ran, and the late parts: with no result, where none arrived."""
+    recorded = run.payloads.get(f"{node.path}:undo") or {}
+    call = place.compensate
+    if call is None:
+        return recorded
+    missing = {name: template for name, template in call.late.items() if name not in recorded}
+    late = render(plan, run, node, "compensate", missing) if missing else {}
+    return late if isinstance(late, ErrorRecord) else {**recorded, **late}

@@ -1,0 +1,303 @@
+"""The store's verbs and what each promises. RedisStore has one script a verb; MemoryStore the same verbs.
+
+The store knows bytes and ids, never what they mean. Every verb takes a batch, checks and answers each
+item for itself, is all or nothing per item, and may be repeated with the same nonce (or etag) after a
+lost reply: the repeat gets the same answer and changes nothing. Times are milliseconds of the store's
+own clock, which never runs backwards. tests/conformance/test_store.py holds every store to this page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
+MAX_INBOX = 100  # entries of one run handed out at once
+
+
+class NewRun(msgspec.Struct, frozen=True):
+    """A run to be. `body` is the first inbox entry; `digest` is of the input (equality of repeats)."""
+
+    run_id: str
+    nonce: str  # of the caller; the same nonce again is the same start
+    digest: str
+    summary: bytes  # JSON for list views: workflow, version, definition, key, …; never changes
+    body: bytes
+
+
+class StartAnswer(msgspec.Struct, frozen=True):
+    """created: this nonce made the run. existing: it was there, with an equal input. conflict: with another.
+
+    tampered (here and in every batch verb): what is stored under this item's keys does not fit, for
+    instance a key of the wrong type; nothing was written for it, and the other items were answered.
+    """
+
+    answer: Literal["created", "existing", "conflict", "tampered"]
+    status: str = ""  # of the run that is there
+
+
+InboxKind = Literal["started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request"]
+
+
+class InboxEntry(msgspec.Struct, frozen=True):
+    """Something that happened to a run, in the order in which the store saw it.
+
+    started (body of NewRun) · outcome (a worker's Outcome JSON) · lost (its process died or its lease
+    and one more passed) · queue_timeout (never claimed, token revoked) · revoked (asked for by a commit,
+    and it was still unclaimed) · timer (`path` is the timer's name) · request (body of post).
+    """
+
+    kind: InboxKind
+    at_ms: int
+    path: str = ""
+    claimed_at_ms: int = 0  # outcome, lost
+    process: str = ""  # outcome, lost: who held it
+    body: bytes = b""
+
+
+class TakenRun(msgspec.Struct, frozen=True):
+    """A run that has something in its inbox. `etag` is "" for one that was never committed."""
+
+    run_id: str
+    etag: str
+    entries: tuple[InboxEntry, ...]
+
+
+class StoredRun(msgspec.Struct, frozen=True):
+    """Everything that is stored of a run, from one moment."""
+
+    run_id: str
+    etag: str
+    status: str  # "" until the first commit
+    terminal: bool
+    summary: bytes
+    state: bytes  # the interpreter's header; b"" until the first commit
+    fields: Mapping[str, bytes]  # written by commits: nodes, payloads
+    tasks: Mapping[str, TaskRecord]  # open ones, by path
+    entries: tuple[InboxEntry, ...]
+    created_at_ms: int
+    updated_at_ms: int
+    broken: bytes = b""  # why it is parked, if it is
+    parked: int = 0  # how often in a row
+
+
+class TaskRecord(msgspec.Struct, frozen=True):
+    """An open task: queued (Q) or running (R) at `process`."""
+
+    token: str
+    state: Literal["Q", "R"]
+    queue: str
+    queued_at_ms: int
+    process: str = ""
+    claimed_at_ms: int = 0
+    cancelled: bool = False  # a commit asked for its end after it was claimed
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """A task to be put on a queue. `payload` names a field of the run (written in this commit or before)."""
+
+    path: str
+    queue: str
+    message: bytes
+    payload: str
+    queue_timeout_ms: int = 0
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One run's next state and everything that follows from it, atomically.
+
+    Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait.
+    `revokes`: a task still queued is taken back and answered with a `revoked` entry; one that is
+    claimed is only marked cancelled (its process hears of it with its next heartbeat), its outcome still comes.
+    Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
+    """
+
+    run_id: str
+    etag_read: str
+    etag: str
+    entries_seen: int
+    state: bytes
+    status: str
+    terminal: bool = False
+    writes: Mapping[str, bytes] = {}
+    dispatches: tuple[Dispatch, ...] = ()
+    revokes: tuple[str, ...] = ()
+    timers: tuple[tuple[str, int], ...] = ()  # name, due_at_ms
+    timers_cleared: tuple[str, ...] = ()
+    history: tuple[bytes, ...] = ()
+    again: bool = False  # more is due than one commit holds: hand the run out again at once
+    retention_ms: int = 0
+
+
+# tampered: also for a dispatch of a path whose task is still open, which no sound caller asks for.
+CommitAnswer = Literal["ok", "stale", "gone", "tampered"]
+PostAnswer = Literal["ok", "gone", "ended", "tampered"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Something asked of a run from outside: cancel, resume, a signal. Taken once per nonce."""
+
+    run_id: str
+    nonce: str
+    body: bytes
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """The end of an attempt. `lost` is for a child that is known dead: body is not used then."""
+
+    run_id: str
+    path: str
+    token: str
+    body: bytes
+    lost: bool = False
+
+
+class ClaimedTask(msgspec.Struct, frozen=True):
+    """A task that this process now holds, for one lease, and begins at once."""
+
+    run_id: str
+    path: str
+    token: str
+    fence: int  # strictly increasing over the attempts of a run
+    queue: str
+    queued_at_ms: int
+    claimed_at_ms: int
+    message: bytes
+    payload: bytes
+
+
+CompletionAnswer = Literal["recorded", "duplicate", "stale", "tampered"]
+
+
+class ExchangeAnswer(msgspec.Struct, frozen=True):
+    """`alive` is false for a process that was reaped: it must kill its children and take a new id."""
+
+    alive: bool
+    completions: tuple[CompletionAnswer, ...] = ()
+    claimed: tuple[ClaimedTask, ...] = ()
+
+
+BeatAnswer = Literal["held", "lost", "cancelled"]
+
+
+class ProcessInfo(msgspec.Struct, frozen=True):
+    """An engine or worker process. `lock` is a file it holds an flock on, where it shares the machine."""
+
+    id: str  # host:pid:nonce; never used again
+    kind: Literal["engine", "worker"]
+    host: str
+    pid: int
+    started_at_ms: int = 0
+    queues: tuple[str, ...] = ()
+    lock: str = ""
+    seen_at_ms: int = 0  # set by the store
+    held: int = 0  # set by the store: tasks held
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """A line of a list."""
+
+    run_id: str
+    status: str
+    summary: bytes
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class Ticked(msgspec.Struct, frozen=True):
+    """What one tick found due. `next_due_ms` is the delay until the next known due time (at most 1,000)."""
+
+    timers: int = 0
+    lost: int = 0
+    queue_timeouts: int = 0
+    requeued: int = 0
+    rearmed: int = 0
+    grace: bool = False
+    next_due_ms: int = 1000
+
+
+class Store(Protocol):
+    """What engine, workers and client need of Redis."""
+
+    namespace: str
+
+    # -- definitions ------------------------------------------------------------------------------
+    def put_definition(self, digest: str, document: bytes) -> None:
+        """Keep a definition under its content hash. The first one stays."""
+
+    def get_definition(self, digest: str) -> bytes | None: ...
+
+    def put_workers(self, contracts: Mapping[str, bytes]) -> None:
+        """Publish worker contracts by worker name (JSON with at least `queue`). Later ones replace."""
+
+    def get_workers(self) -> Mapping[str, bytes]: ...
+
+    # -- runs: the engine -------------------------------------------------------------------------
+    def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]: ...
+
+    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
+        """Runs with something in their inbox, oldest first; each is watched for `lease_ms`."""
+
+    def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
+        """Everything of these runs, each from one moment. Read only."""
+
+    def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]: ...
+
+    def park(self, run_id: str, etag: str, *, delay_ms: int, stuck: bool, error: bytes) -> int:
+        """Set aside a run whose interpretation broke; handed out again after the delay (stuck: only on
+        a request). The answer is how often in a row it was parked; a successful commit resets it.
+        0: the run has another etag by now, ended or is gone; nothing was done."""
+
+    def post(self, requests: Sequence[Request]) -> list[PostAnswer]: ...
+
+    def tick(self) -> Ticked:
+        """Fire due timers, expire leases and queue timeouts, repair lost queue entries and runs nobody has."""
+
+    def wait_for_runs(self, timeout_s: float) -> bool:
+        """Block until a run may be ready (a wake token), or the time is over."""
+
+    # -- tasks: worker processes --------------------------------------------------------------------
+    def exchange(
+        self, process: str, nonce: str, *, completions: Sequence[Completion] = (), queues: Sequence[str] = (),
+        capacity: int = 0, lease_ms: int = 15_000,
+    ) -> ExchangeAnswer:
+        """Hand in what ended, take at most `capacity` tasks from `queues` (in the order given)."""
+
+    def beat(
+        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = 15_000
+    ) -> list[BeatAnswer] | None:
+        """Extend the process's and its tasks' (run_id, path, token) leases. None: this process was reaped."""
+
+    def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool: ...
+
+    # -- processes --------------------------------------------------------------------------------
+    def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None: ...
+
+    def retire(self, process: str) -> None:
+        """A clean end: nothing is held any more (what still is, is lost at once, as in reap)."""
+
+    def reap(self, process: str) -> int:
+        """This process is known dead: its tasks are lost now, its taken runs are ready now. How many."""
+
+    def processes(self) -> list[ProcessInfo]: ...
+
+    # -- views ------------------------------------------------------------------------------------
+    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
+        """Newest first."""
+
+    def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
+        """Ids that begin so."""
+
+    def history(self, run_id: str, *, start: int = 0) -> list[bytes]: ...
+
+    def queue_depths(self) -> Mapping[str, int]: ...
+
+    def count_live(self) -> int:
+        """Runs that are not terminal."""
+
+    def now_ms(self) -> int:
+        """The store's clock."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,65 @@
+"""What travels between engine and worker processes: the task and its outcome, as JSON.
+
+Both sides import these structs and nothing else of each other. Unknown fields are ignored when
+read, so that either side may be newer. Payloads (a task's input, an outcome's output) are JSON too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Phase = Literal["action", "compensate", "verify", "confirm"]
+
+
+class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong, as it is shown, caught and recorded. `code` is what definitions match on."""
+
+    code: str
+    kind: Literal["business", "technical"] = "technical"
+    message: str = ""
+    details: Any = None
+    step: str = ""
+    attempt: int = 0
+    cause: str = ""
+
+
+class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt of one phase of one operation. Its input travels beside it, in a field of its own."""
+
+    worker: str
+    run_id: str
+    workflow: str
+    version: str
+    path: str  # the node's path in the run's tree: "reserve", "lines#3/ship"
+    step: str  # the step's id
+    phase: Phase
+    attempt: int  # 1-based, within the phase
+    max_attempts: int
+    timeout_ms: int  # of this attempt, from its claim
+    step_ref: str  # names the operation; the same in action, compensation and verification
+    idempotency_key: str  # the same for every attempt of this phase
+    raises: tuple[str, ...] = ()  # codes that the definition declares for this step
+    fencing: bool = False  # the last verification: it must keep a late action from taking effect
+    cause: ErrorRecord | None = None  # of a compensation: what made it necessary
+    heartbeat_ms: int = 0  # 0: user code need not send heartbeats
+    item_path: tuple[int, ...] = ()
+    last_details: Any = None  # what the attempt before said with its last heartbeat
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended, as its worker process reports it.
+
+    `failed` is definite (no effect happened); `unknown` is anything that may have had an effect.
+    `verdict`, `fenced` and `after_ms` belong to verifications; `after_ms` also to RetryLater.
+    """
+
+    outcome: Literal["completed", "failed", "unknown"]
+    output: msgspec.Raw = msgspec.Raw(b"null")
+    error: ErrorRecord | None = None
+    verdict: Literal["", "landed", "not_landed", "pending"] = ""
+    fenced: bool = False
+    after_ms: int = 0
+    started_at_ms: int = 0  # the worker's own clock: for people, never for decisions
+    duration_ms: float = 0.0

@@ -1,0 +1,218 @@
+"""One operation on its way forward: attempts, the three outcomes, verification."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.definition.model import Retry
+from runner.interpreter import event as ev
+from tests.world import (
+    ONCE,
+    TWICE,
+    World,
+    landed,
+    lost,
+    no,
+    no_effect,
+    not_landed,
+    ok,
+    pending,
+    plan_of,
+    step,
+    unknown,
+)
+
+
+def test_a_declared_error_is_never_retried() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [no("card_declined")]}).finish()
+    assert world.calls == ["do.pay"]
+    assert world.status == "compensated"
+
+
+def test_a_failure_without_effect_is_retried_with_the_same_key() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [no_effect()]}).finish()
+    assert world.calls == ["do.pay", "do.pay"]
+    assert {message.idempotency_key for message in world.messages} == {"run1/pay:action"}
+    assert [message.attempt for message in world.messages] == [1, 2]
+    assert world.status == "completed"
+
+
+def test_the_delay_that_a_worker_asks_for_is_kept() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [no_effect(after_ms=7_000)]}).finish()
+    (scheduled,) = world.of(ev.RetryScheduled)
+    assert scheduled.due_at_ms - scheduled.at_ms == 7_000
+
+
+def test_an_unknown_step_is_compensated_though_it_never_completed() -> None:
+    world = World(plan_of(step("a"), step("pay")), {"do.pay": [unknown()]}).finish()
+    assert world.calls == ["do.a", "do.pay", "undo.pay", "undo.a"]
+    assert world.status == "compensated"
+
+
+def test_a_clean_failure_after_an_unknown_attempt_does_not_make_it_known() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [unknown(), no()]}).finish()
+    assert world.calls == ["do.pay", "do.pay", "undo.pay"]
+    assert world.run is not None
+    assert world.run.header.error is not None
+    assert world.run.header.error.code == "declined"
+
+
+def test_a_completion_settles_an_unknown_attempt() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [unknown(), ok()]}).finish()
+    assert world.status == "completed"
+    assert not world.run.nodes["pay"].unknown  # type: ignore[union-attr]
+
+
+def test_a_readonly_step_that_timed_out_has_simply_failed() -> None:
+    world = World(plan_of(step("look", kind="readonly")), {"do.look": [unknown()]}).finish()
+    assert world.step_status("look") == "failed"
+    assert world.calls == ["do.look"]
+
+
+def test_a_verification_that_finds_the_effect_completes_the_step_without_a_retry() -> None:
+    plan = plan_of(step("pay", retry=TWICE, verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [landed({"id": 7})]}).finish()
+    assert world.calls == ["do.pay", "look.pay"]
+    assert world.run is not None
+    assert world.run.payloads["pay:output"] == {"id": 7}
+
+
+def test_between_attempts_a_verification_does_not_fence() -> None:
+    """A fence would refuse the very retry that follows."""
+    plan = plan_of(step("pay", retry=TWICE, verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [not_landed(fenced=False)]}).finish()
+    assert world.calls == ["do.pay", "look.pay", "do.pay"]
+    assert not world.messages[1].fencing
+
+
+def test_the_last_verification_fences_and_then_not_landed_means_nothing_happened() -> None:
+    plan = plan_of(step("pay", verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [not_landed(fenced=True)]}).finish()
+    assert world.calls == ["do.pay", "look.pay"]
+    assert world.messages[1].fencing
+    assert world.step_status("pay") == "failed"
+
+
+def test_not_landed_without_a_fence_is_undone_all_the_same() -> None:
+    """A late action may still arrive, so the step stays unknown."""
+    plan = plan_of(step("pay", verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [not_landed(fenced=False)]}).finish()
+    assert world.calls == ["do.pay", "look.pay", "undo.pay"]
+
+
+def test_a_pending_verification_is_asked_again_after_its_delay() -> None:
+    plan = plan_of(step("pay", verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [pending(after_ms=5_000), landed()]}).finish()
+    assert world.calls == ["do.pay", "look.pay", "look.pay"]
+    assert world.status == "completed"
+
+
+def test_a_verification_that_gives_no_answer_leaves_the_run_to_a_person() -> None:
+    plan = plan_of(step("pay", verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [unknown(), unknown()]}).finish()
+    assert world.status == "stuck"
+    assert world.run is not None
+    assert world.run.header.stuck == ("pay",)
+
+
+def test_an_unknown_step_that_cannot_be_undone_halts() -> None:
+    world = World(plan_of(step("a"), step("mail", undo=False)), {"do.mail": [unknown()]}).finish()
+    assert world.status == "stuck"
+    assert world.calls == ["do.a", "do.mail"]
+
+
+def test_five_lost_processes_in_a_row_are_a_crash_loop_and_the_task_is_not_tried_again() -> None:
+    retry = Retry(max_attempts=9, initial_ms=10, jitter="none")
+    world = World(plan_of(step("pay", retry=retry)), {"do.pay": [lost()] * 9}).finish()
+    assert world.calls == ["do.pay"] * 5 + ["undo.pay"]
+    assert world.run is not None
+    assert world.run.header.error is not None
+    assert world.run.header.error.code == "crash_loop"
+
+
+def test_a_total_timeout_ends_the_retries() -> None:
+    retry = Retry(max_attempts=50, backoff="fixed", initial_ms=1_000, jitter="none")
+    plan = plan_of(step("pay", retry=retry, total_timeout_ms=3_500))
+    world = World(plan, {"do.pay": [no_effect()] * 50}).finish()
+    assert len(world.calls) == 5
+    assert world.messages[-1].timeout_ms < 1_000
+
+
+def test_undo_inputs_are_recorded_before_the_action_runs() -> None:
+    plan = plan_of(step("a"), step("pay", undo_with={"ref": "{{ step.ref }}", "of": "{{ steps.a.output.did }}"}))
+    world = World(plan).start()
+    world.answer("a")
+    (dispatched,) = [event for event in world.of(ev.TaskDispatched) if event.path == "pay"]
+    assert dispatched.undo == {"ref": "run1/pay", "of": "a"}
+
+
+def test_undo_inputs_that_read_the_result_are_recorded_on_completion() -> None:
+    undo_with = {"id": "{{ result.id | default('none') }}"}
+    plan = plan_of(step("pay", undo_with=undo_with), step("ship"))
+    world = World(plan, {"do.pay": [ok({"id": 9})], "do.ship": [no()]}).finish()
+    assert world.inputs["undo.pay"] == {"id": 9}
+
+
+def test_undo_inputs_that_read_a_result_which_never_came_use_their_default() -> None:
+    plan = plan_of(step("pay", undo_with={"id": "{{ result.id | default('none') }}"}))
+    world = World(plan, {"do.pay": [unknown()]}).finish()
+    assert world.inputs["undo.pay"] == {"id": "none"}
+
+
+def test_an_output_that_cannot_be_rendered_leaves_the_step_in_the_undo_set() -> None:
+    plan = plan_of(step("pay", output="{{ result.nothing }}"))
+    world = World(plan).finish()
+    assert world.calls == ["do.pay", "undo.pay"]
+    assert world.run is not None
+    assert world.run.header.error is not None
+    assert world.run.header.error.code == "expression_error"
+
+
+def test_an_input_that_cannot_be_rendered_fails_before_anything_happens() -> None:
+    world = World(plan_of(step("pay", with_={"x": "{{ input.nothing.there }}"})), input={}).finish()
+    assert world.calls == []
+    assert world.status == "compensated"
+
+
+def test_an_input_over_the_limit_is_refused_before_it_is_sent() -> None:
+    world = World(plan_of(step("pay", with_={"x": "{{ input }}"})), input="x" * (1 << 20)).finish()
+    assert world.calls == []
+    assert world.run is not None
+    assert world.run.header.error is not None
+    assert world.run.header.error.code == "invalid_input"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_late_outcome_changes_nothing(after: int) -> None:
+    world = World(plan_of(step("a"), step("b"), step("c"))).start()
+    for path in ("a", "b", "c")[:after]:
+        world.answer(path)
+    before = world.run
+    assert before is not None
+    late = "c" if after == 0 else "a"
+    world.take(ev.TaskSettled(world.now_ms + 5, late, "failed"))
+    assert world.run is not None
+    assert world.run.nodes == before.nodes
+
+
+def test_a_skipped_steps_output_is_absent() -> None:
+    plan = plan_of(step("a", when="{{ false }}"), step("b", with_={"x": "{{ steps.a.output | default('gone') }}"}))
+    world = World(plan).finish()
+    assert world.inputs["do.b"] == {"x": "gone"}
+    assert world.step_status("a") == "skipped"
+
+
+def test_a_condition_that_is_no_boolean_fails_the_step_and_its_own_catch_may_take_it() -> None:
+    from runner.definition.model import Catch
+
+    plan = plan_of(step("a", when="{{ 1 }}", catch=[Catch(errors=("expression_error",))]), step("b"))
+    world = World(plan).finish()
+    assert world.calls == ["do.b"]
+    assert world.status == "completed"
+
+
+def test_a_retriable_step_is_tried_patiently() -> None:
+    plan = plan_of(step("p", kind="pivot"), step("ship", kind="retriable", retry=ONCE))
+    world = World(plan, {"do.ship": [unknown(), unknown(), unknown()]}).finish()
+    assert world.calls == ["do.p", "do.ship", "do.ship", "do.ship", "do.ship"]
+    assert world.status == "completed"

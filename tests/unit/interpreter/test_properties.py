@@ -1,0 +1,270 @@
+"""Random definitions and random outcomes: what must hold for all of them.
+
+The sequential language is compared with an oracle that was written apart (tests/reference.py); trees with
+branches and loops, cancels and lost processes are held to the invariants of the protocol.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.definition.model import (
+    BlockAction,
+    Catch,
+    FailAction,
+    LoopAction,
+    ParallelAction,
+    Retry,
+    Step,
+    WorkerAction,
+)
+from runner.interpreter import event as ev
+from runner.interpreter.advance import advance
+from runner.interpreter.decide import decide
+from runner.interpreter.evolve import evolve, new_run
+from runner.interpreter.paths import RUN, parent, static
+from runner.interpreter.record import decode_event, encode_event, header_of, run_of
+from runner.interpreter.state import Run
+from tests.reference import Reference
+from tests.world import World, landed, lost, no, no_effect, not_landed, ok, pending, plan_of, unknown
+from tests.world import step as worker_step
+
+RETRIES = st.sampled_from([Retry(max_attempts=n, initial_ms=10, jitter="none") for n in (1, 2, 3)])
+ACTION_REPLIES = st.lists(
+    st.sampled_from([ok(1), ok(1), no(), no_effect(), unknown(), lost()]), max_size=4
+)
+VERIFY_REPLIES = st.lists(
+    st.sampled_from([landed(), not_landed(), not_landed(fenced=False), pending(), unknown(), no()]), max_size=3
+)
+UNDO_REPLIES = st.lists(st.sampled_from([ok(), ok(), no(), unknown(), no_effect()]), max_size=2)
+CODES = st.sampled_from([("any",), ("business",), ("technical",), ("declined",), ("timeout",)])
+
+
+@st.composite
+def catches(draw: Any, ids: Any, depth: int) -> tuple[Catch, ...]:
+    if not draw(st.booleans()):
+        return ()
+    steps = draw(sequences(ids, depth - 1)) if depth > 0 and draw(st.booleans()) else ()
+    return (Catch(errors=draw(CODES), undo=draw(st.booleans()), steps=steps),)
+
+
+@st.composite
+def operations(draw: Any, ids: Any, depth: int) -> Step:
+    kind = draw(st.sampled_from(["compensatable", "compensatable", "compensatable", "readonly", "none"]))
+    verify = kind == "compensatable" and draw(st.booleans())
+    return worker_step(
+        f"s{next(ids)}", kind=kind, undo=kind != "none", verify=verify, retry=draw(RETRIES),
+        undo_retry=draw(RETRIES), catch=draw(catches(ids, depth)),
+    )
+
+
+@st.composite
+def sequences(draw: Any, ids: Any, depth: int, *, wide: bool = False) -> tuple[Step, ...]:
+    return tuple(draw(steps(ids, depth, wide=wide)) for _ in range(draw(st.integers(1, 3))))
+
+
+@st.composite
+def steps(draw: Any, ids: Any, depth: int, *, wide: bool = False) -> Step:
+    kinds = ["worker", "worker", "worker", "fail"] + (["steps"] if depth > 0 else [])
+    if wide and depth > 0:
+        kinds += ["parallel", "for_each"]
+    chosen = draw(st.sampled_from(kinds))
+    if chosen == "worker":
+        return draw(operations(ids, depth))
+    name = f"s{next(ids)}"
+    if chosen == "fail":
+        return Step(name, name, FailAction("declined"))
+    if chosen == "steps":
+        below = draw(sequences(ids, depth - 1, wide=wide))
+        return Step(name, name, BlockAction(below), catch=draw(catches(ids, depth)))
+    if chosen == "parallel":
+        branches = {f"b{n}": draw(sequences(ids, depth - 1, wide=wide)) for n in range(draw(st.integers(1, 3)))}
+        return Step(name, name, ParallelAction(branches), catch=draw(catches(ids, depth)))
+    below = draw(sequences(ids, depth - 1, wide=wide))
+    items = "{{ [" + ", ".join("1" * draw(st.integers(0, 3))) + "] }}"
+    loop = LoopAction(items, "item", below, max_parallel=draw(st.integers(1, 2)))
+    return Step(name, name, loop, catch=draw(catches(ids, depth)))
+
+
+@st.composite
+def replies(draw: Any, plan: Any) -> dict[str, Any]:
+    found = {}
+    for place in plan.steps.values():
+        if place.worker is not None and place.step is not None:
+            found[f"do.{place.step.id}"] = draw(ACTION_REPLIES)
+            found[f"look.{place.step.id}"] = draw(VERIFY_REPLIES)
+            found[f"undo.{place.step.id}"] = draw(UNDO_REPLIES)
+    return found
+
+
+@st.composite
+def sequential_worlds(draw: Any) -> World:
+    ids = count()
+    plan = plan_of(*draw(sequences(ids, 2)), compensation_retry=Retry(max_attempts=2, initial_ms=10, jitter="none"))
+    return World(plan, draw(replies(plan)))
+
+
+@st.composite
+def wide_worlds(draw: Any) -> World:
+    ids = count()
+    plan = plan_of(
+        *draw(sequences(ids, 3, wide=True)), compensation_retry=Retry(max_attempts=2, initial_ms=10, jitter="none")
+    )
+    random = draw(st.randoms(use_true_random=False))
+    return World(plan, draw(replies(plan)), pick=lambda n: random.randrange(n))
+
+
+@given(sequential_worlds())
+@settings(max_examples=400, deadline=None)
+def test_a_sequential_run_does_what_the_reference_says(world: World) -> None:
+    reference = Reference(world.plan.definition, world.replies)
+    expected = reference.status()
+    world.finish()
+    assert world.calls == reference.calls
+    assert world.status == expected
+
+
+@given(wide_worlds(), st.integers(0, 40), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_cancel: bool) -> None:
+    world.start()
+    for index in range(5_000):
+        if with_cancel and index == cancel_after:
+            world.claimed = {path for path in world.tasks if world.pick(2)}
+            world.take(ev.CancelRequested(world.now_ms, nonce="c"))
+        if world.tasks:
+            paths = sorted(world.tasks)
+            world.answer(paths[world.pick(len(paths))])
+        elif world.node_timers():
+            world.fire()
+        else:
+            break
+        assert_nothing_is_undone_too_early(world)
+    assert world.status in ("completed", "compensated", "cancelled", "stuck")  # I9: it comes to rest
+    assert_undone_exactly_what_took_effect(world)
+    assert_undone_in_reverse_order(world)
+    assert_nothing_more_is_due(world)
+
+
+@given(wide_worlds())
+@settings(max_examples=150, deadline=None)
+def test_the_history_replays_to_the_same_state(world: World) -> None:
+    world.finish()
+    assert world.run is not None
+    stored = [encode_event(event) for event in world.events]
+    events = [decode_event(entry, world.run.payloads) for entry in stored]
+    assert isinstance(events[0], ev.RunStarted)
+    replayed = new_run(events[0])
+    for event in events:
+        evolve(world.plan, replayed, event)
+    assert replayed.nodes == world.run.nodes
+    replayed.header.agenda = world.run.header.agenda
+    replayed.header.updated_at_ms = world.run.header.updated_at_ms
+    assert replayed.header == world.run.header
+
+
+@given(wide_worlds())
+@settings(max_examples=100, deadline=None)
+def test_a_run_that_was_stored_and_loaded_goes_on_the_same(world: World) -> None:
+    world.start()
+    for _ in range(200):
+        assert world.run is not None
+        loaded = run_of(header_of(world.run), world.fields)
+        assert loaded.nodes == world.run.nodes
+        assert {name: value for name, value in loaded.payloads.items() if not name.endswith(":result")} == {
+            name: value for name, value in world.run.payloads.items() if not name.endswith(":result")
+        }
+        world.run = loaded
+        if world.tasks:
+            world.answer(min(world.tasks))
+        elif world.node_timers():
+            world.fire()
+        else:
+            break
+
+
+def assert_nothing_is_undone_too_early(world: World) -> None:
+    """I6: an undo goes out only when its action is resolved and nothing that came after it is in flight."""
+    assert world.run is not None
+    for path, message in world.tasks.items():
+        if message.phase == "compensate":
+            above = parent(path)
+            later = _later_in_sequence(world, above, path)
+            for other, task in world.tasks.items():
+                assert not any(other == place or other.startswith((f"{place}/", f"{place}.", f"{place}#", f"{place}~"))
+                               for place in later), f"{task.phase} of {other} is out while {path} is undone"
+
+
+def _later_in_sequence(world: World, above: str, path: str) -> list[str]:
+    if above == RUN:
+        return []
+    place = world.plan.steps[static(above)]
+    names = list(place.children)
+    own = path[len(above) + 1 :] if above else path
+    if own not in names:
+        return []
+    return [f"{above}/{name}" if above else name for name in names[names.index(own) + 1 :]]
+
+
+def assert_undone_exactly_what_took_effect(world: World) -> None:
+    """I5: compensated or cancelled means each action that may stand and has an undo was undone once, nothing else."""
+    done: dict[str, list[tuple[str, str, str]]] = {}
+    phases: dict[str, str] = {}
+    for event in world.events:
+        if isinstance(event, ev.TaskDispatched):
+            phases[event.path] = event.phase
+        if isinstance(event, ev.TaskSettled):
+            done.setdefault(event.path, []).append((phases[event.path], event.outcome, event.verdict))
+    for path, outcomes in done.items():
+        action = world.plan.steps[static(path)].worker
+        assert isinstance(action, WorkerAction)
+        undone = sum(1 for phase, outcome, _ in outcomes if phase == "compensate" and outcome == "completed")
+        stands = any(
+            (phase == "action" and outcome in ("completed", "unknown")) or verdict == "landed"
+            for phase, outcome, verdict in outcomes
+        )
+        assert undone <= 1
+        if undone:
+            assert stands
+        settled_as_nothing = any(
+            isinstance(event, ev.TaskSettled) and event.path == path and event.verdict == "not_landed" and event.fenced
+            for event in world.events
+        )
+        completed = any((phase == "action" and outcome == "completed") or verdict == "landed"
+                        for phase, outcome, verdict in outcomes)
+        if world.status in ("compensated", "cancelled") and action.compensate is not None and stands:
+            assert undone == 1 or (settled_as_nothing and not completed), f"{path} still stands: {outcomes}"
+
+
+def assert_undone_in_reverse_order(world: World) -> None:
+    """I5: of two steps of one sequence the later one is undone before the undo of the earlier one begins."""
+    started: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    for index, event in enumerate(world.events):
+        if isinstance(event, ev.UndoStarted):
+            started[event.path] = index
+        elif isinstance(event, ev.StepUndone):
+            ended[event.path] = index
+    for path, begun in started.items():
+        for later in _later_in_sequence(world, parent(path), path):
+            if later in started and started[later] > begun:
+                assert ended.get(path, 0) < started[later], f"{later} was undone after {path}"
+
+
+def assert_nothing_more_is_due(world: World) -> None:
+    """Level-triggered: at rest, looking at every node again proposes nothing. Recovery is calling it again."""
+    assert world.run is not None
+    draft: Run = world.run.draft()
+    assert not draft.agenda
+    if draft.is_terminal:
+        assert not world.tasks
+        assert not world.timers
+        return
+    for path in list(draft.nodes):
+        assert list(decide(world.plan, draft, path, world.now_ms)) == []
+    again = advance(world.plan, world.run, ev.Continued(world.now_ms))
+    assert again.commands == ()

@@ -1,0 +1,210 @@
+"""A world of scripted workers around the pure interpreter: no store, no processes, virtual time.
+
+`World.finish()` answers open tasks in an order that `pick` chooses and lets timers fire when nothing else is
+left, until the run rests. What was called, what was undone and every event stay to be looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.definition.model import (
+    PATIENT,
+    BlockAction,
+    Call,
+    Catch,
+    Definition,
+    Retry,
+    Step,
+    WorkerAction,
+)
+from runner.interpreter import event as ev
+from runner.interpreter.advance import advance
+from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
+from runner.interpreter.record import changes_of
+from runner.interpreter.plan import Plan, compile_plan
+from runner.interpreter.state import Run
+from runner.wire import ErrorRecord, TaskMessage
+
+Reply = Mapping[str, Any]
+
+
+def ok(output: Any = None) -> Reply:
+    return {"outcome": "completed", "output": output}
+
+
+def no(code: str = "declined") -> Reply:
+    return {"outcome": "failed", "error": ErrorRecord(code, kind="business", message=f"{code}!")}
+
+
+def no_effect(after_ms: int = 0) -> Reply:
+    return {"outcome": "failed", "error": ErrorRecord("no_effect", message="refused"), "hint_ms": after_ms}
+
+
+def unknown(code: str = "timeout") -> Reply:
+    return {"outcome": "unknown", "error": ErrorRecord(code, message="no answer")}
+
+
+def lost() -> Reply:
+    return unknown("worker_lost")
+
+
+def landed(output: Any = None) -> Reply:
+    return {"outcome": "completed", "verdict": "landed", "output": output}
+
+
+def not_landed(*, fenced: bool = True) -> Reply:
+    return {"outcome": "completed", "verdict": "not_landed", "fenced": fenced}
+
+
+def pending(after_ms: int = 0) -> Reply:
+    return {"outcome": "completed", "verdict": "pending", "hint_ms": after_ms}
+
+
+ONCE = Retry(max_attempts=1, jitter="none")
+TWICE = Retry(max_attempts=2, initial_ms=100, jitter="none")
+
+
+def step(
+    id: str, *, kind: str = "compensatable", undo: bool = True, on_unknown: str | None = None, retry: Retry = ONCE,
+    verify: bool = False, catch: Sequence[Catch] = (), when: str | None = None, with_: Any = None, output: Any = None,
+    undo_with: Any = None, undo_retry: Retry = PATIENT, raises: Sequence[str] = (), **more: Any,
+) -> Step:
+    """A worker step, as a definition would have it after its defaults are filled in."""
+    has_undo = undo and kind == "compensatable"
+    if kind == "compensatable" and not has_undo:
+        kind = "none"
+    default = {"compensatable": "verify" if verify else "compensate", "retriable": "retry", "none": "halt"}
+    chosen = on_unknown or ("verify" if verify else default.get(kind, "retry" if kind == "pivot" else "halt"))
+    ref = {"ref": "{{ step.ref }}"}
+    action = WorkerAction(
+        call=Call(f"do.{id}", with_ if with_ is not None else ref, 1_000, retry),
+        kind=kind,  # type: ignore[arg-type]
+        on_unknown=chosen,  # type: ignore[arg-type]
+        raises=tuple(raises),
+        compensate=Call(f"undo.{id}", undo_with or ref, 1_000, undo_retry) if has_undo else None,
+        verify=Call(f"look.{id}", ref, 1_000, TWICE) if verify else None,
+        reason="" if kind != "none" else "a test",
+        **more,
+    )
+    return Step(id=id, path=id, action=action, when=when, catch=tuple(catch), output=output)
+
+
+def block(id: str, *steps: Step, catch: Sequence[Catch] = (), when: str | None = None, output: Any = None) -> Step:
+    return Step(id=id, path=id, action=BlockAction(tuple(steps)), catch=tuple(catch), when=when, output=output)
+
+
+def plan_of(*steps: Step, finally_: Iterable[Step] = (), **fields: Any) -> Plan:
+    return compile_plan(Definition("test", "1.0.0", tuple(steps), finally_=tuple(finally_), digest="d", **fields))
+
+
+@dataclass
+class World:
+    """One run of a plan, with the replies that its workers will give."""
+
+    plan: Plan
+    replies: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # by worker name; then ok()
+    input: Any = None
+    pick: Callable[[int], int] = lambda _count: 0
+    run: Run | None = None
+    events: list[ev.AnyEvent] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)  # "do.reserve", in the order they were answered
+    messages: list[TaskMessage] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, TaskMessage] = field(default_factory=dict)
+    claimed: set[str] = field(default_factory=set)  # paths whose tasks cannot be taken back any more
+    timers: dict[str, int] = field(default_factory=dict)
+    now_ms: int = 1_000
+    fields: dict[str, bytes] = field(default_factory=dict)  # the run as a store would have it
+
+    def __post_init__(self) -> None:
+        self._left = {worker: deque(replies) for worker, replies in self.replies.items()}
+
+    # -- driving ------------------------------------------------------------------------------------
+    def start(self) -> World:
+        self.take(ev.RunStarted(self.now_ms, "run1", "test", "1.0.0", "d", self.input))
+        return self
+
+    def take(self, event: ev.External) -> list[ev.AnyEvent]:
+        """Something happens, and everything that follows from it."""
+        waiting: deque[ev.External] = deque([event])
+        new: list[ev.AnyEvent] = []
+        while waiting:
+            transition = advance(self.plan, self.run, waiting.popleft())
+            self.run = transition.run
+            self.fields.update(changes_of(self.run))
+            new.extend(transition.events)
+            for command in transition.commands:
+                match command:
+                    case DispatchTask():
+                        assert command.path not in self.tasks, f"{command.path} has two open tasks"
+                        self.tasks[command.path] = command.message
+                        self.messages.append(command.message)
+                        self.inputs[f"{command.message.worker}"] = self.run.payloads[command.payload]
+                    case RevokeTask() if command.path not in self.claimed:
+                        del self.tasks[command.path]
+                        waiting.append(ev.TaskSettled(self.now_ms, command.path, "revoked"))
+                    case SetTimer():
+                        self.timers[command.name] = command.due_at_ms
+                    case ClearTimer():
+                        self.timers.pop(command.name, None)
+            if transition.is_full and not self.run.is_terminal:
+                waiting.append(ev.Continued(self.now_ms))
+        self.events.extend(new)
+        if self.run is not None and self.run.is_terminal:
+            self.tasks.clear()
+            self.timers.clear()
+        return new
+
+    def answer(self, path: str, reply: Reply | None = None) -> None:
+        """The worker that holds this task ends it."""
+        message = self.tasks.pop(path)
+        self.claimed.discard(path)
+        left = self._left.get(message.worker)
+        if reply is None:
+            reply = left.popleft() if left else self._usual(message)
+        self.calls.append(message.worker)
+        self.now_ms += 1
+        self.take(ev.TaskSettled(self.now_ms, path, **reply))
+
+    def _usual(self, message: TaskMessage) -> Reply:
+        return landed() if message.phase == "verify" else ok({"did": message.step})
+
+    def fire(self, name: str | None = None) -> None:
+        """The next timer, or this one, is due."""
+        name = name or min(self.timers, key=lambda timer: (self.timers[timer], timer))
+        self.now_ms = max(self.now_ms, self.timers.pop(name))
+        self.take(ev.TimerFired(self.now_ms, name))
+
+    def finish(self, limit: int = 5_000) -> World:
+        """Until the run rests: it is over, or stuck."""
+        if self.run is None:
+            self.start()
+        for _ in range(limit):
+            if self.tasks:
+                paths = sorted(self.tasks)
+                self.answer(paths[self.pick(len(paths))])
+            elif self.node_timers():
+                self.fire(min(self.node_timers(), key=lambda timer: (self.timers[timer], timer)))
+            else:
+                return self
+        raise AssertionError(f"the run does not come to rest: {self.calls[-20:]}")
+
+    def node_timers(self) -> list[str]:
+        return [name for name in self.timers if not name.startswith("~run")]
+
+    # -- looking ------------------------------------------------------------------------------------
+    @property
+    def status(self) -> str:
+        assert self.run is not None
+        return self.run.header.status.value
+
+    def step_status(self, path: str) -> str:
+        assert self.run is not None
+        return self.run.nodes[path].status.value
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
