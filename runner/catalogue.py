@@ -1,0 +1,48 @@
+"""Definitions by content hash, compiled once a process. A run finishes with the definition it began with."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from runner.definition.load import parse_document
+from runner.definition.model import Definition
+from runner.errors import RecordTampered
+from runner.interpreter.plan import Plan, compile_plan
+from runner.store.ports import Store
+
+KEPT = 256  # plans; a process that serves more definitions compiles the rarest again
+
+
+class Catalogue:
+    """The definitions that runs of this store use."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._stored: set[str] = set()
+
+    def put(self, definition: Definition) -> str:
+        """Keep the definition, and give its content hash."""
+        if definition.digest not in self._stored:
+            self._store.put_definition(definition.digest, msgspec.json.encode(definition.document))
+            self._stored.add(definition.digest)
+        return definition.digest
+
+    def definition(self, digest: str) -> Definition:
+        return self.plan(digest).definition
+
+    def plan(self, digest: str) -> Plan:
+        """Raises RecordTampered when the store has no such definition (it was deleted by hand)."""
+        plan = self._plans.get(digest)
+        if plan is None:
+            document = self._store.get_definition(digest)
+            if document is None:
+                raise RecordTampered(f"the definition {digest[:12]} of a run is not in the store any more")
+            plan = self._plans[digest] = compile_plan(parse_document(msgspec.json.decode(document)))
+            if len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(digest)
+        return plan

@@ -1,0 +1,1 @@
+"""The shell around the interpreter: load a batch of runs, advance each, commit the batch."""

@@ -1,0 +1,154 @@
+"""The batch loop: take the runs that have something in their inbox, advance each, commit them all in one call.
+
+Rule: an engine may be killed at any instruction. What it had taken is watched by the store and handed out
+again; what it had decided and not committed is decided again, the same. A run whose interpretation breaks
+is set aside alone, and the batch goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from runner.catalogue import Catalogue
+from runner.engine.intake import commit_of, interpret
+from runner.engine.report import report
+from runner.interpreter.advance import Transition
+from runner.interpreter.record import run_of
+from runner.interpreter.state import Run
+from runner.store.ports import Commit, InboxEntry, Store, TakenRun
+
+log = logging.getLogger("sagarun.engine")
+
+LEASE_MS = 10_000  # how long a taken run is left to this engine
+BATCH = 100
+CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
+PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
+
+
+class Engine:
+    """Interprets runs of one store. `step` is one batch; `run` is the loop."""
+
+    def __init__(self, store: Store, *, process_id: str, retention_ms: int = 0) -> None:
+        self.process_id = process_id
+        self._store = store
+        self._catalogue = Catalogue(store)
+        self._retention_ms = retention_ms
+        self._cache: OrderedDict[str, tuple[str, Run]] = OrderedDict()
+        self._queues: dict[str, str] = {}
+        self._queues_read_at = 0.0
+
+    def step(self) -> int:
+        """One batch; how many runs were in it."""
+        taken = self._store.take_runs(self.process_id, secrets.token_hex(8), limit=BATCH, lease_ms=LEASE_MS)
+        if not taken:
+            return 0
+        commits: list[Commit] = []
+        transitions: dict[str, list[Transition]] = {}
+        for run_id, etag, run, entries in self._known(taken):
+            try:
+                made = interpret(self._catalogue.plan, run, entries)
+                if not made:
+                    continue
+                commits.append(
+                    commit_of(
+                        run_id, etag, secrets.token_hex(8), len(entries), made, self._queue_of,
+                        retention_ms=self._retention_ms,
+                    )
+                )
+                transitions[run_id] = made
+            except Exception:
+                self._park(run_id, etag)
+        self._commit(commits, transitions)
+        return len(taken)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""
+        while not stop.is_set():
+            if not self.step():
+                self._store.wait_for_runs(0.5)
+
+    def close(self) -> None:
+        self._cache.clear()
+
+    # -- loading ------------------------------------------------------------------------------------
+    def _known(self, taken: Sequence[TakenRun]) -> list[tuple[str, str, Run | None, Sequence[InboxEntry]]]:
+        """Each taken run with its state: from the cache where the etag is the same, else from the store."""
+        known: list[tuple[str, str, Run | None, Sequence[InboxEntry]]] = []
+        unknown: list[str] = []
+        for run in taken:
+            cached = self._cache.get(run.run_id)
+            if not run.etag:
+                known.append((run.run_id, "", None, run.entries))
+            elif cached is not None and cached[0] == run.etag:
+                known.append((run.run_id, run.etag, cached[1], run.entries))
+            else:
+                unknown.append(run.run_id)
+        # Loaded whole, inbox and all: between the two calls another engine may have gone on with it.
+        for stored in self._store.load_runs(unknown) if unknown else ():
+            if stored is None or stored.terminal:
+                continue
+            try:
+                state = run_of(stored.state, stored.fields) if stored.state else None
+            except Exception:
+                self._park(stored.run_id, stored.etag)
+                continue
+            known.append((stored.run_id, stored.etag, state, stored.entries))
+        return known
+
+    # -- committing ---------------------------------------------------------------------------------
+    def _commit(self, commits: Sequence[Commit], transitions: dict[str, list[Transition]]) -> None:
+        if not commits:
+            return
+        try:
+            answers = self._store.commit(commits)
+        except BaseException:
+            # Whether it happened is not known, so nothing that was assumed about these runs is kept.
+            for commit in commits:
+                self._cache.pop(commit.run_id, None)
+            raise
+        for commit, answer in zip(commits, answers, strict=True):
+            if answer != "ok" or commit.terminal:
+                self._cache.pop(commit.run_id, None)
+            else:
+                self._remember(commit, transitions[commit.run_id][-1].run)
+            if answer == "ok":
+                report(transitions[commit.run_id])
+            else:
+                log.info("commit refused: %s", answer, extra={"run_id": commit.run_id})
+
+    def _remember(self, commit: Commit, run: Run) -> None:
+        self._cache[commit.run_id] = (commit.etag, run)
+        self._cache.move_to_end(commit.run_id)
+        while len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
+
+    def _park(self, run_id: str, etag: str) -> None:
+        """Set aside a run whose interpretation broke; in an except block only."""
+        self._cache.pop(run_id, None)
+        text = traceback.format_exc()
+        stored = self._store.load_runs([run_id])[0]
+        before = stored.parked if stored is not None else 0
+        stuck = before >= len(PARK_MS)
+        delay_ms = 0 if stuck else PARK_MS[before]
+        self._store.park(run_id, etag, delay_ms=delay_ms, stuck=stuck, error=text[-16_384:].encode())
+        log.error(
+            "interpreting the run broke; it is %s", "stuck" if stuck else f"tried again in {delay_ms} ms",
+            extra={"run_id": run_id, "traceback": text},
+        )
+
+    # -- queues -------------------------------------------------------------------------------------
+    def _queue_of(self, worker: str) -> str:
+        """The worker's own queue, as its processes published it; a worker nobody published has its name."""
+        if worker not in self._queues and time.monotonic() - self._queues_read_at > 1.0:
+            self._queues_read_at = time.monotonic()
+            for name, contract in self._store.get_workers().items():
+                self._queues[name] = msgspec.json.decode(contract).get("queue") or name
+        return self._queues.get(worker, worker)

@@ -1,0 +1,145 @@
+"""What the store's inbox says, as events; what a transition wants, as a commit. Pure translation."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from runner.interpreter import event as ev
+from runner.interpreter.advance import Transition, advance
+from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
+from runner.interpreter.plan import Plan
+from runner.interpreter.record import changes_of, decode_request, encode_event, header_of
+from runner.interpreter.state import Run
+from runner.store.ports import Commit, Dispatch, InboxEntry
+from runner.wire import ErrorRecord, Outcome
+
+_OUTCOME = msgspec.json.Decoder(Outcome)
+_MESSAGE = msgspec.json.Encoder()
+
+
+def event_of(entry: InboxEntry) -> ev.External:
+    """The event that an inbox entry tells of. Raises msgspec.DecodeError for a request that nobody can read."""
+    return _EVENTS[entry.kind](entry)
+
+
+def _outcome(entry: InboxEntry) -> ev.TaskSettled:
+    try:
+        outcome = _OUTCOME.decode(entry.body)
+        output = msgspec.json.decode(outcome.output)
+    except msgspec.DecodeError as error:
+        # The worker ran, and nobody can say what came of it.
+        wrong = ErrorRecord("invalid_output", message=f"the outcome cannot be read: {error}")
+        return _settled(entry, "unknown", wrong)
+    return ev.TaskSettled(
+        at_ms=entry.at_ms,
+        path=entry.path,
+        outcome=outcome.outcome,
+        output=output,
+        error=outcome.error,
+        verdict=outcome.verdict,
+        fenced=outcome.fenced,
+        hint_ms=outcome.after_ms,
+        claimed_at_ms=entry.claimed_at_ms,
+        process=entry.process,
+        size=len(entry.body),
+        duration_ms=outcome.duration_ms,
+    )
+
+
+def _settled(
+    entry: InboxEntry, outcome: Literal["failed", "unknown", "revoked"], error: ErrorRecord | None = None
+) -> ev.TaskSettled:
+    return ev.TaskSettled(
+        at_ms=entry.at_ms, path=entry.path, outcome=outcome, error=error,
+        claimed_at_ms=entry.claimed_at_ms, process=entry.process,
+    )
+
+
+_EVENTS: dict[str, Callable[[InboxEntry], ev.External]] = {
+    "started": lambda entry: decode_request(entry.body, entry.at_ms),
+    "request": lambda entry: decode_request(entry.body, entry.at_ms),
+    "timer": lambda entry: ev.TimerFired(entry.at_ms, entry.path),
+    "outcome": _outcome,
+    "lost": lambda entry: _settled(
+        entry, "unknown", ErrorRecord("worker_lost", message=f"its worker process {entry.process} was lost")
+    ),
+    "queue_timeout": lambda entry: _settled(
+        entry, "failed", ErrorRecord("queue_timeout", message="no worker took it in time")
+    ),
+    "revoked": lambda entry: _settled(entry, "revoked"),
+}
+
+
+def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence[InboxEntry]) -> list[Transition]:
+    """Everything that follows from these entries, in order. No entries: what was left over goes on."""
+    transitions: list[Transition] = []
+    unsent: set[str] = set()
+    events: deque[ev.External] = deque(event_of(entry) for entry in entries)
+    if not events and run is not None and run.agenda:
+        events.append(ev.Continued(run.header.updated_at_ms))
+    while events:
+        event = events.popleft()
+        digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
+        transition = advance(plan_of(digest), run, event)
+        transitions.append(transition)
+        run = transition.run
+        # A task that this very batch dispatched has not left yet, so it is taken back here and now.
+        for command in transition.commands:
+            if isinstance(command, DispatchTask):
+                unsent.add(command.path)
+            elif isinstance(command, RevokeTask) and command.path in unsent:
+                unsent.remove(command.path)
+                events.appendleft(ev.TaskSettled(event.at_ms, command.path, "revoked"))
+    return transitions
+
+
+def _known(run: Run | None) -> Run:
+    if run is None:
+        raise ValueError("the run's first inbox entry is not its start")
+    return run
+
+
+def commit_of(
+    run_id: str, etag_read: str, etag: str, entries_seen: int, transitions: Sequence[Transition],
+    queue_of: Callable[[str], str], *, retention_ms: int = 0,
+) -> Commit:
+    """One commit for several transitions of one run, the later ones on top of the earlier."""
+    run = transitions[-1].run
+    writes: dict[str, bytes] = {}
+    dispatches: dict[str, Dispatch] = {}
+    revokes: list[str] = []
+    timers: dict[str, int] = {}
+    cleared: list[str] = []
+    history: list[bytes] = []
+    for transition in transitions:
+        writes.update(changes_of(transition.run))
+        history.extend(encode_event(event) for event in transition.events)
+        for command in transition.commands:
+            match command:
+                case DispatchTask():
+                    dispatches[command.path] = Dispatch(
+                        command.path,
+                        queue_of(command.message.worker),
+                        _MESSAGE.encode(command.message),
+                        f"p:{command.payload}",
+                        command.queue_timeout_ms,
+                    )
+                case RevokeTask():
+                    if dispatches.pop(command.path, None) is None:
+                        revokes.append(command.path)
+                case SetTimer():
+                    timers[command.name] = command.due_at_ms
+                case ClearTimer():
+                    if timers.pop(command.name, None) is None:
+                        cleared.append(command.name)
+    return Commit(
+        run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen,
+        state=header_of(run), status=run.header.status.value, terminal=run.is_terminal,
+        writes=writes, dispatches=tuple(dispatches.values()), revokes=tuple(revokes),
+        timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(history),
+        again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
+    )

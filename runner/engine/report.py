@@ -1,0 +1,61 @@
+"""What the engine says in the log about committed transitions: one line for what a person may look for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from runner.interpreter import event as ev
+from runner.interpreter.advance import Transition
+from runner.interpreter.state import Run
+
+log = logging.getLogger("sagarun.engine")
+log.addHandler(logging.NullHandler())  # who hosts an engine says where its log goes
+
+
+def report(transitions: Sequence[Transition]) -> None:
+    """After the commit only: what was not committed did not happen."""
+    for transition in transitions:
+        for event in transition.events:
+            line = _LINES.get(type(event))
+            if line is not None:
+                level, text = line
+                if log.isEnabledFor(level):
+                    log.log(level, text, extra=_fields(transition.run, event))
+
+
+def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "run_id": run.header.run_id,
+        "workflow": run.header.workflow,
+        "event": type(event).__name__,
+    }
+    for name in ("path", "phase", "attempt", "worker", "status", "ending", "why", "verb", "due_at_ms", "outcome"):
+        value = getattr(event, name, None)
+        if value not in (None, ""):
+            fields["step" if name == "path" else name] = value
+    error = getattr(event, "error", None)
+    if error is not None:
+        fields["error_code"], fields["error_message"] = error.code, error.message
+    text = getattr(event, "message", None)
+    if text:
+        fields["alert"] = text
+    return fields
+
+
+_LINES: dict[type, tuple[int, str]] = {
+    ev.RunStarted: (logging.INFO, "run started"),
+    ev.TaskDispatched: (logging.DEBUG, "task dispatched"),
+    ev.TaskSettled: (logging.DEBUG, "task settled"),
+    ev.StepCompleted: (logging.INFO, "step completed"),
+    ev.StepFailed: (logging.WARNING, "step failed"),
+    ev.RetryScheduled: (logging.INFO, "attempt will be repeated"),
+    ev.StepStuck: (logging.ERROR, "step is stuck"),
+    ev.StepUndone: (logging.INFO, "step undone"),
+    ev.RunFailing: (logging.WARNING, "run turns back"),
+    ev.RunStuck: (logging.ERROR, "run is stuck"),
+    ev.RunFinished: (logging.INFO, "run finished"),
+    ev.AlertRaised: (logging.WARNING, "alert"),
+    ev.RequestAccepted: (logging.INFO, "request accepted"),
+    ev.RequestRefused: (logging.WARNING, "request refused"),
+}

@@ -1,0 +1,50 @@
+"""What has to happen though nobody asks: timers, expired leases, dead processes, this engine's own heartbeat."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+
+from runner.errors import StoreUnavailable
+from runner.store.ports import Store
+from runner.store.process_lock import is_dead
+
+log = logging.getLogger("sagarun.engine")
+
+SHORTEST_S, LONGEST_S = 0.01, 0.2  # between ticks; a new timer may be shorter than what was known
+BEAT_S = 2.0
+LEASE_MS = 15_000
+
+
+class Ticker(threading.Thread):
+    """Ticks a store until `stop` is set; any number may, they do not disturb each other."""
+
+    def __init__(self, store: Store, process_id: str, stop: threading.Event) -> None:
+        super().__init__(name="sagarun-ticker", daemon=True)
+        self._store = store
+        self._process_id = process_id
+        self._stop_event = stop
+        self._beat_at = 0.0
+
+    def run(self) -> None:
+        while not self._stop_event.is_set():
+            try:
+                ticked = self._store.tick()
+                if time.monotonic() >= self._beat_at:
+                    self._beat_at = time.monotonic() + BEAT_S
+                    self._store.beat(self._process_id, (), lease_ms=LEASE_MS)
+                    reap_dead_processes(self._store)
+                pause_s = min(LONGEST_S, max(SHORTEST_S, ticked.next_due_ms / 1000))
+            except StoreUnavailable as error:
+                log.warning("no tick: %s", error)
+                pause_s = LONGEST_S
+            self._stop_event.wait(pause_s)
+
+
+def reap_dead_processes(store: Store) -> int:
+    """Processes of this machine whose lock is free are dead: what they held is free at once, without a lease."""
+    host = socket.gethostname()
+    dead = [p.id for p in store.processes() if p.host == host and p.lock and is_dead(p.lock)]
+    return sum(store.reap(process_id) for process_id in dead)

@@ -1,0 +1,263 @@
+"""The batch loop over the memory store: what is taken is finished, by this engine or by another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from runner.catalogue import Catalogue
+from runner.clock import VirtualClock
+from runner.definition.load import load_text
+from runner.definition.model import Definition
+from runner.engine.engine import LEASE_MS, PARK_MS, Engine
+from runner.errors import BusinessError, StoreUnavailable
+from runner.interpreter import event as ev
+from runner.interpreter.record import run_of
+from runner.store.memory import MemoryStore
+from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, Request, StoredRun
+from runner.worker.inprocess import InProcessWorker
+from runner.worker.registry import Registry
+
+TEXT = """
+workflow: two
+version: 1.0.0
+defaults: {retry: {max_attempts: 2, initial: 1s, jitter: none}}
+steps:
+  - {id: a, worker: t.do, with: {name: a}, compensate: {worker: t.undo, with: {name: a}}}
+  - {id: b, worker: t.do, with: {name: "{{ input.second }}"}, compensate: {worker: t.undo, with: {name: b}}}
+"""
+
+
+class Bench:
+    """A store, engines and a worker on one virtual clock."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.clock = VirtualClock()
+        self.store = store or MemoryStore(clock=self.clock)
+        self.calls: list[str] = []
+        self.registry = Registry()
+        self.registry.worker("t.do")(self._do)
+        self.registry.worker("t.undo")(self._undo)
+        self.worker = InProcessWorker(self.store, self.registry, clock=self.clock)
+        self.engine = self.new_engine("e1")
+        self.definition: Definition = load_text(TEXT, file="two.yaml", root=Path())
+        Catalogue(self.store).put(self.definition)
+
+    def new_engine(self, name: str) -> Engine:
+        self.store.register(ProcessInfo(name, "engine", "test", 1))
+        return Engine(self.store, process_id=name)
+
+    def _do(self, name: str) -> None:
+        self.calls.append(f"do {name}")
+        if name == "bad":
+            raise BusinessError("bad", "no")
+
+    def _undo(self, name: str) -> None:
+        self.calls.append(f"undo {name}")
+
+    def start(self, run_id: str, second: str = "b", digest: str = "") -> None:
+        started = ev.RunStarted(0, run_id, "two", "1.0.0", digest or self.definition.digest, {"second": second})
+        self.store.start([NewRun(run_id, run_id, "d", b"{}", msgspec.json.encode(started))])
+
+    def settle(self, *engines: Engine) -> None:
+        """Until nothing moves at this moment."""
+        while sum(engine.step() for engine in engines or (self.engine,)) + self.worker.step():
+            pass
+
+    def wait(self, delay_ms: int) -> None:
+        """Time passes, in steps short enough for it not to look like an outage."""
+        until = self.clock.now_ms + delay_ms
+        while self.clock.now_ms < until:
+            self.clock.advance(min(500, until - self.clock.now_ms))
+            self.store.tick()
+
+    def stored(self, run_id: str) -> StoredRun:
+        stored = self.store.load_runs([run_id])[0]
+        assert stored is not None
+        return stored
+
+    def status(self, run_id: str) -> str:
+        return self.stored(run_id).status
+
+
+def test_many_runs_go_through_in_batches() -> None:
+    bench = Bench()
+    for number in range(250):
+        bench.start(f"r{number}")
+    bench.settle()
+    assert {bench.status(f"r{number}") for number in range(250)} == {"completed"}
+    assert len(bench.calls) == 500
+
+
+def test_a_failed_run_is_undone_and_its_neighbours_are_not() -> None:
+    bench = Bench()
+    bench.start("good")
+    bench.start("bad", second="bad")
+    bench.settle()
+    assert (bench.status("good"), bench.status("bad")) == ("completed", "compensated")
+    assert bench.calls.count("undo a") == 1
+
+
+def test_two_engines_share_the_work_of_one_run() -> None:
+    bench = Bench()
+    other = bench.new_engine("e2")
+    bench.start("r")
+    while bench.status("r") != "completed":
+        assert bench.engine.step() + bench.worker.step() + other.step() + bench.worker.step()
+    assert bench.calls == ["do a", "do b"]
+
+
+def test_what_a_killed_engine_had_taken_is_handed_out_again() -> None:
+    bench = Bench()
+    bench.start("r")
+    assert bench.store.take_runs("e1", "n1", limit=10, lease_ms=LEASE_MS)  # and here it dies
+    other = bench.new_engine("e2")
+    assert other.step() == 0
+    bench.wait(LEASE_MS + 1_000)
+    bench.settle(other)
+    assert bench.status("r") == "completed"
+
+
+def test_the_second_of_two_engines_that_decided_the_same_changes_nothing() -> None:
+    bench = Bench()
+    slow = bench.new_engine("e2")
+    bench.start("r")
+    taken = bench.store.take_runs("e2", "n1", limit=10, lease_ms=LEASE_MS)
+    bench.wait(LEASE_MS + 1_000)
+    bench.settle()
+    history = bench.store.history("r")
+    slow._commit(*_decided(slow, taken))
+    assert bench.store.history("r") == history
+    assert bench.calls == ["do a", "do b"]
+
+
+def _decided(engine: Engine, taken: Sequence[Any]) -> tuple[list[Commit], dict[str, Any]]:
+    from runner.engine.intake import commit_of, interpret
+
+    (run,) = taken
+    made = interpret(engine._catalogue.plan, None, run.entries)
+    return [commit_of(run.run_id, run.etag, "late", len(run.entries), made, str)], {run.run_id: made}
+
+
+def test_a_run_that_breaks_is_set_aside_alone_and_in_the_end_left_to_a_person() -> None:
+    bench = Bench()
+    bench.start("broken", digest="no such definition")
+    bench.start("good")
+    bench.settle()
+    assert bench.status("good") == "completed"
+    for delay_ms in PARK_MS:
+        assert b"no such definition"[:7] in bench.stored("broken").broken
+        bench.wait(delay_ms + 1_000)
+        bench.settle()
+    assert bench.stored("broken").parked == len(PARK_MS) + 1
+    bench.wait(120_000)
+    assert bench.engine.step() == 0
+
+
+def test_a_broken_run_is_tried_again_when_a_person_asks() -> None:
+    bench = Bench()
+    missing = "0" * 64
+    bench.start("r", digest=missing)
+    for delay_ms in (*PARK_MS, 1_000):
+        bench.settle()
+        bench.wait(delay_ms + 1_000)
+    bench.store.put_definition(missing, msgspec.json.encode(bench.definition.document))
+    bench.store.post([Request("r", "n", msgspec.json.encode(ev.ResumeRequested(0, "n")))])
+    bench.settle()
+    assert bench.status("r") == "completed"
+
+
+def test_a_retry_waits_for_its_time() -> None:
+    bench = Bench()
+    bench.start("r", second="b")
+    attempts: list[int] = []
+
+    def flaky(name: str) -> None:
+        attempts.append(bench.clock.now_ms)
+        if len(attempts) == 1:
+            raise OSError("reset")
+
+    bench.registry._workers.clear()
+    bench.registry.worker("t.do")(flaky)
+    bench.registry.worker("t.undo")(bench._undo)
+    bench.settle()
+    assert len(attempts) == 1
+    bench.wait(1_000)
+    bench.settle()
+    assert bench.status("r") == "completed"
+    assert attempts[1] - attempts[0] >= 1_000
+
+
+class ForgetfulStore(MemoryStore):
+    """Executes a commit and loses the reply."""
+
+    lose_next = False
+
+    def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]:
+        answers = super().commit(commits)
+        if self.lose_next:
+            self.lose_next = False
+            raise StoreUnavailable("connection lost")
+        return answers
+
+
+def test_a_commit_whose_reply_was_lost_is_neither_lost_nor_done_twice() -> None:
+    clock = VirtualClock()
+    store = ForgetfulStore(clock=clock)
+    bench = Bench(store)
+    bench.clock = clock
+    bench.start("r")
+    bench.settle()
+    bench.start("s")
+    store.lose_next = True
+    with pytest.raises(StoreUnavailable):
+        bench.engine.step()
+    bench.settle()
+    assert bench.status("s") == "completed"
+    assert bench.calls == ["do a", "do b"] * 2
+
+
+def test_a_request_that_arrives_with_a_start_is_answered_in_the_same_batch() -> None:
+    """The task that the start dispatches has not left yet, so it is taken back without a round trip."""
+    bench = Bench()
+    bench.start("r")
+    bench.store.post([Request("r", "n", msgspec.json.encode(ev.CancelRequested(0, "n")))])
+    bench.settle()
+    assert bench.status("r") == "cancelled"
+    assert bench.calls == []
+
+
+def test_a_run_is_loaded_whole_after_the_engine_was_replaced() -> None:
+    bench = Bench()
+    bench.start("r")
+    bench.engine.step()
+    bench.worker.step()
+    fresh = bench.new_engine("e2")
+    bench.settle(fresh)
+    assert bench.status("r") == "completed"
+    stored = bench.stored("r")
+    run = run_of(stored.state, stored.fields)
+    assert run.nodes["a"].status == run.nodes["b"].status == "completed"
+
+
+def test_an_outcome_that_nobody_can_read_is_unknown() -> None:
+    bench = Bench()
+    bench.start("r")
+    bench.engine.step()
+    answer = bench.store.exchange(bench.worker.process_id, "x1", queues=["t.do"], capacity=1)
+    (task,) = answer.claimed
+    from runner.store.ports import Completion
+
+    bench.store.exchange(
+        bench.worker.process_id, "x2", completions=[Completion(task.run_id, task.path, task.token, b"\xff{")]
+    )
+    bench.engine.step()
+    stored = bench.stored("r")
+    node = run_of(stored.state, stored.fields).nodes["a"]
+    assert node.unknown
+    assert node.error is not None
+    assert node.error.code == "invalid_output"
