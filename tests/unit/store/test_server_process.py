@@ -1,0 +1,31 @@
+"""How a server is started and asked without a client library."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.store.server_process import ask, server_command
+
+
+def settings(durability: str) -> dict[str, str]:
+    _, *words = server_command("/bin/server", "/s", "/data", durability)
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("durability", "appendonly", "appendfsync"),
+    [("strict", "yes", "always"), ("standard", "yes", "everysec"), ("none", "no", "no")],
+)
+def test_durability_decides_when_the_file_is_synced(durability, appendonly, appendfsync):
+    words = settings(durability)
+    assert (words["--appendonly"], words["--appendfsync"]) == (appendonly, appendfsync)
+
+
+def test_the_server_has_no_network_evicts_nothing_and_writes_no_snapshots():
+    words = settings("strict")
+    assert (words["--port"], words["--maxmemory-policy"], words["--save"]) == ("0", "noeviction", "")
+
+
+def test_nobody_at_a_socket_is_an_os_error(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        ask(tmp_path / "s", "PING")
