@@ -1,0 +1,1 @@
+"""The expression language. Import from `runner.expression.evaluate`: importing this loads nothing."""

@@ -1,0 +1,64 @@
+"""The expression language as the rest of sagarun uses it. Others import this file and none below.
+
+    compile_expression("input.total * 2").evaluate({"input": {"total": 21}})            -> 42
+    compile_template({"amount": "{{ input.total }}"}).render({"input": {"total": 21}})  -> {"amount": 21}
+    compile_condition("{{ input.total > 20 }}").evaluate({"input": {"total": 21}})      -> True
+
+A scope is a Mapping of the names; what is in it is JSON, or a Mapping that looks its values up when they are read.
+Everything is pure: no clock, no random, no I/O, and no value is ever evaluated. All faults are ExpressionFaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.expression.compiled import Expression, compile_expression
+from runner.expression.fault import ExpressionFault
+from runner.expression.paths import is_absent
+from runner.expression.references import Reference
+from runner.expression.template import Slot, Template, compile_template, sole, split
+from runner.expression.values import kind
+
+__all__ = [
+    "Condition",
+    "Expression",
+    "ExpressionFault",
+    "Reference",
+    "Template",
+    "compile_condition",
+    "compile_expression",
+    "compile_template",
+    "is_absent",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An expression that must give true or false: not a number, not an empty list, not nothing."""
+
+    source: str
+    references: tuple[Reference, ...]
+    _slot: Slot
+
+    def evaluate(self, scope: Mapping[str, Any]) -> bool:
+        """Raises ExpressionFault, also for a value that is no boolean."""
+        value = self._slot.evaluate(scope, "")
+        if value is True or value is False:
+            return value
+        source = self._slot.expression.source
+        raise ExpressionFault(
+            f"a condition must be true or false, not {kind(value)}; compare it with something",
+            source=source,
+            length=len(source),
+            offset=self._slot.offset,
+        )
+
+
+def compile_condition(source: str) -> Condition:
+    """The condition of a string that is exactly one `{{ expression }}`. Raises ExpressionFault."""
+    slot = sole(split(source))
+    if slot is None:
+        raise ExpressionFault("a condition is exactly one {{ expression }}", source=source or " ", length=len(source))
+    return Condition(source, slot.references_at(""), slot)
