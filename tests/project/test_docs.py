@@ -1,0 +1,154 @@
+"""The documentation cannot drift: commands, options, links and examples are compared with what there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from runner.cli.main import group
+from runner.definition.load import load
+from tests.project.repository import ROOT, files, relative
+
+PAGES = [*ROOT.glob("README.md"), *files("docs", suffix=".md")]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *files("benchmarks", suffix=".md")]
+COMMANDS = ("pip install -e . && sagarun definitions/order.yaml", "pip install -e '.[test]' && pytest")
+
+
+def everything_written() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def visible_commands(command: click.Command, path: str = "sagarun") -> Iterator[tuple[str, click.Command]]:
+    """(what one types, the command) for the group and everything below it, as `--help` lists them."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None, f"{path} {name} is listed and cannot be loaded"
+            if not below.hidden:
+                yield from visible_commands(below, f"{path} {name}")
+
+
+def visible_options(command: click.Command) -> list[str]:
+    """The long form of every option; of a pair such as --wait/--no-wait the first."""
+    options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    return [next((form for form in one.opts if form.startswith("--")), one.opts[0]) for one in options]
+
+
+def test_every_command_is_documented():
+    typed = [path for path, _ in visible_commands(group)]
+    assert len(typed) > 10
+    written = everything_written()
+    assert [path for path in typed if not re.search(rf"\b{path}\b", written)] == []
+
+
+def test_every_option_is_documented():
+    written = everything_written()
+    missing = [
+        f"{path} {option}"
+        for path, command in visible_commands(group)
+        for option in visible_options(command)
+        if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", written)
+    ]
+    assert missing == []
+
+
+def test_every_command_explains_itself():
+    assert [path for path, command in visible_commands(group) if not (command.help or "").strip()] == []
+
+
+def test_every_option_explains_itself():
+    silent = [
+        f"{path} {option.opts[0]}"
+        for path, command in visible_commands(group)
+        for option in command.params
+        if isinstance(option, click.Option) and not option.hidden and not option.help
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_gives_the_commands_that_are_checked(command: str):
+    """.ci/run types what the README says, word for word."""
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert command in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
+def fenced(language: str) -> list[tuple[str, str]]:
+    """(page:line, text) of every block in that language."""
+    blocks = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            blocks.append((f"{relative(page)}:{text.count(chr(10), 0, match.start()) + 1}", match[1]))
+    return blocks
+
+
+def is_definition(text: str) -> bool:
+    return re.search(r"^workflow:", text, re.MULTILINE) is not None
+
+
+DEFINITIONS = [pytest.param(text, id=place) for place, text in fenced("yaml") if is_definition(text)]
+FRAGMENTS = [pytest.param(text, id=place) for place, text in fenced("yaml") if not is_definition(text)]
+PROGRAMS = [pytest.param(text, id=place) for place, text in fenced("python")]
+
+
+def test_readme_shows_a_definition_and_its_worker():
+    """Also what keeps the next three tests from having nothing to look at."""
+    shown = {place.partition(":")[0] for place, text in fenced("yaml") if is_definition(text)}
+    assert "README.md" in shown
+    assert "README.md" in {place.partition(":")[0] for place, _ in fenced("python")}
+
+
+@pytest.mark.parametrize("text", DEFINITIONS)
+def test_a_definition_that_is_shown_is_valid(text: str, tmp_path: Path):
+    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
+    path = tmp_path / "definitions" / "shown.yaml"
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    load(path, root=tmp_path)
+
+
+@pytest.mark.parametrize("text", FRAGMENTS)
+def test_a_fragment_that_is_shown_is_yaml(text: str):
+    yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("text", PROGRAMS)
+def test_a_program_that_is_shown_is_python(text: str):
+    ast.parse(text)
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in LINKED:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if not re.match(r"[a-z]+:", target):
+                yield page, target
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = [f"{relative(page)}: {target}" for page, target in links() if not leads_somewhere(page, target)]
+    assert broken == []
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    path = (page.parent / name).resolve() if name else page
+    if not path.exists():
+        return False
+    return not anchor or anchor in headings(path)
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that a renderer gives to a page's headings: lower case, punctuation gone, spaces as dashes."""
+    found = re.findall(r"^#+ +(.+?) *$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", heading.lower())) for heading in found}
