@@ -1,0 +1,225 @@
+"""What a schema violation means to the person who wrote the file. One mistake, one finding.
+
+A validator's own messages say which keyword failed; these say what to write. Where an alternative
+was meant (a call, or `none`), only what is wrong with that alternative counts; and a key that is
+only misspelt is not missing as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from runner.definition.finding import Finding, child, last, shown
+from runner.definition.source import Source
+
+_Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that ours are not, such as `true`
+ACTIONS = ("worker", "steps", "set", "fail")
+_COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+_EXACTLY_ONE = "exactly one of worker, steps, set and fail says"
+_TYPE_OF = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+
+
+def complaints(error: _Error, source: Source) -> Iterator[Finding]:
+    """The findings for one error of jsonschema. A mistake may come twice; equal findings are one."""
+    translate = _TRANSLATORS.get(str(error.validator))
+    if translate is None:
+        yield Finding("SR103", _pointer(error), error.message)
+    else:
+        yield from translate(error, source)
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """What was probably meant, or nothing: a word that looks alike, or the only one that it begins."""
+    words = list(islice(known, _COMPARED)) if len(word) <= _LONGEST else []
+    alike = get_close_matches(word, words, n=1) or [name for name in words if len(word) > 2 and name.startswith(word)]
+    return alike[0] if len(alike) == 1 else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint `did you mean "x"?`, or nothing."""
+    meant = closest(word, known)
+    return f'did you mean "{meant}"?' if meant else ""
+
+
+def _pointer(error: _Error) -> str:
+    pointer = ""
+    for key in error.absolute_path:
+        pointer = child(pointer, key)
+    return pointer
+
+
+def _name(pointer: str) -> str:
+    """The key at a pointer, quoted; an item of a list has none."""
+    key = last(pointer)
+    return f'"{key}"' if key and not key.isdigit() else ""
+
+
+def _unknown_keys(error: _Error) -> list[str]:
+    known = error.schema.get("properties", {})
+    free = [re.compile(pattern) for pattern in error.schema.get("patternProperties", {})]
+    return [key for key in error.instance if key not in known and not any(pattern.search(key) for pattern in free)]
+
+
+def _meant_keys(error: _Error) -> set[str]:
+    """The keys that this mapping has under a misspelt name."""
+    known = error.schema.get("properties", {})
+    return {closest(key, known) for key in _unknown_keys(error)}
+
+
+def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
+    pointer, known = _pointer(error), error.schema.get("properties", {})
+    inside = f" in {_name(pointer)}" if _name(pointer) else f" in a {error.schema['title']}" if pointer else ""
+    says_nothing = "oneOf" in error.schema and not any(action in error.instance for action in ACTIONS)
+    for key in _unknown_keys(error):
+        hint = did_you_mean(key, known) or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
+        message = f"unknown key {shown(key)}{inside}"
+        yield Finding("SR102", child(pointer, key), message, hint, on_key=True, instead=closest(key, known))
+
+
+def _missing(error: _Error, _source: Source) -> Iterator[Finding]:
+    pointer = _pointer(error)
+    inside = f" in {_name(pointer)}" if _name(pointer) else ""
+    for key in error.validator_value:
+        if key not in error.instance and key not in _meant_keys(error):
+            yield Finding("SR101", pointer, f'"{key}" is missing{inside}', on_key=True)
+
+
+def _dependency(error: _Error, _source: Source) -> Iterator[Finding]:
+    """A key that needs another one beside it."""
+    pointer, given = _pointer(error), error.instance
+    if not any(action in given for action in ACTIONS):
+        return  # the step does not say what it does: that is found on its own
+    for key, (needed,) in error.validator_value.items():
+        if key not in given or needed in given or needed in _meant_keys(error):
+            continue
+        if needed == "id":
+            yield Finding("SR101", pointer, f'"id" is missing: a {key} step needs one')
+        else:
+            yield Finding("SR107", child(pointer, key), f'"{key}" is for {needed} steps only', on_key=True)
+
+
+def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
+    pointer, wanted = _pointer(error), _TYPES[error.validator_value]
+    raw = source.raw(pointer)
+    hint = ""
+    if wanted == "text" and isinstance(error.instance, (bool, int, float)):
+        hint = _AS_TEXT.get(error.schema.get("title", ""), 'put it in quotes: "{}"').format(raw)
+    elif wanted == "true or false" and error.instance in ("yes", "no", "on", "off"):
+        hint = f"write {'true' if error.instance in ('yes', 'on') else 'false'}"
+    yield _type_finding(pointer, error.instance, wanted, hint)
+
+
+def _type_finding(pointer: str, instance: Any, wanted: str, hint: str = "") -> Finding:
+    is_given = "is empty" if instance is None else f"is {_TYPES[_TYPE_OF[type(instance)]]}"
+    subject = "the file" if not pointer else _name(pointer) or "this item"
+    return Finding("SR103", pointer, f"{subject} {is_given}; it must be {wanted}", hint)
+
+
+def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
+    branches: list[Mapping[str, Any]] = error.validator_value
+    pointer, instance = _pointer(error), error.instance
+    constants = [branch["const"] for branch in branches if "const" in branch]
+    meant = _meant_branch(error)
+    if all(set(branch) == {"required"} for branch in branches):  # of a step
+        yield from _action_findings(error)
+    elif len(constants) == len(branches):
+        yield _choice_finding(pointer, instance, constants)
+    elif meant:
+        for nested in meant:
+            yield from complaints(nested, source)
+    elif isinstance(instance, str) and constants:
+        yield _choice_finding(pointer, instance, constants, "or a mapping")
+    else:
+        yield _type_finding(pointer, instance, " or ".join(map(_branch_words, branches)))
+
+
+def _meant_branch(error: _Error) -> list[_Error]:
+    """The errors of the alternative that was meant: the one whose type fits."""
+    by_branch: dict[Any, list[_Error]] = {}
+    for nested in error.context or ():
+        by_branch.setdefault(nested.schema_path[0], []).append(nested)
+    for errors in by_branch.values():
+        if not any(not nested.relative_path and nested.validator in ("type", "const") for nested in errors):
+            return errors
+    return []
+
+
+def _branch_words(branch: Mapping[str, Any]) -> str:
+    if "const" in branch:
+        return f'"{branch["const"]}"'
+    return "a name" if branch["$ref"].endswith("/name") else "a mapping"
+
+
+def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str = "") -> Finding:
+    choices = ", ".join(f'"{constant}"' for constant in constants) + (f" {more}" if more else "")
+    is_not = "is not one of" if len(constants) > 1 else "is not"
+    hint = did_you_mean(instance, constants) if isinstance(instance, str) else ""
+    return Finding("SR104", pointer, f"{shown(instance)} {is_not} {choices}", hint)
+
+
+def _action_findings(error: _Error) -> Iterator[Finding]:
+    """Says `exactly one of` with the step's own keys, instead of how each alternative failed."""
+    if not isinstance(error.instance, dict):
+        return
+    pointer = _pointer(error)
+    given = [key for key in error.instance if key in ACTIONS]
+    if given:
+        both = " and ".join(f'"{key}"' for key in given)
+        message = f"the step has {both}; {_EXACTLY_ONE} what it does"
+        yield Finding("SR106", child(pointer, given[1]), message, on_key=True)
+    elif not _unknown_keys(error):  # else that key is the mistake
+        message = "the step does not say what it does: one of worker, steps, set and fail is needed"
+        yield Finding("SR106", pointer, message)
+
+
+def _mismatch(error: _Error, _source: Source) -> Iterator[Finding]:
+    pointer, instance, schema = _pointer(error), error.instance, error.schema
+    title = str(schema.get("title", "value"))
+    wanted = f"{'an' if title[0] in 'aeiouAEIOU' else 'a'} {title.lower() if title[1:].islower() else title}"
+    hint = f"such as {', '.join(schema['examples'])}" if "examples" in schema else ""
+    if wanted == "an expression":
+        hint = f'write "{{{{ {instance} }}}}"' if "{{" not in instance and len(instance) < 60 else hint
+    elif len(instance) > 64:
+        hint = "at most 64 characters"
+    if "propertyNames" in error.absolute_schema_path:
+        yield Finding("SR105", child(pointer, instance), f"{shown(instance)} is not {wanted}", hint, on_key=True)
+    else:
+        yield Finding("SR105", pointer, f"{shown(instance)} is not {wanted}", hint)
+
+
+def _out_of_range(error: _Error, _source: Source) -> Iterator[Finding]:
+    pointer = _pointer(error)
+    wanted = _RANGES[str(error.validator)].format(error.validator_value)
+    yield Finding("SR108", pointer, f"{_name(pointer) or 'this item'} must {wanted}")
+
+
+_AS_TEXT = {"duration": "a unit is needed: {}s", "expression": 'write "{{{{ {} }}}}"'}
+_RANGES = {
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "minItems": "have at least {} item",
+    "minLength": "have at least {} character",
+    "maxLength": "have at most {} characters",
+    "uniqueItems": "not repeat an item",
+}
+_TRANSLATORS: Mapping[str, Callable[[_Error, Source], Iterator[Finding]]] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "dependencies": _dependency,
+    "type": _wrong_type,
+    "oneOf": _alternatives,
+    "pattern": _mismatch,
+    **dict.fromkeys(_RANGES, _out_of_range),
+}

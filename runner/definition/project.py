@@ -1,0 +1,111 @@
+"""A project: its folder, and what its sagarun.yaml says. The command line and the client find the same one.
+
+The root is the folder of the sagarun.yaml found from the starting point upwards; without one, the parent of a folder
+named `definitions`, else the starting point itself. What overrides the file (flags, the environment) is not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.definition.duration import parse_duration
+from runner.errors import ConfigError
+
+CONFIG_NAME = "sagarun.yaml"
+DEFAULT_NAME = "sagarun"
+DEFAULT_RETENTION = "7d"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where the project's log goes; `file` is relative to the root, "" for logs/<project>.log."""
+
+    file: str = ""
+    level: str = "info"
+    max_bytes: int = 10_000_000
+    backups: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project's settings, with the defaults filled in."""
+
+    root: Path
+    config: Path | None = None  # None: there is no sagarun.yaml
+    name: str = DEFAULT_NAME
+    redis_url: str | None = None
+    durability: str | None = None
+    retention_ms: int = 604_800_000
+    workers: tuple[str, ...] = ("workers",)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def namespace(self) -> str:
+        """What all its keys in Redis begin with."""
+        return self.name
+
+    @property
+    def definitions(self) -> Path:
+        return self.root / "definitions"
+
+    @property
+    def state(self) -> Path:
+        """The folder of the embedded server and of what local processes share."""
+        return self.root / ".sagarun"
+
+    @property
+    def log_file(self) -> Path:
+        return self.root / (self.log.file or f"logs/{self.name}.log")
+
+
+def find_project(start: Path, config: Path | None = None) -> Project:
+    """The project that a file or folder belongs to; `config` names its settings outright. Raises ConfigError."""
+    if config is not None:
+        if not config.is_file():
+            raise ConfigError(f"there is no settings file {config}")
+        return _read(config.resolve())
+    folder = start.resolve()
+    if not folder.is_dir():
+        folder = folder.parent
+    found = next((above / CONFIG_NAME for above in (folder, *folder.parents) if (above / CONFIG_NAME).is_file()), None)
+    if found is not None:
+        return _read(found)
+    definitions = next((above for above in (folder, *folder.parents) if above.name == "definitions"), None)
+    return Project(root=definitions.parent if definitions else folder)
+
+
+def _read(config: Path) -> Project:
+    # Here, because these two load PyYAML and jsonschema, which a project without a file does not need.
+    from runner.definition.schema import check_schema
+    from runner.definition.source import read_file
+    from runner.errors import DefinitionError
+
+    try:
+        source = read_file(config, config.name)
+        # A file with nothing but comments settles where the project is, and nothing else.
+        problems = check_schema(source, "config") if source.value is not None else []
+    except DefinitionError as error:
+        problems = list(error.problems)
+    if problems:
+        found = "\n".join(str(problem) for problem in problems)
+        raise ConfigError(f"the settings in {config} are wrong\n{found}")
+    return _project(config, source.value or {})
+
+
+def _project(config: Path, values: dict[str, Any]) -> Project:
+    try:
+        retention_ms = parse_duration(values.get("retention", DEFAULT_RETENTION))
+    except ValueError as error:
+        raise ConfigError(f"{config}: retention: {error}") from None
+    return Project(
+        root=config.parent,
+        config=config,
+        name=values.get("project", DEFAULT_NAME),
+        redis_url=values.get("redis_url"),
+        durability=values.get("durability"),
+        retention_ms=retention_ms,
+        workers=tuple(values.get("workers", ("workers",))),
+        log=LogSettings(**values.get("log", {})),
+    )

@@ -1,0 +1,53 @@
+"""Applies the JSON Schemas of our own files: workflow, test and config. What a violation means is in complaint.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from runner.definition.complaint import complaints
+from runner.definition.finding import Finding
+from runner.definition.problem import Problem
+from runner.definition.source import Source
+
+
+@cache
+def load_schema(name: str) -> Mapping[str, Any]:
+    """The schema called `name`. Installed, the schemas lie in the package; in a checkout, beside it."""
+    package = Path(__file__).parents[1]
+    folder = package / "schemas"
+    if not folder.is_dir():
+        folder = package.parent / "schemas"
+    schema: Mapping[str, Any] = json.loads((folder / f"{name}.schema.json").read_bytes())
+    return schema
+
+
+def check_schema(source: Source, name: str) -> list[Problem]:
+    """Every problem that a file has with one of our schemas, by place."""
+    return sorted(source.problem(finding) for finding in schema_findings(source, name))
+
+
+def schema_findings(source: Source, name: str) -> list[Finding]:
+    """The same, unplaced; one for each mistake."""
+    found = (finding for error in _validator(name).iter_errors(source.value) for finding in complaints(error, source))
+    return list(dict.fromkeys(found))
+
+
+def _pattern(_: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Python's `$` also matches before a last newline; the `$` of a JSON Schema does not."""
+    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@cache
+def _validator(name: str) -> Any:
+    ours: Any = extend  # its stub is untyped
+    return ours(Draft7Validator, {"pattern": _pattern})(load_schema(name))

@@ -1,0 +1,1 @@
+"""Checks what a definition means. Import from `runner.lint.linter`: importing this loads nothing."""

@@ -1,0 +1,95 @@
+"""Applies the rules to a definition. Pure: what was read comes in, problems go out, in the order of the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.definition.codes import CODES
+from runner.definition.finding import Finding
+from runner.definition.load import Contracts, Draft
+from runner.definition.model import Definition
+from runner.definition.problem import Problem
+from runner.definition.source import Source
+from runner.lint.outline import outline_of
+from runner.lint.reading import texts_of
+from runner.lint.rule import Rule, Subject
+from runner.lint.rules import (
+    data,
+    error_codes,
+    expressions,
+    handlers,
+    names,
+    on_unknown,
+    pivot,
+    step_references,
+    undo,
+    workers,
+)
+
+RULES: tuple[Rule, ...] = tuple(
+    rule
+    for family in (
+        workers,
+        step_references,
+        names,
+        expressions,
+        data,
+        error_codes,
+        undo,
+        on_unknown,
+        pivot,
+        handlers,
+    )
+    for rule in family.RULES
+)
+_STEP = re.compile(r"(?:.*/)?(?:steps|finally)/\d+(?=/|$)")
+
+
+def titles() -> Mapping[str, str]:
+    """Every code that `validate` can print, with its title."""
+    codes = dict(CODES)
+    for rule in RULES:
+        codes |= rule.codes
+    return dict(sorted(codes.items()))
+
+
+def lint(definition: Definition, source: Source, contracts: Contracts | None) -> list[Problem]:
+    """What the rules find in a sound definition. `source` is the file it was read from."""
+    return _placed(source, _findings(definition, source.value, contracts, RULES))
+
+
+def lint_draft(draft: Draft, contracts: Contracts | None) -> list[Problem]:
+    """Everything that is wrong with a file: what reading it found, and what the rules find in what is sound of it."""
+    problems = set(draft.problems)
+    if draft.definition is None or draft.source is None:
+        return sorted(problems)
+    broken = [finding for finding in draft.findings if finding.code.startswith("SR10")]
+    rules = [rule for rule in RULES if rule.needs != "file" or not broken]
+    faulty = {_step_of(finding.pointer) for finding in broken}
+    of_steps = {code for rule in RULES if rule.needs == "step" for code in rule.codes}
+    found = [
+        finding
+        for finding in _findings(draft.definition, draft.source.value, contracts, rules)
+        if finding.code not in of_steps or _step_of(finding.pointer) not in faulty
+    ]
+    return sorted(problems.union(_placed(draft.source, found)))
+
+
+def _findings(
+    definition: Definition, value: Any, contracts: Contracts | None, rules: tuple[Rule, ...] | list[Rule]
+) -> Iterator[Finding]:
+    outline = outline_of(definition, value)
+    subject = Subject(definition, outline, texts_of(definition, outline), contracts)
+    for rule in rules:
+        yield from rule.check(subject)
+
+
+def _step_of(pointer: str) -> str:
+    match = _STEP.match(pointer)
+    return match[0] if match else ""
+
+
+def _placed(source: Source, findings: Iterator[Finding] | list[Finding]) -> list[Problem]:
+    return sorted({source.problem(finding) for finding in findings})

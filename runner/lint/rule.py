@@ -1,0 +1,47 @@
+"""What a lint rule is: codes, titles, and a function from the subject to findings. Rules know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runner.definition.finding import Finding
+from runner.definition.model import Definition
+from runner.expression.evaluate import Reference
+from runner.lint.outline import Outline
+from runner.lint.reading import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A definition as rules see it. `contracts` is None where nobody knows which workers there are."""
+
+    definition: Definition
+    outline: Outline
+    texts: list[Text]
+    contracts: Mapping[str, Mapping[str, Any]] | None
+
+    def references(self) -> Iterator[tuple[Text, Reference]]:
+        for text in self.texts:
+            for reference in text.references:
+                yield text, reference
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check and the codes that it can find. Codes are stable: never reuse one.
+
+    `needs` says what must be sound for a finding to be more than a consequence of another: nothing, the
+    step that it is about, or the whole file.
+    """
+
+    codes: Mapping[str, str]  # code -> title
+    check: Callable[[Subject], Iterator[Finding]]
+    needs: Literal["nothing", "step", "file"] = "nothing"
+
+
+def at_segment(code: str, text: Text, reference: Reference, index: int, message: str, hint: str = "") -> Finding:
+    """A finding that underlines one part of a path: index 1 of steps.charge.output is "charge"."""
+    column, length = reference.segments[index]
+    return Finding(code, text.pointer, message, hint, column=reference.offset + column, length=length)

@@ -1,0 +1,1 @@
+"""The lint rules, one family a file. `runner.lint.linter` has the table."""

@@ -1,0 +1,72 @@
+"""Workers and their arguments, where the contracts are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.definition.complaint import closest, did_you_mean
+from runner.definition.finding import Finding, child, shown
+from runner.definition.model import Call, WorkerAction
+from runner.lint.outline import Site
+from runner.lint.rule import Rule, Subject
+
+
+def _unknown_workers(subject: Subject) -> Iterator[Finding]:
+    if subject.contracts is None:
+        return
+    for site in subject.outline.sites:
+        for pointer, call in _calls(site):
+            if call.worker not in subject.contracts:
+                hint = did_you_mean(call.worker, subject.contracts) or _known(subject.contracts)
+                yield Finding("SR201", f"{pointer}/worker", f"there is no worker {shown(call.worker)}", hint)
+
+
+def _wrong_arguments(subject: Subject) -> Iterator[Finding]:
+    for site in subject.outline.sites:
+        for pointer, call in _calls(site):
+            schema = (subject.contracts or {}).get(call.worker, {}).get("input")
+            if isinstance(schema, Mapping):
+                yield from _arguments(pointer, call, schema)
+
+
+def _arguments(pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[Finding]:
+    known = schema.get("properties", {})
+    meant = set()
+    if schema.get("additionalProperties") is False:
+        for name in call.with_:
+            if name not in known and "{{" not in name:  # a computed key is found on its own
+                meant.add(closest(name, known))
+                message = f"{call.worker} takes no argument {shown(name)}"
+                hint = did_you_mean(name, known) or f"it takes {', '.join(known) or 'none'}"
+                yield Finding("SR202", child(f"{pointer}/with", name), message, hint, on_key=True)
+    for name in schema.get("required", ()):
+        if name not in call.with_ and name not in meant:
+            yield Finding("SR203", f"{pointer}/worker", f"{call.worker} needs the argument {shown(name)}")
+
+
+def _calls(site: Site) -> Iterator[tuple[str, Call]]:
+    action = site.step.action
+    if isinstance(action, WorkerAction):
+        yield site.pointer, action.call
+        if action.compensate is not None:
+            yield f"{site.pointer}/compensate", action.compensate
+        if action.verify is not None:
+            yield f"{site.pointer}/verify", action.verify
+
+
+def _known(contracts: Mapping[str, Any]) -> str:
+    names = sorted(contracts)
+    if not names:
+        return "no workers are known"
+    return f"known: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+
+
+RULES = (
+    Rule({"SR201": "An unknown worker"}, _unknown_workers),
+    Rule(
+        {"SR202": "An argument that the worker does not take", "SR203": "An argument that the worker needs is missing"},
+        _wrong_arguments,
+        needs="step",
+    ),
+)

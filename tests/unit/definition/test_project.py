@@ -1,0 +1,71 @@
+"""Which project a file belongs to, and what its settings say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.definition.project import find_project
+from runner.errors import ConfigError
+
+
+def test_the_settings_file_is_found_upwards(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("project: shop\n")
+    (tmp_path / "a/b").mkdir(parents=True)
+    project = find_project(tmp_path / "a/b/order.yaml")
+    assert project.root == tmp_path
+    assert project.name == project.namespace == "shop"
+
+
+def test_without_settings_the_parent_of_a_definitions_folder_is_the_root(tmp_path: Path):
+    (tmp_path / "definitions/eu").mkdir(parents=True)
+    file = tmp_path / "definitions/eu/order.yaml"
+    file.touch()
+    assert find_project(file).root == tmp_path
+
+
+def test_else_the_folder_itself_is_the_root_and_everything_has_its_default(tmp_path: Path):
+    project = find_project(tmp_path)
+    assert project.root == tmp_path
+    assert project.config is None
+    assert project.name == "sagarun"
+    assert project.workers == ("workers",)
+    assert project.log_file == tmp_path / "logs/sagarun.log"
+    assert project.redis_url is None
+
+
+def test_a_named_settings_file_decides_the_root(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    config = tmp_path / "elsewhere/test.yaml"
+    config.write_text("project: other\nlog: {file: out.log, level: debug}\nretention: 2d\n")
+    project = find_project(tmp_path, config)
+    assert project.root == tmp_path / "elsewhere"
+    assert project.log_file == tmp_path / "elsewhere/out.log"
+    assert project.log.level == "debug"
+    assert project.retention_ms == 172_800_000
+
+
+def test_a_file_of_comments_only_marks_the_root(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("# nothing yet\n")
+    assert find_project(tmp_path).name == "sagarun"
+
+
+def test_a_named_settings_file_that_is_missing_is_told(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"no settings file .*nope\.yaml"):
+        find_project(tmp_path, tmp_path / "nope.yaml")
+
+
+def test_every_mistake_is_told_with_its_place_and_what_was_meant(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("projct: shop\nretention: soon\n")
+    with pytest.raises(ConfigError) as raised:
+        find_project(tmp_path)
+    text = str(raised.value)
+    assert 'sagarun.yaml:1:1: error[SR102]: unknown key "projct" (did you mean "project"?)' in text
+    assert "sagarun.yaml:2:12" in text
+
+
+def test_yaml_that_cannot_be_read_is_a_config_error(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("project: [\n")
+    with pytest.raises(ConfigError, match=r"sagarun\.yaml:"):
+        find_project(tmp_path)
