@@ -32,6 +32,12 @@ class ProcessLock:
             raise UsageError(f"{unseen} is locked: process ids must not be used twice")
         unseen.rename(self.path)
 
+    def fileno(self) -> int:
+        """For a child program that is to hold the lock too (pass_fds): this process is not dead before it is."""
+        if self._descriptor is None:
+            raise UsageError(f"{self.path} is not held any more")
+        return self._descriptor
+
     def release(self) -> None:
         """Say that this process holds nothing any more. Only after Store.retire: a missing file reaps nobody."""
         if self._descriptor is not None:

@@ -1,0 +1,61 @@
+"""Every key of the store, and every field of a run's record. No other module spells one.
+
+All keys share one hash tag, so that scripts may derive keys on a cluster too. Lua spells the same names:
+each script's header lists its KEYS and what it derives.
+
+Fields of `run:<run id>`: nonce, digest, summary (set by start) · etag, state, status, fence, updated,
+again, end ("1" when terminal) · created · head, tail and i:<n> (the inbox: entries head … tail-1) ·
+w:<name> (written by commits) · t:<path>, m:<path> (a task's record and message) · z:<timer> (when due) ·
+parked, park_nonce, broken · requests, r:<nonce> (requests taken).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PARTITION = "00"
+WRITE, TASK, INBOX, REQUEST = "w:", "t:", "i:", "r:"
+
+
+class Keys:
+    """The keys of one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self.prefix = prefix = f"{{{namespace}:{PARTITION}}}:"
+        self.clock = prefix + "clock"  # hash: the clock that never runs backwards, the last tick, the grace
+        self.ready = prefix + "ready"  # zset: run id -> since when something waits in its inbox
+        self.watch = prefix + "watch"  # zset: every run that is not terminal -> when somebody must look after it
+        self.deadlines = prefix + "deadlines"  # zset: run id|path|token of open tasks -> lease, queue time, repair
+        self.timers = prefix + "timers"  # zset: run id|name -> when due
+        self.runs = prefix + "runs"  # zset: every run -> created at
+        self.expiring = prefix + "expiring"  # zset: terminal run -> when its record goes
+        self.queues = prefix + "queues"  # set: names of queues that ever held a task
+        self.procs = prefix + "procs"  # zset: process id -> when it counts as dead
+        self.reaped = prefix + "reaped"  # zset: id of a dead process -> when it was reaped
+        self.definitions = prefix + "definitions"  # hash: digest -> document
+        self.workers = prefix + "workers"  # hash: worker name -> contract
+        self.wake_runs = prefix + "wake:runs"  # list: tokens that idle engines block on
+
+    def wake_queue(self, queue: str) -> str:
+        return f"{self.prefix}wake:q:{queue}"
+
+    def queue(self, queue: str) -> str:
+        return f"{self.prefix}q:{queue}"
+
+    def run(self, run_id: str) -> str:
+        return f"{self.prefix}run:{run_id}"
+
+    def history(self, run_id: str) -> str:
+        return f"{self.prefix}history:{run_id}"
+
+    def process(self, process: str) -> str:
+        return f"{self.prefix}process:{process}"
+
+    def held(self, process: str) -> str:
+        return f"{self.prefix}held:{process}"
+
+
+def fields_of(record: Mapping[bytes, bytes], kind: str) -> dict[str, bytes]:
+    """The fields of one kind, by their names without the kind."""
+    mark = kind.encode()
+    return {name[len(mark) :].decode(): value for name, value in record.items() if name.startswith(mark)}

@@ -1,0 +1,126 @@
+"""The store's bounds and times, and the checks of what callers hand in; every store uses these.
+
+A refusal here comes before anything is sent: a bad argument must never reach a half-written batch.
+Names become parts of keys, of queue refs (`run|path|token|payload`) and of inbox headers, so `|` and
+control characters would let one name pass for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from runner.errors import StoreError
+from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Request
+
+MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
+MAX_REVOKES = 1_000  # of one commit
+MAX_PARTS = 4_000  # writes, timers or history entries of one commit
+MAX_WAITING = 1_000  # entries in one inbox; more requests are refused
+MAX_REQUESTS = 10_000  # ever taken by one run: their nonces are kept
+MAX_VALUE_BYTES = 2 * 1024 * 1024  # one document, payload or entry
+MAX_CALL_BYTES = 1024 * 1024  # of one call of a script; a batch is split there (one item may exceed it)
+MAX_NAME = 512
+MAX_NUMBER = 2**53 - 1  # Lua and sorted sets count in doubles
+
+LEASE_MS = 15_000
+TICK_MS = 1_000
+WATCH_MS = 60_000  # how soon somebody looks after a run in which nothing happens
+MAX_WATCH_MS = 3_600_000
+REPAIR_MS = 30_000  # how soon somebody looks after a queued task that nobody claimed
+MAX_REPAIR_MS = 600_000
+REAPED_MS = 86_400_000  # how long the id of a reaped process is remembered
+NEVER_MS = 9_000_000_000_000_000  # the watch time of a run that only a request wakes
+
+T = TypeVar("T")
+
+
+def check_name(what: str, name: str) -> None:
+    """Raises ValueError: names come from our own code, so a bad one is a bug and not a user's mistake."""
+    if not name or len(name) > MAX_NAME or "|" in name or not name.isprintable():
+        raise ValueError(f"{what} {name!r}: 1 to {MAX_NAME} printable characters without '|' are needed")
+
+
+def check_number(what: str, number: int, high: int = MAX_NUMBER) -> None:
+    if type(number) is not int or not 0 <= number <= high:
+        raise ValueError(f"{what} {number!r}: a whole number from 0 to {high:,} is needed")
+
+
+def check_size(what: str, value: bytes) -> None:
+    if len(value) > MAX_VALUE_BYTES:
+        raise StoreError(f"{what} has {len(value):,} bytes; at most {MAX_VALUE_BYTES:,} can be stored")
+
+
+def fence_of(token: str) -> int:
+    """A token is `<fence>-<etag of its commit>`; fences of a run strictly increase."""
+    return int(token.partition("-")[0])
+
+
+def check_new_run(run: NewRun) -> None:
+    check_name("run id", run.run_id)
+    check_name("nonce", run.nonce)
+    check_size(f"the summary of run {run.run_id}", run.summary)
+    check_size(f"the input of run {run.run_id}", run.body)
+
+
+def check_request(request: Request) -> None:
+    check_name("run id", request.run_id)
+    check_name("nonce", request.nonce)
+    check_size(f"the request to run {request.run_id}", request.body)
+
+
+def check_commit(commit: Commit) -> None:
+    check_name("run id", commit.run_id)
+    check_name("etag", commit.etag)
+    check_number("entries_seen", commit.entries_seen, MAX_PARTS)
+    check_number("retention_ms", commit.retention_ms)
+    if len(commit.dispatches) > MAX_DISPATCHES:
+        raise ValueError(f"run {commit.run_id}: {len(commit.dispatches)} dispatches; one commit takes {MAX_DISPATCHES}")
+    parts = max(len(commit.writes), len(commit.timers), len(commit.timers_cleared), len(commit.history))
+    if len(commit.revokes) > MAX_REVOKES or parts > MAX_PARTS:
+        raise ValueError(f"run {commit.run_id}: one commit takes {MAX_REVOKES} revokes and {MAX_PARTS} of all else")
+    paths = [dispatch.path for dispatch in commit.dispatches]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"run {commit.run_id}: a path is dispatched twice in one commit")
+    check_size(f"the state of run {commit.run_id}", commit.state)
+    for name, value in commit.writes.items():
+        check_size(f"field {name!r} of run {commit.run_id}", value)
+    for dispatch in commit.dispatches:
+        check_dispatch(dispatch)
+    for path in commit.revokes:
+        check_name("path", path)
+    for name, due_at_ms in commit.timers:
+        check_name("timer", name)
+        check_number("due_at_ms", due_at_ms)
+    for entry in commit.history:
+        check_size(f"a history entry of run {commit.run_id}", entry)
+
+
+def check_dispatch(dispatch: Dispatch) -> None:
+    check_name("path", dispatch.path)
+    check_name("queue", dispatch.queue)
+    check_name("payload", dispatch.payload)
+    check_size(f"the message to {dispatch.path}", dispatch.message)
+    check_number("queue_timeout_ms", dispatch.queue_timeout_ms)
+
+
+def check_completion(completion: Completion) -> None:
+    check_size(f"the outcome of {completion.run_id}/{completion.path}", completion.body)
+
+
+def check_process(process: ProcessInfo) -> None:
+    check_name("process id", process.id)
+    for queue in process.queues:
+        check_name("queue", queue)
+
+
+def batches(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Split into calls of at most MAX_BATCH items and about MAX_CALL_BYTES."""
+    begin = weight = 0
+    for position, item in enumerate(items):
+        weight += size(item)
+        if position > begin and (weight > MAX_CALL_BYTES or position - begin >= MAX_BATCH):
+            yield items[begin:position]
+            begin, weight = position, size(item)
+    if begin < len(items):
+        yield items[begin:]

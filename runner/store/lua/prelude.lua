@@ -1,0 +1,138 @@
+-- Shared by every script: the loader puts this after the script's first line, which names its flags.
+--
+-- KEYS[1] is always the clock, and ARGV[1] the caller's time in ms ("" for Redis TIME). A script
+-- parses and checks all its arguments and all its KEYS before its first write, because Lua does not
+-- roll back. DERIVED keys share the hash tag of KEYS[1]. What users wrote is never decoded here.
+local call, try, ARGV, KEYS = redis.call, redis.pcall, ARGV, KEYS
+local find, format, match, sub, concat = string.find, string.format, string.match, string.sub, table.concat
+local min, max, floor, tonumber, type, unpack, ipairs = math.min, math.max, math.floor, tonumber, type, unpack, ipairs
+local prefix = sub(KEYS[1], 1, -#'clock' - 1)
+local position, refused, nothing, spelled = 1, nil, {}, {}
+
+local function failed(reply) return type(reply) == 'table' and reply.err ~= nil end
+
+-- A whole number in plain digits. Most are spelled many times in one call: times, short positions.
+local function digits(number)
+  local text = spelled[number]
+  if not text then
+    text = format('%.0f', number)
+    spelled[number] = text
+  end
+  return text
+end
+
+-- The number that a text spells in plain digits; nil for anything else: tonumber takes 'nan', '0x1', '1e9'.
+local function whole(value)
+  if not value or not find(value, '^%d+$') then return nil end
+  local number = tonumber(value)
+  return number <= 9007199254740991 and number or nil
+end
+
+local function text()
+  position = position + 1
+  local value = ARGV[position]
+  if not value then refused = 'too few' end
+  return value or ''
+end
+
+local function number(high)
+  local value = whole(text())
+  if value and value <= (high or value) then return value end
+  refused = 'argument ' .. position .. ' is no whole number, or too high'
+  return 0
+end
+
+-- How many arguments or groups follow. Never more than there are, or than one variadic command takes.
+local function count()
+  local value = number(4000)
+  if value > #ARGV - position then refused = 'too few' return 0 end
+  return value
+end
+
+local function texts()
+  local size = count()
+  if size == 0 then return nothing end
+  local found = {}
+  for i = 1, size do found[i] = text() end
+  return found
+end
+
+local function refuse_arguments()
+  if position ~= #ARGV then refused = refused or 'too many' end
+  if ARGV[1] ~= '' and not whole(ARGV[1]) then refused = 'now_ms is no whole number' end
+  return refused and redis.error_reply('ARGUMENTS ' .. refused)
+end
+
+local function refuse_types(types)
+  for i = 1, #KEYS do
+    local found = call('TYPE', KEYS[i]).ok
+    if found ~= 'none' and found ~= types[i] then
+      return redis.error_reply('TAMPERED ' .. KEYS[i] .. ' is a ' .. found .. ', not a ' .. types[i])
+    end
+  end
+end
+
+-- Milliseconds that never run backwards, and microseconds for fences. Writes: call it after the checks.
+local function now()
+  local us
+  if ARGV[1] ~= '' then us = whole(ARGV[1]) * 1000
+  else local time = call('TIME') us = tonumber(time[1]) * 1000000 + tonumber(time[2]) end
+  local clock = call('HMGET', KEYS[1], 'offset', 'last')
+  local offset, last = whole(clock[1]) or 0, whole(clock[2]) or 0
+  local ms = floor(us / 1000) + offset
+  if ms < last then
+    offset = offset + last - ms
+    ms = last
+    call('HSET', KEYS[1], 'offset', digits(offset))
+  elseif ms > last then
+    call('HSET', KEYS[1], 'last', digits(ms))
+  end
+  return ms, ms * 1000 + us % 1000
+end
+
+-- Append a pair to the arguments of an HSET or ZADD.
+local function put(list, first, second)
+  local size = #list
+  list[size + 1], list[size + 2] = first, second
+end
+
+-- A variadic command over a list of any length (unpack takes fewer than 8,000 values); its last reply.
+local function all(command, key, list)
+  local reply
+  for from = 1, #list, 4000 do reply = call(command, key, unpack(list, from, min(from + 3999, #list))) end
+  return reply
+end
+
+local function push_token(wake)
+  try('LPUSH', wake, '1')
+  try('LTRIM', wake, 0, 63)
+end
+
+-- Hand out these runs. The ZSET takes each once; idle engines are woken only when it was empty.
+local function make_ready(ready, wake, ids, ms)
+  if #ids == 0 then return 0 end
+  local members, since = {}, digits(ms)
+  for _, id in ipairs(ids) do put(members, since, id) end
+  local added = call('ZADD', ready, 'NX', unpack(members))
+  if added > 0 and call('ZCARD', ready) == added then push_token(wake) end
+  return added
+end
+
+local function entry(kind, ms, path, claimed_ms, process, body)
+  return kind .. '|' .. digits(ms) .. '|' .. path .. '|' .. claimed_ms .. '|' .. process .. '\n' .. body
+end
+
+-- A task's record: state Q (queued), R (running); nil for a closed one. Every part but the payload is free of '|'.
+local function parse_task(record)
+  local state, token, queue, queued_ms, timeout_ms, process, claimed_ms, cancelled, payload = match(
+    record or '', '^([QR])|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|(%d+)|([01])|(.*)$')
+  return state and {state = state, token = token, queue = queue, queued_ms = queued_ms, timeout_ms = timeout_ms,
+    process = process, claimed_ms = claimed_ms, cancelled = cancelled, payload = payload}
+end
+
+local function task_record(task)
+  return concat({task.state, task.token, task.queue, task.queued_ms, task.timeout_ms, task.process,
+    task.claimed_ms, task.cancelled, task.payload}, '|')
+end
+
+local function fence_of(token) return whole(match(token or '', '^(%d+)-')) or 0 end

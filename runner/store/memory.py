@@ -1,0 +1,76 @@
+"""MemoryStore: every verb of ports.Store in this process's memory, for tests and `sagarun test`.
+
+It keeps the same promises as RedisStore, also those about repeats, and the same conformance suite holds
+it to them. Every verb runs under one lock; nothing of it survives the process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from runner.store.limits import LEASE_MS, TICK_MS
+from runner.store.memory_runs import RunsInMemory
+from runner.store.memory_tasks import TasksInMemory
+from runner.store.memory_tick import TickInMemory
+from runner.store.ports import RunRow
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
+    """ports.Store in memory. `clock` gives milliseconds; `lease_ms` and `tick_ms` bound the outage grace."""
+
+    def __init__(
+        self, *, namespace: str = "test", clock: Callable[[], int] = _wall_clock_ms, lease_ms: int = LEASE_MS,
+        tick_ms: int = TICK_MS,
+    ) -> None:
+        super().__init__(namespace=namespace, clock=clock, lease_ms=lease_ms, tick_ms=tick_ms)
+
+    def put_definition(self, digest: str, document: bytes) -> None:
+        with self._changed:
+            self._tables.definitions.setdefault(digest, document)
+
+    def get_definition(self, digest: str) -> bytes | None:
+        return self._tables.definitions.get(digest)
+
+    def put_workers(self, contracts: Mapping[str, bytes]) -> None:
+        with self._changed:
+            self._tables.workers.update(contracts)
+
+    def get_workers(self) -> Mapping[str, bytes]:
+        with self._changed:
+            return dict(self._tables.workers)
+
+    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
+        with self._changed:
+            runs = sorted(self._tables.runs.values(), key=lambda run: (run.created_at_ms, run.run_id), reverse=True)
+            return [
+                RunRow(run.run_id, run.status, run.summary, run.created_at_ms, run.updated_at_ms)
+                for run in runs if not status or run.status == status
+            ][offset : offset + limit]
+
+    def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
+        with self._changed:
+            return sorted(run_id for run_id in self._tables.runs if run_id.startswith(prefix))[:limit]
+
+    def history(self, run_id: str, *, start: int = 0) -> list[bytes]:
+        with self._changed:
+            run = self._tables.runs.get(run_id)
+            return run.history[start:] if run is not None else []
+
+    def queue_depths(self) -> Mapping[str, int]:
+        with self._changed:
+            return {queue: len(waiting) for queue, waiting in self._tables.queues.items()}
+
+    def count_live(self) -> int:
+        return len(self._tables.watch)
+
+    def now_ms(self) -> int:
+        with self._changed:
+            return self._tables.clock.now_ms()
+
+    def close(self) -> None:
+        """Nothing to close; what is stored stays as long as the object."""

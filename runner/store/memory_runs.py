@@ -1,0 +1,217 @@
+"""The engine's and the client's verbs in memory; the twin of runs.py and its scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.errors import StoreError
+from runner.store.limits import (
+    MAX_REQUESTS,
+    MAX_WAITING,
+    NEVER_MS,
+    WATCH_MS,
+    check_commit,
+    check_name,
+    check_new_run,
+    check_number,
+    check_request,
+)
+from runner.store.memory_state import MemoryBase, Run, Task
+from runner.store.ports import (
+    MAX_BATCH,
+    MAX_INBOX,
+    Commit,
+    CommitAnswer,
+    InboxEntry,
+    NewRun,
+    PostAnswer,
+    Request,
+    StartAnswer,
+    StoredRun,
+    TakenRun,
+    TaskRecord,
+)
+
+
+class RunsInMemory(MemoryBase):
+    """Each promise is in ports.Store."""
+
+    def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]:
+        for run in runs:
+            check_new_run(run)
+        with self._changed:
+            now = self._tables.clock.now_ms()
+            self._changed.notify_all()
+            return [self._start(run, now) for run in runs]
+
+    def _start(self, new: NewRun, now: int) -> StartAnswer:
+        there = self._tables.runs.get(new.run_id)
+        if there is not None:
+            if there.nonce == new.nonce:
+                return StartAnswer("created", there.status)
+            return StartAnswer("existing" if there.digest == new.digest else "conflict", there.status)
+        run = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
+        run.inbox.append(InboxEntry("started", now, body=new.body))
+        self._tables.runs[new.run_id] = run
+        self._tables.watch[new.run_id] = now + WATCH_MS
+        self._tables.wake(run, now)
+        return StartAnswer("created")
+
+    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
+        check_name("engine id", engine)
+        check_name("nonce", nonce)
+        check_number("limit", limit)
+        with self._changed:
+            tables, now = self._tables, self._tables.clock.now_ms()
+            process = tables.processes.get(engine)
+            repeated = process is not None and process.take_nonce == nonce
+            if process is not None and repeated:
+                run_ids: Sequence[str] = process.taken
+            else:
+                ranked = sorted(tables.ready, key=lambda run_id: (tables.ready[run_id], run_id))
+                run_ids = ranked[: min(limit, MAX_BATCH)]
+            taken = []
+            for run_id in run_ids:
+                tables.ready.pop(run_id, None)
+                run = tables.runs.get(run_id)
+                if run is not None and not run.terminal and run.has_work:
+                    taken.append(TakenRun(run_id, run.etag, tuple(run.inbox[:MAX_INBOX])))
+                    tables.watch[run_id] = now + lease_ms
+            if process is not None and not repeated:
+                process.take_nonce, process.taken_before = nonce, process.taken
+                process.taken = tuple(run.run_id for run in taken)
+            return taken
+
+    def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
+        with self._changed:
+            return [_stored(self._tables.runs.get(run_id)) for run_id in run_ids]
+
+    def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]:
+        for commit in commits:
+            check_commit(commit)
+        with self._changed:
+            now = self._tables.clock.now_ms()
+            self._changed.notify_all()
+            return [self._commit(commit, now) for commit in commits]
+
+    def _commit(self, commit: Commit, now: int) -> CommitAnswer:
+        tables, run = self._tables, self._tables.runs.get(commit.run_id)
+        if run is None:
+            return "gone"
+        if run.etag == commit.etag:
+            return "ok"
+        if run.terminal or run.etag != commit.etag_read or len(run.inbox) < commit.entries_seen:
+            return "stale"
+        if any(dispatch.path in run.tasks and run.tasks[dispatch.path].is_open for dispatch in commit.dispatches):
+            return "tampered"
+        del run.inbox[: commit.entries_seen]
+        run.history.extend(commit.history)
+        run.fields.update(commit.writes)
+        run.etag, run.state, run.status, run.updated_at_ms = commit.etag, commit.state, commit.status, now
+        run.parked, run.broken, run.again = 0, b"", commit.again
+        if commit.terminal:
+            self._end(run, commit, now)
+            return "ok"
+        self._revoke(run, commit.revokes, now)
+        self._dispatch(run, commit, now)
+        for name in commit.timers_cleared:
+            tables.timers.pop((run.run_id, name), None)
+        for name, due_at_ms in commit.timers:
+            tables.timers[run.run_id, name] = due_at_ms
+        tables.watch[run.run_id] = now + WATCH_MS
+        if run.has_work:
+            tables.wake(run, now)
+        return "ok"
+
+    def _end(self, run: Run, commit: Commit, now: int) -> None:
+        tables = self._tables
+        run.terminal, run.again = True, False
+        for path, task in list(run.tasks.items()):
+            if task.is_open:
+                tables.close_task((run.run_id, path, task.token))
+        run.tasks.clear()
+        run.inbox.clear()
+        for key in [key for key in tables.timers if key[0] == run.run_id]:
+            del tables.timers[key]
+        tables.ready.pop(run.run_id, None)
+        tables.watch.pop(run.run_id, None)
+        if commit.retention_ms:
+            tables.expiring[run.run_id] = now + commit.retention_ms
+
+    def _revoke(self, run: Run, paths: Sequence[str], now: int) -> None:
+        for path in paths:
+            task = run.tasks.get(path)
+            if task is not None and task.state == "Q":
+                self._tables.close_task((run.run_id, path, task.token))
+                run.inbox.append(InboxEntry("revoked", now, path))
+            elif task is not None and task.state == "R":
+                task.cancelled = True
+
+    def _dispatch(self, run: Run, commit: Commit, now: int) -> None:
+        for dispatch in commit.dispatches:
+            run.fence = max(run.fence + 1, now * 1000)
+            token = f"{run.fence}-{commit.etag}"
+            timeout_at = now + dispatch.queue_timeout_ms if dispatch.queue_timeout_ms else 0
+            task = Task("Q", token, dispatch.queue, now, timeout_at, payload=dispatch.payload, message=dispatch.message)
+            run.tasks[dispatch.path] = task
+            self._tables.enqueue((run.run_id, dispatch.path, token), task, now)
+
+    def park(self, run_id: str, etag: str, *, delay_ms: int, stuck: bool, error: bytes) -> int:
+        check_number("delay_ms", delay_ms)
+        with self._changed:
+            run = self._tables.runs.get(run_id)
+            if run is None or run.terminal or run.etag != etag:
+                return 0
+            run.parked += 1
+            run.broken = error
+            self._tables.ready.pop(run_id, None)
+            self._tables.watch[run_id] = NEVER_MS if stuck else self._tables.clock.now_ms() + delay_ms
+            return run.parked
+
+    def post(self, requests: Sequence[Request]) -> list[PostAnswer]:
+        for request in requests:
+            check_request(request)
+        with self._changed:
+            now = self._tables.clock.now_ms()
+            self._changed.notify_all()
+            answers = [self._post(request, now) for request in requests]
+        full = [request.run_id for request, answer in zip(requests, answers, strict=True) if answer is None]
+        if full:
+            raise StoreError(f"run {full[0]} takes no more requests: too many wait, or it was sent too many")
+        return [answer for answer in answers if answer is not None]
+
+    def _post(self, request: Request, now: int) -> PostAnswer | None:
+        run = self._tables.runs.get(request.run_id)
+        if run is None:
+            return "gone"
+        if request.nonce in run.requests:
+            return "ok"
+        if run.terminal:
+            return "ended"
+        if len(run.inbox) >= MAX_WAITING or len(run.requests) >= MAX_REQUESTS:
+            return None
+        run.requests.add(request.nonce)
+        run.inbox.append(InboxEntry("request", now, body=request.body))
+        self._tables.wake(run, now, even_parked=True)
+        return "ok"
+
+    def wait_for_runs(self, timeout_s: float) -> bool:
+        return self._wait(lambda: bool(self._tables.ready), timeout_s)
+
+
+def _stored(run: Run | None) -> StoredRun | None:
+    if run is None:
+        return None
+    return StoredRun(
+        run_id=run.run_id, etag=run.etag, status=run.status, terminal=run.terminal, summary=run.summary,
+        state=run.state, fields=dict(run.fields),
+        tasks={
+            path: TaskRecord(
+                task.token, task.state, task.queue, task.queued_at_ms,  # type: ignore[arg-type]
+                task.process, task.claimed_at_ms, task.cancelled,
+            )
+            for path, task in run.tasks.items() if task.is_open
+        },
+        entries=tuple(run.inbox[:MAX_INBOX]), created_at_ms=run.created_at_ms, updated_at_ms=run.updated_at_ms,
+        broken=run.broken, parked=run.parked,
+    )

@@ -1,0 +1,143 @@
+"""The worker processes' verbs in memory; the twin of tasks.py and its scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.errors import StoreError
+from runner.store.limits import LEASE_MS, check_completion, check_name, check_number, check_process, fence_of
+from runner.store.memory_state import MemoryBase, Process, Ref, Task
+from runner.store.ports import (
+    MAX_BATCH,
+    BeatAnswer,
+    ClaimedTask,
+    Completion,
+    CompletionAnswer,
+    ExchangeAnswer,
+    InboxEntry,
+    InboxKind,
+    ProcessInfo,
+)
+
+
+class TasksInMemory(MemoryBase):
+    """Each promise is in ports.Store."""
+
+    def exchange(
+        self, process: str, nonce: str, *, completions: Sequence[Completion] = (), queues: Sequence[str] = (),
+        capacity: int = 0, lease_ms: int = LEASE_MS,
+    ) -> ExchangeAnswer:
+        check_name("process id", process)
+        check_name("nonce", nonce)
+        check_number("capacity", capacity)
+        for completion in completions:
+            check_completion(completion)
+        for queue in queues:
+            check_name("queue", queue)
+        with self._changed:
+            tables, now = self._tables, self._tables.clock.now_ms()
+            holder = tables.processes.get(process)
+            if holder is None:
+                return ExchangeAnswer(alive=False)
+            holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
+            if holder.nonce != nonce:
+                holder.answers = tuple(self._complete(process, completion, now) for completion in completions)
+                holder.claimed = self._claim(process, queues, min(capacity, MAX_BATCH), now, lease_ms)
+                holder.nonce = nonce
+            self._changed.notify_all()
+            claimed = tuple(self._claimed(ref) for ref in holder.claimed if ref in holder.held)
+            return ExchangeAnswer(alive=True, completions=holder.answers, claimed=claimed)  # type: ignore[arg-type]
+
+    def _complete(self, process: str, completion: Completion, now: int) -> CompletionAnswer:
+        tables = self._tables
+        ref: Ref = (completion.run_id, completion.path, completion.token)
+        run = tables.runs.get(completion.run_id)
+        task = run.tasks.get(completion.path) if run is not None else None
+        if run is None or task is None or task.token != completion.token:
+            return "stale"
+        if task.state == "D":
+            return "duplicate"
+        if task.state != "R" or task.process != process:
+            return "stale"
+        tables.close_task(ref)
+        run.tasks[completion.path] = Task("D", completion.token)
+        kind: InboxKind = "lost" if completion.lost else "outcome"
+        body = b"" if completion.lost else completion.body
+        run.inbox.append(InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body))
+        tables.wake(run, now)
+        return "recorded"
+
+    def _claim(self, process: str, queues: Sequence[str], capacity: int, now: int, lease_ms: int) -> tuple[Ref, ...]:
+        tables = self._tables
+        claimed: list[Ref] = []
+        for queue in queues:
+            waiting = tables.queues.get(queue, ())
+            while waiting and len(claimed) < capacity:
+                ref = waiting.popleft()
+                task = tables.open_task(ref)
+                if task is None or task.state != "Q":
+                    continue
+                task.state, task.process, task.claimed_at_ms = "R", process, now
+                tables.deadlines[ref] = now + 2 * lease_ms
+                tables.processes[process].held.add(ref)
+                claimed.append(ref)
+        return tuple(claimed)
+
+    def _claimed(self, ref: Ref) -> ClaimedTask:
+        run = self._tables.runs[ref[0]]
+        task = run.tasks[ref[1]]
+        return ClaimedTask(
+            run_id=ref[0], path=ref[1], token=ref[2], fence=fence_of(ref[2]), queue=task.queue,
+            queued_at_ms=task.queued_at_ms, claimed_at_ms=task.claimed_at_ms, message=task.message,
+            payload=run.fields.get(task.payload, b""),
+        )
+
+    def beat(
+        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = LEASE_MS
+    ) -> list[BeatAnswer] | None:
+        with self._changed:
+            tables, now = self._tables, self._tables.clock.now_ms()
+            holder = tables.processes.get(process)
+            if holder is None:
+                return None
+            holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
+            answers: list[BeatAnswer] = []
+            for ref in tasks:
+                task = tables.open_task(ref)
+                if task is None or task.state != "R" or task.process != process:
+                    answers.append("lost")
+                    continue
+                tables.deadlines[ref] = now + 2 * lease_ms
+                answers.append("cancelled" if task.cancelled else "held")
+            return answers
+
+    def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool:
+        return self._wait(lambda: any(self._tables.queues.get(queue) for queue in queues), timeout_s)
+
+    def register(self, process: ProcessInfo, *, lease_ms: int = LEASE_MS) -> None:
+        check_process(process)
+        with self._changed:
+            tables, now = self._tables, self._tables.clock.now_ms()
+            if process.id in tables.reaped:
+                raise StoreError(f"process {process.id} was reaped: it must take a new id")
+            there = tables.processes.setdefault(process.id, Process(process, 0, 0))
+            there.info, there.dead_at_ms, there.seen_at_ms = process, now + 2 * lease_ms, now
+
+    def retire(self, process: str) -> None:
+        self.reap(process)
+
+    def reap(self, process: str) -> int:
+        with self._changed:
+            self._changed.notify_all()
+            return self._tables.reap(process, self._tables.clock.now_ms())
+
+    def processes(self) -> list[ProcessInfo]:
+        with self._changed:
+            return [
+                ProcessInfo(
+                    id=there.info.id, kind=there.info.kind, host=there.info.host, pid=there.info.pid,
+                    started_at_ms=there.info.started_at_ms, queues=there.info.queues, lock=there.info.lock,
+                    seen_at_ms=there.seen_at_ms, held=len(there.held),
+                )
+                for _, there in sorted(self._tables.processes.items())
+            ]

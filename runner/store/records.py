@@ -1,0 +1,75 @@
+"""The text forms in which Lua keeps inbox entries and tasks, read back into the structs of ports.
+
+An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, then its body. A task's record is
+`state|token|queue|queued_at_ms|timeout_at_ms|process|claimed_at_ms|cancelled|payload`. Only Lua writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from runner.errors import RecordTampered
+from runner.store.keys import INBOX, TASK, WRITE, fields_of
+from runner.store.limits import fence_of
+from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
+
+_KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request"))
+
+
+def read_entry(text: bytes) -> InboxEntry:
+    header, _, body = text.partition(b"\n")
+    parts = header.decode().split("|")
+    if len(parts) != 5 or parts[0] not in _KINDS:
+        raise RecordTampered(f"an inbox entry begins with {header[:80]!r}")
+    kind, at_ms, path, claimed_at_ms, process = parts
+    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body)
+
+
+def read_task(text: bytes) -> TaskRecord | None:
+    """None for a task that is not open any more."""
+    parts = text.decode().split("|", 8)
+    if parts[0] not in ("Q", "R"):
+        return None
+    if len(parts) != 9:
+        raise RecordTampered(f"a task's record is {text[:80]!r}")
+    state, token, queue, queued_at_ms, _, process, claimed_at_ms, cancelled, _ = parts
+    return TaskRecord(
+        token, "R" if state == "R" else "Q", queue, int(queued_at_ms), process, int(claimed_at_ms), cancelled == "1"
+    )
+
+
+def read_claimed(parts: list[bytes]) -> ClaimedTask:
+    run_id, path, token, queue, queued_at_ms, claimed_at_ms, message, payload = parts
+    name = token.decode()
+    return ClaimedTask(
+        run_id.decode(), path.decode(), name, fence_of(name), queue.decode(), int(queued_at_ms), int(claimed_at_ms),
+        message, payload,
+    )
+
+
+def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
+    """Raises RecordTampered if fields of the record are missing or make no sense."""
+    try:
+        head, tail = int(record[b"head"]), int(record[b"tail"])
+        if not 0 <= head <= tail:
+            raise ValueError(f"its inbox goes from {head} to {tail}")
+        names = [f"{INBOX}{position}".encode() for position in range(head, min(tail, head + MAX_INBOX))]
+        tasks = {path: read_task(text) for path, text in fields_of(record, TASK).items()}
+        return StoredRun(
+            run_id=run_id,
+            etag=record[b"etag"].decode(),
+            status=record[b"status"].decode(),
+            terminal=record.get(b"end") == b"1",
+            summary=record[b"summary"],
+            state=record.get(b"state", b""),
+            fields=fields_of(record, WRITE),
+            tasks={path: task for path, task in tasks.items() if task is not None},
+            entries=tuple(read_entry(record[name]) for name in names),
+            created_at_ms=int(record[b"created"]),
+            updated_at_ms=int(record[b"updated"]),
+            broken=record.get(b"broken", b""),
+            parked=int(record.get(b"parked", b"0")),
+        )
+    except (KeyError, ValueError) as error:
+        raise RecordTampered(f"the record of run {run_id} does not fit: {error!r}") from error

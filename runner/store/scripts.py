@@ -1,0 +1,194 @@
+"""The Lua scripts: one typed function each, which packs the arguments and unpacks the reply.
+
+Every script is one atomic transition and begins with a header that says its KEYS, ARGV and RETURNS; the
+loader puts prelude.lua after its first line. ARGV[1] is the caller's clock, "" for Redis' own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+from runner.store import limits
+from runner.store.connection import Connection
+from runner.store.keys import Keys
+from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    name: str
+    source: str
+    sha: str
+
+
+@cache
+def load_script(name: str) -> Script:
+    folder = files("runner.store") / "lua"
+    flags, _, body = (folder / f"{name}.lua").read_text("utf-8").partition("\n")
+    prelude = (folder / "prelude.lua").read_text("utf-8")
+    source = f"{flags}\n{prelude}\n{body}"
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+class Scripts:
+    """Runs scripts on one connection, in one namespace."""
+
+    def __init__(self, connection: Connection, keys: Keys, clock: Callable[[], int] | None) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._clock = clock
+
+    def _call(self, name: str, keys: Sequence[str], args: Iterable[str | bytes | int], *, admits: bool = False) -> Any:
+        script = load_script(name)
+        now_ms: str | int = self._clock() if self._clock is not None else ""
+        packed = (*keys, now_ms, *args)
+
+        def command(client: Redis) -> Any:
+            try:
+                return client.evalsha(script.sha, len(keys), *packed)
+            except NoScriptError:
+                return client.eval(script.source, len(keys), *packed)
+
+        return self._connection.ask(command, admits=admits)
+
+    # -- runs -------------------------------------------------------------------------------------
+    def start_runs(self, *, runs: Sequence[NewRun]) -> list[bytes]:
+        k = self._keys
+        args: list[str | bytes | int] = [limits.WATCH_MS, len(runs)]
+        for run in runs:
+            args += (run.run_id, run.nonce, run.digest, run.summary, run.body)
+        reply: list[bytes] = self._call(
+            "start_runs", (k.clock, k.ready, k.watch, k.runs, k.wake_runs), args, admits=True
+        )
+        return reply
+
+    def take_runs(self, *, engine: str, nonce: str, limit: int, lease_ms: int) -> list[list[bytes]]:
+        k = self._keys
+        reply: list[list[bytes]] = self._call(
+            "take_runs", (k.clock, k.ready, k.watch, k.wake_runs, k.process(engine)),
+            (nonce, limit, lease_ms, MAX_INBOX, limits.MAX_CALL_BYTES),
+        )
+        return reply
+
+    def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
+        k = self._keys
+        args: list[str | bytes | int] = [limits.WATCH_MS, limits.REPAIR_MS, len(commits)]
+        for commit in commits:
+            args += _pack_commit(commit)
+        keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs)
+        reply: list[bytes] = self._call("commit_runs", keys, args)
+        return reply
+
+    def park_run(self, *, run_id: str, etag: str, nonce: str, delay_ms: int, stuck: bool, error: bytes) -> bytes:
+        k = self._keys
+        stuck_at_ms = limits.NEVER_MS if stuck else 0
+        reply: bytes = self._call(
+            "park_run", (k.clock, k.ready, k.watch), (run_id, etag, nonce, delay_ms, stuck_at_ms, error)
+        )
+        return reply
+
+    def post_requests(self, *, requests: Sequence[Request]) -> list[bytes]:
+        k = self._keys
+        args: list[str | bytes | int] = [limits.MAX_WAITING, limits.MAX_REQUESTS, len(requests)]
+        for request in requests:
+            args += (request.run_id, request.nonce, request.body)
+        reply: list[bytes] = self._call("post_requests", (k.clock, k.ready, k.wake_runs), args, admits=True)
+        return reply
+
+    # -- tasks and processes ------------------------------------------------------------------------
+    def exchange_tasks(
+        self, *, process: str, nonce: str, lease_ms: int, capacity: int, queues: Sequence[str],
+        completions: Sequence[Completion],
+    ) -> list[Any]:
+        k = self._keys
+        args: list[str | bytes | int] = [process, nonce, lease_ms, min(capacity, MAX_BATCH), limits.MAX_CALL_BYTES]
+        args += (len(queues), *queues, len(completions))
+        for done in completions:
+            args += (done.run_id, done.path, done.token, "1" if done.lost else "0", b"" if done.lost else done.body)
+        keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process))
+        reply: list[Any] = self._call("exchange_tasks", keys, args)
+        return reply
+
+    def beat_process(self, *, process: str, lease_ms: int, tasks: Sequence[tuple[str, str, str]]) -> bytes:
+        k = self._keys
+        args: list[str | int] = [process, lease_ms, len(tasks)]
+        for task in tasks:
+            args += task
+        reply: bytes = self._call("beat_process", (k.clock, k.procs, k.deadlines, k.process(process)), args)
+        return reply
+
+    def register_process(self, *, process: str, lease_ms: int, info: bytes) -> bytes:
+        k = self._keys
+        keys = (k.clock, k.procs, k.reaped, k.process(process))
+        reply: bytes = self._call("register_process", keys, (process, lease_ms, info))
+        return reply
+
+    def reap_process(self, *, process: str, only_if_due: bool) -> tuple[int, int, int]:
+        """Tasks lost, runs ready again, tasks left for another call."""
+        k = self._keys
+        keys = (k.clock, k.procs, k.reaped, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process))
+        lost, rearmed, left = self._call("reap_process", keys, (process, int(only_if_due), MAX_BATCH))
+        return lost, rearmed, left
+
+    # -- time -------------------------------------------------------------------------------------
+    def begin_tick(self, *, lease_ms: int, tick_ms: int) -> tuple[bool, int, list[bytes], int, int, int, int]:
+        """In a grace, next due in ms, dead processes; due timers, deadlines, watch entries, records."""
+        k = self._keys
+        grace, next_due_ms, dead, timers, deadlines, watch, expiring = self._call(
+            "begin_tick", (k.clock, k.timers, k.deadlines, k.procs, k.watch, k.expiring, k.reaped),
+            (lease_ms, tick_ms, limits.REAPED_MS, MAX_BATCH),
+        )
+        return bool(grace), next_due_ms, dead, timers, deadlines, watch, expiring
+
+    def fire_timers(self) -> int:
+        k = self._keys
+        fired: int = self._call("fire_timers", (k.clock, k.timers, k.ready, k.wake_runs), (MAX_BATCH, limits.REPAIR_MS))
+        return fired
+
+    def expire_tasks(self) -> tuple[int, int, int]:
+        """Lost, queue timeouts, pushed again."""
+        k = self._keys
+        lost, queue_timeouts, requeued = self._call(
+            "expire_tasks", (k.clock, k.deadlines, k.ready, k.wake_runs),
+            (MAX_BATCH, limits.REPAIR_MS, limits.MAX_REPAIR_MS),
+        )
+        return lost, queue_timeouts, requeued
+
+    def rearm_runs(self) -> int:
+        k = self._keys
+        keys = (k.clock, k.watch, k.ready, k.deadlines, k.timers, k.wake_runs)
+        rearmed: int = self._call("rearm_runs", keys, (MAX_BATCH, limits.WATCH_MS, limits.MAX_WATCH_MS))
+        return rearmed
+
+    def forget_runs(self) -> int:
+        k = self._keys
+        forgotten: int = self._call("forget_runs", (k.clock, k.expiring, k.runs), (MAX_BATCH,))
+        return forgotten
+
+    def read_clock(self) -> int:
+        return int(self._call("read_clock", (self._keys.clock,), ()))
+
+
+def _pack_commit(commit: Commit) -> list[str | bytes | int]:
+    args: list[str | bytes | int] = [
+        commit.run_id, commit.etag_read, commit.etag, commit.entries_seen, commit.state, commit.status,
+        int(commit.terminal), int(commit.again), commit.retention_ms, len(commit.writes),
+    ]
+    for name, value in commit.writes.items():
+        args += (name, value)
+    args.append(len(commit.dispatches))
+    for task in commit.dispatches:
+        args += (task.path, task.queue, task.message, task.payload, task.queue_timeout_ms)
+    args += (len(commit.revokes), *commit.revokes, len(commit.timers))
+    for timer in commit.timers:
+        args += timer
+    args += (len(commit.timers_cleared), *commit.timers_cleared, len(commit.history), *commit.history)
+    return args

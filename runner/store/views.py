@@ -1,0 +1,118 @@
+"""The verbs that only read, and definitions and contracts: plain commands, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from runner.store.base import RedisBase
+from runner.store.ports import RunRow
+
+_PAGE = 500
+
+
+class ViewVerbs(RedisBase):
+    """Each promise is in ports.Store."""
+
+    def put_definition(self, digest: str, document: bytes) -> None:
+        self._connection.ask(lambda client: client.hsetnx(self._keys.definitions, digest, document), admits=True)
+
+    def get_definition(self, digest: str) -> bytes | None:
+        return cast("bytes | None", self._read(lambda client: client.hget(self._keys.definitions, digest)))
+
+    def put_workers(self, contracts: Mapping[str, bytes]) -> None:
+        if contracts:
+            mapping: Any = dict(contracts)
+            self._connection.ask(lambda client: client.hset(self._keys.workers, mapping=mapping), admits=True)
+
+    def get_workers(self) -> Mapping[str, bytes]:
+        workers = self._read(lambda client: client.hgetall(self._keys.workers))
+        return {name.decode(): contract for name, contract in workers.items()}
+
+    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
+        """With a status, pages are read until enough rows match: O(runs) for a rare one."""
+        rows: list[RunRow] = []
+        begin = 0 if status else offset
+        skip = offset if status else 0
+        while len(rows) < skip + limit:
+            page = _PAGE if status else min(_PAGE, limit - len(rows))
+            ids = self._read(lambda client, begin=begin, page=page: client.zrange(
+                self._keys.runs, begin, begin + page - 1, desc=True))
+            rows += [row for row in self._read_rows([id.decode() for id in ids]) if not status or row.status == status]
+            begin += page
+            if len(ids) < page:
+                break
+        return rows[skip : skip + limit]
+
+    def _read_rows(self, run_ids: Sequence[str]) -> list[RunRow]:
+        def command(client: Redis) -> list[list[bytes | None] | None]:
+            pipeline = client.pipeline(transaction=False)
+            for run_id in run_ids:
+                pipeline.hmget(self._keys.run(run_id), "status", "summary", "created", "updated")
+            return [_unless_tampered(reply) for reply in pipeline.execute(raise_on_error=False)]
+
+        rows = []
+        for run_id, reply in zip(run_ids, self._read(command), strict=True):
+            if reply is None:  # one bad record must not hide the others
+                rows.append(RunRow(run_id, "tampered", b"{}", 0, 0))
+            elif reply[2] is not None:  # else its record went between the two looks
+                status, summary, created, updated = reply
+                rows.append(RunRow(run_id, (status or b"").decode(), summary or b"", int(created), int(updated or 0)))
+        return rows
+
+    def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
+        """O(runs): a person asks this, by a few letters of an id."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            cursor, page = self._read(lambda client, cursor=cursor: client.zscan(
+                self._keys.runs, cursor, match=_literally(prefix) + "*", count=1000))
+            found.update(run_id.decode() for run_id, _ in page)
+            if not cursor:
+                return sorted(found)[:limit]
+
+    def history(self, run_id: str, *, start: int = 0) -> list[bytes]:
+        entries: list[bytes] = []
+        while True:
+            begin = start + len(entries)
+            page = self._read(lambda client, begin=begin: client.lrange(
+                self._keys.history(run_id), begin, begin + _PAGE - 1))
+            entries += page
+            if len(page) < _PAGE:
+                return entries
+
+    def queue_depths(self) -> Mapping[str, int]:
+        names = sorted(name.decode() for name in self._read(lambda client: client.smembers(self._keys.queues)))
+
+        def command(client: Redis) -> list[int]:
+            pipeline = client.pipeline(transaction=False)
+            for name in names:
+                pipeline.llen(self._keys.queue(name))
+            return cast(list[int], pipeline.execute())
+
+        return dict(zip(names, self._read(command), strict=True))
+
+    def count_live(self) -> int:
+        return int(self._read(lambda client: client.zcard(self._keys.watch)))
+
+    def now_ms(self) -> int:
+        return self._scripts.read_clock()
+
+    def _read(self, command: Callable[..., Any]) -> Any:
+        return self._connection.ask(command)
+
+
+def _unless_tampered(reply: Any) -> list[bytes | None] | None:
+    if isinstance(reply, ResponseError) and str(reply).find("WRONGTYPE") >= 0:
+        return None
+    if isinstance(reply, Exception):
+        raise reply
+    return cast("list[bytes | None]", reply)
+
+
+def _literally(text: str) -> str:
+    """For MATCH patterns: the characters themselves."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\^-" else letter for letter in text)

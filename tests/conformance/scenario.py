@@ -1,0 +1,63 @@
+"""One story that calls every verb of a store, with fixed nonces: what goes wrong on the way must not show in its end.
+
+`tell` returns what every verb answered. The same story on two stores, one of which loses replies, has to
+give the same answers and the same records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Store
+from tests.conformance.store_world import Clock
+
+LEASE_MS = 15_000
+
+
+def _dispatch(path: str, queue: str = "q", timeout_ms: int = 0) -> Dispatch:
+    return Dispatch(path, queue, f"message {path}".encode(), "p", timeout_ms)
+
+
+def tell(store: Store, clock: Clock) -> list[Any]:
+    answers: list[Any] = []
+    say = answers.append
+    for name, kind in (("engine", "engine"), ("worker", "worker"), ("doomed", "worker")):
+        store.register(ProcessInfo(name, kind, "host", 1), lease_ms=LEASE_MS)  # type: ignore[arg-type]
+    say(store.start([NewRun(run_id, f"n-{run_id}", "d", b"{}", b"input") for run_id in ("r1", "r2", "r3", "r4")]))
+    say(store.take_runs("engine", "take1", limit=2, lease_ms=LEASE_MS))
+    say(store.take_runs("engine", "take2", limit=9, lease_ms=LEASE_MS))
+    say(store.commit([
+        Commit("r1", "", "e1", 1, b"s", "running", writes={"p": b"P"}, history=(b"1", b"2"),
+               dispatches=(_dispatch("a"), _dispatch("b"), _dispatch("c"), _dispatch("d"))),
+        Commit("r2", "", "e1", 1, b"s", "running", timers=(("t", clock.now_ms + 500), ("u", clock.now_ms + 900)),
+               dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",)),
+        Commit("r3", "wrong", "e1", 1, b"s", "running"),
+    ]))
+    say(store.exchange("worker", "x1", queues=["q"], capacity=2, lease_ms=LEASE_MS))
+    say(claimed := store.exchange("doomed", "x1", queues=["q"], capacity=1, lease_ms=LEASE_MS))
+    doomed = claimed.claimed[0]
+    tokens = {path: task.token for path, task in store.load_runs(["r1"])[0].tasks.items()}  # type: ignore[union-attr]
+    say(store.beat("worker", [("r1", "a", tokens["a"]), ("r1", "b", "1-forged")], lease_ms=LEASE_MS))
+    say(store.exchange("worker", "x2", completions=[
+        Completion("r1", "a", tokens["a"], b"A"), Completion("r1", "a", tokens["a"], b"A"),
+        Completion("r1", "b", "1-forged", b"B")], queues=["q"], capacity=0, lease_ms=LEASE_MS))
+    say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
+    say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
+    say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=("b", "d"), timers_cleared=("x",),
+                             history=(b"3",), again=True)]))
+    say(store.park("r3", "", delay_ms=100, stuck=False, error=b"trace"))
+    say(store.park("r4", "", delay_ms=100, stuck=True, error=b"trace"))
+    store.tick()
+    clock.advance(1_000)
+    store.tick()
+    store.reap("doomed")
+    say(store.exchange("doomed", "x2", completions=[Completion("r1", doomed.path, doomed.token, b"late")]))
+    say(store.take_runs("engine", "take4", limit=9, lease_ms=LEASE_MS))
+    say(store.exchange("worker", "x3", completions=[Completion("r1", "b", tokens["b"], b"B")], lease_ms=LEASE_MS))
+    say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6),
+                      Commit("r1", "e2", "e3", 0, b"s3", "running", dispatches=(_dispatch("e"),), writes={"n": b"N"})]))
+    store.retire("engine")
+    say(store.load_runs(["r1", "r2", "r3", "r4", "nobody"]))
+    say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
+    say([store.processes(), store.now_ms()])
+    return answers

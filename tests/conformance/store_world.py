@@ -1,0 +1,287 @@
+"""A store with a clock of its own, and short ways to bring runs and tasks into a given state.
+
+`snapshot` reads what is stored of a Redis and of a memory store into the same form, for the invariants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from runner.store.memory import MemoryStore
+from runner.store.ports import (
+    ClaimedTask,
+    Commit,
+    Completion,
+    Dispatch,
+    InboxEntry,
+    NewRun,
+    ProcessInfo,
+    Store,
+    TakenRun,
+)
+from runner.store.records import read_task
+from runner.store.redis_store import RedisStore
+
+LEASE_MS = 15_000
+Ref = tuple[str, str, str]
+
+
+class Clock:
+    """Milliseconds that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def advance(self, ms: int) -> None:
+        self.now_ms += ms
+
+
+@dataclass
+class StoreWorld:
+    store: Store
+    clock: Clock
+    redis: Redis | None = None  # the server behind a RedisStore
+    is_tampered: bool = False  # the test broke the records itself: no invariants hold at its end
+    nonces: int = 0
+    etags: dict[str, str] = field(default_factory=dict)
+
+    def nonce(self) -> str:
+        self.nonces += 1
+        return f"n{self.nonces}"
+
+    @property
+    def prefix(self) -> str:
+        return f"{{{self.store.namespace}:00}}:"
+
+    # -- engine -----------------------------------------------------------------------------------
+    def start(self, *run_ids: str) -> None:
+        runs = [NewRun(run_id, self.nonce(), "digest", b"{}", b"input") for run_id in run_ids]
+        assert {answer.answer for answer in self.store.start(runs)} == {"created"}
+
+    def take(self, *, engine: str = "engine", limit: int = 100) -> list[TakenRun]:
+        return self.store.take_runs(engine, self.nonce(), limit=limit, lease_ms=LEASE_MS)
+
+    def entries(self, run_id: str) -> list[InboxEntry]:
+        run = self.store.load_runs([run_id])[0]
+        assert run is not None
+        return list(run.entries)
+
+    def next_commit(self, run_id: str, *paths: str, queue: str = "q", **fields: Any) -> Commit:
+        """A commit on what is stored, that consumes the whole inbox and dispatches `paths`."""
+        run = self.store.load_runs([run_id])[0]
+        assert run is not None
+        timeout_ms = fields.pop("queue_timeout_ms", 0)
+        dispatches = tuple(Dispatch(path, queue, f"message {path}".encode(), "payload", timeout_ms) for path in paths)
+        values: dict[str, Any] = {
+            "run_id": run_id, "etag_read": run.etag, "etag": self.nonce(), "entries_seen": len(run.entries),
+            "state": b"state", "status": "running", "dispatches": dispatches, "history": (b"event",),
+            "writes": {"payload": b'{"a":1}'} if paths else {},
+        }
+        return Commit(**{**values, **fields})
+
+    def commit(self, run_id: str, *paths: str, **fields: Any) -> Commit:
+        commit = self.next_commit(run_id, *paths, **fields)
+        assert self.store.commit([commit]) == ["ok"]
+        return commit
+
+    def running(self, run_id: str, *paths: str, **fields: Any) -> None:
+        """A run with these tasks queued and an empty inbox."""
+        self.start(run_id)
+        self.commit(run_id, *paths, **fields)
+        self.take()
+
+    def end(self, run_id: str, **fields: Any) -> Commit:
+        return self.commit(run_id, terminal=True, status="completed", **fields)
+
+    # -- worker processes ---------------------------------------------------------------------------
+    def process(self, name: str = "worker", kind: Any = "worker") -> str:
+        self.store.register(ProcessInfo(name, kind, "host", 1, queues=("q",)), lease_ms=LEASE_MS)
+        return name
+
+    def claim(self, process: str = "worker", *, queues: Sequence[str] = ("q",), capacity: int = 1) -> list[ClaimedTask]:
+        answer = self.store.exchange(process, self.nonce(), queues=queues, capacity=capacity, lease_ms=LEASE_MS)
+        assert answer.alive
+        return list(answer.claimed)
+
+    def claimed(self, run_id: str, path: str = "a", process: str = "worker") -> ClaimedTask:
+        """A run whose one task this process holds."""
+        self.running(run_id, path)
+        self.process(process)
+        (task,) = self.claim(process)
+        return task
+
+    def complete(
+        self, task: ClaimedTask, *, process: str = "worker", body: bytes = b"outcome", lost: bool = False
+    ) -> str:
+        done = Completion(task.run_id, task.path, task.token, body, lost)
+        return self.store.exchange(process, self.nonce(), completions=[done], lease_ms=LEASE_MS).completions[0]
+
+    def beat(self, process: str, *tasks: ClaimedTask) -> list[str] | None:
+        refs = [(task.run_id, task.path, task.token) for task in tasks]
+        return self.store.beat(process, refs, lease_ms=LEASE_MS)  # type: ignore[return-value]
+
+    # -- time -------------------------------------------------------------------------------------
+    def pass_time(self, ms: int, *beating: str) -> None:
+        """In steps with ticks, as when everything is well: a jump would open a grace."""
+        end_ms = self.clock.now_ms + ms
+        self.store.tick()
+        while self.clock.now_ms < end_ms:
+            self.clock.advance(min(3_000, end_ms - self.clock.now_ms))
+            for process in beating:
+                self.store.beat(process, [], lease_ms=LEASE_MS)
+            self.store.tick()
+
+    # -- looking inside -----------------------------------------------------------------------------
+    def dump(self) -> dict[str, Any]:
+        """Every key of a Redis store with its value; lists and payloads too. The clock moves by itself."""
+        assert self.redis is not None
+        keys = sorted(key.decode() for key in self.redis.scan_iter(match=_literally(self.prefix) + "*", count=1000))
+        values = {key.removeprefix(self.prefix): _value(self.redis, key) for key in keys}
+        return {key: value for key, value in values.items() if key != "clock"}
+
+    def snapshot(self) -> Snapshot:
+        return memory_snapshot(self.store) if isinstance(self.store, MemoryStore) else redis_snapshot(self.dump())
+
+
+@dataclass
+class Snapshot:
+    """What is stored, without payloads."""
+
+    live: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    waiting: dict[str, int] = field(default_factory=dict)  # entries by run
+    leftovers: set[str] = field(default_factory=set)  # of ended runs
+    ready: set[str] = field(default_factory=set)
+    watch: set[str] = field(default_factory=set)
+    deadlines: set[Ref] = field(default_factory=set)
+    timers: set[tuple[str, str]] = field(default_factory=set)
+    known_timers: set[tuple[str, str]] = field(default_factory=set)  # by the runs themselves
+    queued: dict[Ref, str] = field(default_factory=dict)  # open tasks by the runs themselves -> queue
+    running: dict[Ref, str] = field(default_factory=dict)  # … -> process
+    queues: dict[str, list[Ref]] = field(default_factory=dict)
+    held: dict[str, set[Ref]] = field(default_factory=dict)
+    processes: set[str] = field(default_factory=set)
+    strange: set[str] = field(default_factory=set)  # keys that nobody knows
+
+
+_PLAIN = {"ready", "watch", "deadlines", "timers", "runs", "expiring", "queues", "procs", "reaped", "definitions",
+          "workers"}
+
+
+def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
+    found = Snapshot()
+    for key, value in dump.items():
+        family, _, name = key.partition(":")
+        if family == "run":
+            _read_record(found, name, value)
+        elif family == "q":
+            found.queues[name] = [_ref(text) for text in value]
+        elif family == "held":
+            found.held[name] = {_ref(text) for text in value}
+        elif key not in _PLAIN and family not in ("wake", "history", "process"):
+            found.strange.add(key)
+    found.ready, found.watch = set(dump.get("ready", {})), set(dump.get("watch", {}))
+    found.deadlines = {_ref(text) for text in dump.get("deadlines", {})}
+    found.timers = {_pair(text) for text in dump.get("timers", {})}
+    found.processes = set(dump.get("procs", {}))
+    return found
+
+
+def _read_record(found: Snapshot, run_id: str, record: dict[str, bytes]) -> None:
+    is_ended = record.get("end") == b"1"
+    (found.ended if is_ended else found.live).add(run_id)
+    found.waiting[run_id] = int(record["tail"]) - int(record["head"])
+    for name, value in record.items():
+        kind, rest = name[:2], name[2:]
+        if is_ended and kind in ("t:", "m:", "i:", "z:"):
+            found.leftovers.add(f"{run_id} {name}")
+        elif kind == "z:" and value:
+            found.known_timers.add((run_id, rest))
+        elif kind == "t:" and (task := read_task(value)) is not None:
+            ref = (run_id, rest, task.token)
+            if task.state == "Q":
+                found.queued[ref] = task.queue
+            else:
+                found.running[ref] = task.process
+
+
+def memory_snapshot(store: MemoryStore) -> Snapshot:
+    tables = store._tables
+    found = Snapshot(
+        live={run.run_id for run in tables.runs.values() if not run.terminal},
+        ended={run.run_id for run in tables.runs.values() if run.terminal},
+        waiting={run.run_id: len(run.inbox) for run in tables.runs.values()},
+        ready=set(tables.ready), watch=set(tables.watch), deadlines=set(tables.deadlines), timers=set(tables.timers),
+        known_timers=set(tables.timers), queues={name: list(refs) for name, refs in tables.queues.items()},
+        held={name: set(process.held) for name, process in tables.processes.items()},
+        processes=set(tables.processes),
+    )
+    for run in tables.runs.values():
+        for path, task in run.tasks.items():
+            ref = (run.run_id, path, task.token)
+            if run.terminal:
+                found.leftovers.add(f"{run.run_id} {path}")
+            elif task.state == "Q":
+                found.queued[ref] = task.queue
+            elif task.state == "R":
+                found.running[ref] = task.process
+    return found
+
+
+def check_invariants(found: Snapshot) -> None:
+    """The parts of PROTOCOL's invariants that one look at the store can show."""
+    assert not found.strange, "keys that nobody knows"
+    assert found.deadlines == found.queued.keys() | found.running.keys(), "one deadline for every open task"
+    assert found.timers == found.known_timers, "timers as their runs know them"
+    assert found.watch == found.live, "every live run is watched, and no other"
+    assert found.ready <= found.live, "only live runs are ready"
+    assert not found.leftovers, "an ended run keeps its record only"
+    assert not any(found.waiting[run_id] for run_id in found.ended), "an ended run has no inbox"
+    for ref, queue in found.queued.items():
+        assert ref in found.queues.get(queue, ()), "a queued task is in its queue"
+    for process, refs in found.held.items():
+        assert process in found.processes or not refs, "the dead hold nothing"
+        assert all(found.running.get(ref) == process for ref in refs), "what is held is running there"
+    for ref, process in found.running.items():
+        assert process not in found.processes or ref in found.held.get(process, ()), "what runs is held"
+
+
+def redis_world(url: str, namespace: str, **options: Any) -> StoreWorld:
+    clock = Clock()
+    store = RedisStore.connect(url, namespace=namespace, clock=clock, **options)
+    return StoreWorld(store, clock, Redis.from_url(url))
+
+
+def _ref(text: str) -> Ref:
+    run_id, path, token, *_ = text.split("|")
+    return run_id, path, token
+
+
+def _pair(text: str) -> tuple[str, str]:
+    run_id, _, name = text.partition("|")
+    return run_id, name
+
+
+def _value(redis: Redis, key: str) -> Any:
+    kind = redis.type(key)
+    if kind == b"hash":
+        return {name.decode(): value for name, value in redis.hgetall(key).items()}
+    if kind == b"zset":
+        return {name.decode(): score for name, score in redis.zrange(key, 0, -1, withscores=True)}
+    if kind == b"set":
+        return {name.decode() for name in redis.smembers(key)}
+    if kind == b"list":
+        texts = redis.lrange(key, 0, -1)
+        return texts if ":history:" in key else [text.decode() for text in texts]
+    return redis.get(key)
+
+
+def _literally(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in text)

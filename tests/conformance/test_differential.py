@@ -1,0 +1,171 @@
+"""MemoryStore and RedisStore, side by side: the same calls in any order get the same answers and leave the same state.
+
+So whatever a test shows in memory holds on a server, and a rule that only one of them has is found here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.errors import StoreError
+from runner.store.memory import MemoryStore
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Store
+from runner.store.redis_store import RedisStore
+from tests.conformance.store_world import Clock, StoreWorld, check_invariants
+
+RUNS = st.sampled_from(["r1", "r2", "r3"])
+PATHS = st.lists(st.sampled_from(["a", "b"]), max_size=2, unique=True).map(tuple)
+PROCESSES = st.sampled_from(["p1", "p2"])
+NONCES = st.sampled_from(["n1", "n2", "n3", "fresh"])
+STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, -10_000])
+
+CALLS = st.one_of(
+    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"])),
+    st.tuples(st.just("take"), PROCESSES, NONCES, st.integers(0, 3)),
+    st.tuples(
+        st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
+        st.sampled_from(["all", "all", "none", "more"]), PATHS, st.sampled_from(["q1", "q2"]),
+        st.sampled_from([0, 0, 50, 7_000]), PATHS, st.sampled_from(["", "set", "clear"]), st.booleans(),
+        st.sampled_from([False] * 5 + [True]), st.sampled_from([0, 3_000]),
+    ),
+    st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
+    st.tuples(st.just("post"), RUNS, NONCES),
+    st.tuples(st.just("exchange"), PROCESSES, NONCES, st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=2),
+              st.integers(0, 2), st.lists(st.sampled_from(["q1", "q2"]), max_size=2, unique=True)),
+    st.tuples(st.just("exchange"), PROCESSES, st.just("fresh"), st.just([]), st.just(2), st.just(["q1", "q2"])),
+    st.tuples(st.just("beat"), PROCESSES, st.lists(st.integers(0, 9), max_size=2)),
+    st.tuples(st.just("register"), PROCESSES),
+    st.tuples(st.sampled_from(["reap", "retire"]), PROCESSES),
+    st.tuples(st.just("advance"), STEPS_MS),
+    st.tuples(st.just("tick")),
+)
+
+
+@dataclass
+class Pair:
+    """Says everything to both stores, and compares what they answer."""
+
+    memory: Store
+    redis: Store
+    clock: Clock
+    claimed: list[tuple[str, str, str]] = field(default_factory=list)
+    fresh: int = 0
+
+    def both(self, ask: Callable[[Store], Any]) -> Any:
+        answers = [_answer(ask, store) for store in (self.memory, self.redis)]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    def nonce(self, name: str) -> str:
+        self.fresh += name == "fresh"
+        return f"f{self.fresh}" if name == "fresh" else name
+
+    def token(self, index: int) -> tuple[str, str, str]:
+        return self.claimed[index % len(self.claimed)] if self.claimed else ("r1", "a", "1-forged")
+
+    def start(self, run_id: str, nonce: str, digest: str) -> None:
+        self.both(lambda store: store.start([NewRun(run_id, nonce, digest, b"{}", b"in")]))
+
+    def take(self, engine: str, nonce: str, limit: int) -> None:
+        name = self.nonce(nonce)
+        self.both(lambda store: store.take_runs(engine, name, limit=limit, lease_ms=15_000))
+
+    def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
+               revokes: tuple[str, ...], timer: str, again: bool, terminal: bool, retention_ms: int) -> None:
+        run = self.memory.load_runs([run_id])[0]
+        waiting = len(run.entries) if run is not None else 0
+        due_at_ms = self.clock.now_ms + 45
+        commit = Commit(
+            run_id, (run.etag if run is not None else "") if read == "current" else "old", self.nonce(etag),
+            {"all": waiting, "none": 0, "more": waiting + 1}[seen], b"state", "running", terminal, {"p": b"payload"},
+            tuple(Dispatch(path, queue, b"message", "p", timeout_ms) for path in paths), revokes,
+            (("t", due_at_ms),) if timer == "set" else (), ("t",) if timer == "clear" else (), (b"event",), again,
+            retention_ms,
+        )
+        self.both(lambda store: store.commit([commit, commit]))
+
+    def park(self, run_id: str, delay_ms: int, stuck: bool) -> None:
+        run = self.memory.load_runs([run_id])[0]
+        etag = run.etag if run is not None else ""
+        self.both(lambda store: store.park(run_id, etag, delay_ms=delay_ms, stuck=stuck, error=b"trace"))
+
+    def post(self, run_id: str, nonce: str) -> None:
+        name = self.nonce(nonce)
+        self.both(lambda store: store.post([Request(run_id, name, b"request")]))
+
+    def exchange(
+        self, process: str, nonce: str, done: list[tuple[int, bool]], capacity: int, queues: list[str]
+    ) -> None:
+        name = self.nonce(nonce)
+        completions = [Completion(*self.token(index), b"outcome", lost) for index, lost in done]
+        answer = self.both(lambda store: store.exchange(
+            process, name, completions=completions, queues=queues, capacity=capacity))
+        self.claimed += [(task.run_id, task.path, task.token) for task in answer.claimed]
+
+    def beat(self, process: str, indexes: list[int]) -> None:
+        tasks = [self.token(index) for index in indexes]
+        self.both(lambda store: store.beat(process, tasks))
+
+    def register(self, process: str) -> None:
+        self.both(lambda store: store.register(ProcessInfo(process, "worker", "host", 1)))
+
+    def reap(self, process: str) -> None:
+        self.both(lambda store: store.reap(process))
+
+    def retire(self, process: str) -> None:
+        self.both(lambda store: store.retire(process))
+
+    def advance(self, ms: int) -> None:
+        self.clock.advance(ms)
+
+    def tick(self) -> None:
+        self.both(lambda store: store.tick())
+
+    def compare_all(self) -> None:
+        self.both(lambda store: store.load_runs(["r1", "r2", "r3"]))
+        self.both(lambda store: store.list_runs())
+        self.both(lambda store: [store.history(run_id) for run_id in ("r1", "r2", "r3")])
+        self.both(lambda store: {queue: depth for queue, depth in store.queue_depths().items() if depth})
+        self.both(lambda store: store.processes())
+        self.both(lambda store: (store.count_live(), store.now_ms()))
+
+
+def _answer(ask: Callable[[Store], Any], store: Store) -> Any:
+    try:
+        return ask(store)
+    except StoreError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def server(valkey_url: str) -> str:
+    return valkey_url
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(calls=st.lists(CALLS, min_size=10, max_size=60))
+def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]):
+    clock = Clock()
+    namespace = f"diff-{secrets.token_hex(6)}"
+    memory, redis = MemoryStore(clock=clock), RedisStore.connect(server, namespace=namespace, clock=clock)
+    pair = Pair(memory, redis, clock)
+    try:
+        pair.register("p1")
+        pair.start("r1", "n1", "d1")
+        for name, *args in calls:
+            getattr(pair, name)(*args)
+        pair.compare_all()
+        found = StoreWorld(redis, clock, redis._connection._client).snapshot()
+        check_invariants(found)
+        expected = StoreWorld(memory, clock).snapshot()
+        for part in ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running"):
+            assert getattr(found, part) == getattr(expected, part), part
+    finally:
+        redis.close()
