@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runner.client import AsyncClient as AsyncClient
+    from runner.client import Client as Client
     from runner.errors import AlreadyUndone as AlreadyUndone
     from runner.errors import BusinessError as BusinessError
     from runner.errors import NoEffectError as NoEffectError
@@ -26,6 +28,7 @@ __version__ = "0.1.0"
 
 _OWNERS = {
     "AlreadyUndone": "runner.errors",
+    "AsyncClient": "runner.client",
     "BusinessError": "runner.errors",
     "Client": "runner.client",
     "Context": "runner.worker.context",

@@ -1,0 +1,215 @@
+"""The program of a child: it imports the worker modules and runs attempts until its supervisor is gone or says so.
+
+It knows no Redis. The main thread only reads the pipe, so that a request to stop and the end of the supervisor are
+noticed whatever user code does; where user code holds the interpreter itself, the kernel's signal (PDEATHSIG) and the
+supervisor's SIGKILL do without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from runner.errors import ConfigError
+from runner.wire import ErrorRecord, Outcome
+from runner.worker.attempt import Attempt, decode_message, encode_outcome
+from runner.worker.context import StopSignal
+from runner.worker.frames import (
+    Alive,
+    Broken,
+    Done,
+    FrameReader,
+    FromChild,
+    Ready,
+    Setup,
+    Stack,
+    Stop,
+    TaskFrame,
+    ToChild,
+    Work,
+    frame,
+)
+from runner.worker.payload import MAX_TRACEBACK_BYTES, clip
+from runner.worker.registry import Registry, load_modules
+from runner.worker.slots import Loop, Running, Threads
+
+HEARTBEAT_PAUSE_S = 0.05  # a loop that sends one per row must not fill the pipe
+_RECEIVE_BYTES = 1 << 20
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Arguments: the descriptor of the socket, the supervisor's process id."""
+    descriptor, supervisor = int(arguments[0]), int(arguments[1])
+    _die_with(supervisor)
+    _leave_signals_to_supervisor()
+    faulthandler.enable()
+    # Lines appear when they are printed, also where stdout is a file, and also when this process is killed.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.set_inheritable(descriptor, False)
+    Child(socket.socket(fileno=descriptor)).run()
+
+
+class Child:
+    """The two directions of the pipe, and what is running."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self._pipe = pipe
+        self._reader = FrameReader(ToChild)
+        self._registry = Registry()
+        self._running: dict[int, Running] = {}
+        self._ended: deque[tuple[int, bytes]] = deque()
+        self._notes: deque[FromChild] = deque()
+        self._sending = threading.Lock()
+        self._threads = Threads(self._report)
+        self._loop = Loop(self._report)
+
+    def run(self) -> None:
+        while True:
+            data = self._pipe.recv(_RECEIVE_BYTES)
+            if not data:
+                break
+            for message in self._reader.feed(data):
+                self._obey(message)
+        if self._running:
+            self._exit_now()  # the supervisor is gone, and nobody may see what these attempts would still do
+
+    def _obey(self, message: ToChild) -> None:
+        if isinstance(message, Work):
+            for task in message.tasks:
+                self._begin(task)
+        elif isinstance(message, Stop):
+            for number in message.numbers:
+                self._stop(number, message.reason)
+        else:
+            self._load(message)
+
+    def _load(self, setup: Setup) -> None:
+        try:
+            if setup.hook:
+                module, _, name = setup.hook.partition(":")
+                getattr(importlib.import_module(module), name)()
+            self._registry = load_modules(setup.modules)
+            contracts = dict(self._registry.encoded_contracts())
+        except BaseException as error:  # SystemExit in a module too: the supervisor has to say why it cannot start
+            trace = "".join(traceback.format_exception(error))
+            is_config = isinstance(error, ConfigError)
+            text = str(error) if is_config else clip(trace, MAX_TRACEBACK_BYTES, keep_end=True)
+            self._note(Broken(text, is_config))
+            self._exit_now()
+        # Only if the modules or the hook did not choose otherwise (then the root logger has handlers).
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        self._note(Ready(contracts))
+
+    def _begin(self, task: TaskFrame) -> None:
+        stop = StopSignal()
+        try:
+            message = decode_message(task.message)
+        except msgspec.DecodeError as error:
+            self._ended.append((task.number, encode_outcome(_unreadable(error))))
+            self._send()
+            return
+        attempt = Attempt(
+            self._registry, message, task.payload, deadline_s=task.deadline_s, fence=task.fence, stop=stop,
+            heartbeat=_Heartbeat(self, task.number),
+            metadata={"queue": task.queue, "queued_at_ms": task.queued_at_ms, "claimed_at_ms": task.claimed_at_ms},
+        )
+        running = self._running[task.number] = Running(task.number, stop, attempt)
+        if attempt.is_async:
+            self._loop.begin(running)
+        else:
+            self._threads.begin(running)
+
+    def _stop(self, number: int, reason: str) -> None:
+        running = self._running.get(number)
+        if running is None:
+            return  # it ended just now; its report is on the way
+        running.stop.reason = reason
+        if running.attempt.is_async:
+            self._loop.cancel(running)
+        elif stack := running.stack():
+            self._note(Stack(number, stack))
+
+    def _report(self, running: Running, outcome: Outcome) -> None:
+        del self._running[running.number]
+        self._ended.append((running.number, encode_outcome(outcome)))
+        self._send()
+
+    def _note(self, message: FromChild) -> None:
+        self._notes.append(message)
+        self._send()
+
+    def _send(self) -> None:
+        """Whoever gets the lock sends for everybody; a batch is what gathered while the one before was sent."""
+        while (self._ended or self._notes) and self._sending.acquire(blocking=False):
+            try:
+                parts = [frame(self._notes.popleft()) for _ in range(len(self._notes))]
+                if ended := [self._ended.popleft() for _ in range(len(self._ended))]:
+                    parts.append(frame(Done(ended)))
+                self._pipe.sendall(b"".join(parts))
+            except OSError:
+                self._exit_now()  # the supervisor is gone
+            finally:
+                self._sending.release()
+
+    def _exit_now(self) -> NoReturn:
+        """Without waiting for any thread."""
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(1)
+
+
+class _Heartbeat:
+    """`ctx.heartbeat`, not more often than is useful."""
+
+    __slots__ = ("_child", "_next_s", "_number")
+
+    def __init__(self, child: Child, number: int) -> None:
+        self._child = child
+        self._number = number
+        self._next_s = 0.0
+
+    def __call__(self, details: bytes) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + HEARTBEAT_PAUSE_S
+            self._child._note(Alive(self._number, details))
+
+
+def _unreadable(error: Exception) -> Outcome:
+    return Outcome("failed", error=ErrorRecord("invalid_input", message=f"the task message cannot be read: {error}"))
+
+
+def _leave_signals_to_supervisor() -> None:
+    """Ctrl-C and a service manager signal the whole group; when to stop is the supervisor's decision.
+
+    A handler that does nothing and not SIG_IGN, which programs that a worker starts would inherit.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+
+def _die_with(supervisor: int) -> None:
+    """Have the kernel kill this process when the supervisor's thread that started it ends."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None, use_errno=True).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:  # it died before the kernel knew
+        os._exit(1)

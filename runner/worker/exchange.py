@@ -1,0 +1,188 @@
+"""The conversation with the store: one thread that hands in and claims, one that listens, one that beats.
+
+The exchange is self-clocking: a call takes everything that gathered while the call before it was in flight, so a lone
+task never waits for a batch and a busy process batches by itself. A call whose reply was lost is made again as it was,
+with its nonce, until it is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from runner.errors import StoreError
+from runner.store.ports import MAX_BATCH, ExchangeAnswer, Store
+from runner.worker.children import Children
+from runner.worker.identity import new_process_id, process_info
+from runner.worker.state import Options, State
+from runner.worker.uptime import uptime_s
+
+log = logging.getLogger("sagarun.worker")
+
+LISTEN_S = 1.0  # what a lost wake token costs at most
+MAX_PAUSE_S = 2.0
+T = TypeVar("T")
+
+
+class Conversation:
+    """`exchange`, `listen` and `beat` are the bodies of three threads."""
+
+    def __init__(self, store: Store, state: State, options: Options, children: Children) -> None:
+        self._store = store
+        self._state = state
+        self._options = options
+        self._children = children
+        self._turn = 0
+
+    def exchange(self) -> None:
+        state = self._state
+        while True:
+            with state.lock:
+                state.business.wait_for(self._has_business)
+                if state.finished.is_set() and not state.ledger.has_completions:
+                    return
+                process_id, must_register = state.process_id, state.must_register
+                completions = state.ledger.take(MAX_BATCH)
+                capacity = min(self._children.free(), MAX_BATCH) if state.is_claiming else 0
+                queues = state.rotate_queues() if capacity else ()
+                state.is_asking = capacity > 0
+            if must_register and not self._register(process_id):
+                return
+            self._turn += 1
+            answer = self._until_answered(
+                partial(
+                    self._store.exchange, process_id, f"{self._turn}", completions=completions, queues=queues,
+                    capacity=capacity, lease_ms=self._options.lease_ms,
+                )
+            )
+            if answer is None:
+                return
+            with state.lock:
+                state.is_asking = False
+                if process_id == state.process_id:
+                    self._take_in(answer, capacity)
+                if state.is_at_rest:
+                    state.changed.notify_all()
+
+    def _has_business(self) -> bool:
+        state = self._state
+        if state.finished.is_set() or state.must_register or state.ledger.has_completions:
+            return True
+        return state.is_claiming and state.may_have_tasks and self._children.free() > 0
+
+    def _take_in(self, answer: ExchangeAnswer, capacity: int) -> None:
+        state = self._state
+        if not answer.alive:
+            self._disown()
+            return
+        for completion, why in state.ledger.settle(answer.completions):
+            log.warning("the end of %s/%s was discarded: it is %s", completion.run_id, completion.path, why)
+        state.ledger.counts.claimed += len(answer.claimed)
+        self._children.place(answer.claimed)
+        if capacity:
+            state.may_have_tasks = len(answer.claimed) == capacity
+        if not state.may_have_tasks:
+            state.quiet.notify()
+
+    def listen(self) -> None:
+        """While there is nothing to do: wait for a wake token. Each time-out ends in an exchange too."""
+        state = self._state
+        while True:
+            with state.lock:
+                state.quiet.wait_for(self._is_quiet)
+                if state.finished.is_set():
+                    return
+                queues = state.queues
+            try:
+                self._store.wait_for_tasks(queues, LISTEN_S)
+            except StoreError as error:
+                if not state.finished.is_set():  # else: the store was closed behind a listener that was in the way
+                    log.warning("cannot listen for tasks: %s", error)
+                    state.finished.wait(MAX_PAUSE_S)
+            with state.lock:
+                state.may_have_tasks = True
+                state.business.notify()
+
+    def _is_quiet(self) -> bool:
+        state = self._state
+        return state.finished.is_set() or (state.is_claiming and not state.may_have_tasks and self._children.free() > 0)
+
+    def beat(self) -> None:
+        """Extend the leases of the process and of everything that it holds, whatever becomes of the exchange."""
+        state = self._state
+        pause_s = self._options.beat_s
+        while not state.finished.wait(pause_s):
+            with state.lock:
+                process_id, keys = state.process_id, state.ledger.leases()
+                if state.must_register:
+                    continue
+            sent_at_s = uptime_s()  # before it is sent: when it arrives is not known
+            try:
+                answers = self._store.beat(process_id, [key for key, _ in keys], lease_ms=self._options.lease_ms)
+            except StoreError as error:
+                log.warning("a heartbeat was not answered: %s", error)
+                pause_s = min(0.2, self._options.beat_s)
+                continue
+            pause_s = self._options.beat_s
+            with state.lock:
+                if process_id != state.process_id:
+                    continue
+                if answers is None:
+                    self._disown()
+                    continue
+                state.leased_at_s = max(state.leased_at_s, sent_at_s)
+                for (_, number), answer in zip(keys, answers, strict=True):
+                    self._heed(number, answer)
+
+    def _heed(self, number: int, answer: str) -> None:
+        held = self._state.ledger.held.get(number)
+        if held is None:
+            return  # it ended while the heartbeat was under way, and "lost" may only mean that it was handed in
+        if answer == "cancelled" and not held.is_cancelled:
+            held.is_cancelled = True
+            self._children.ask_to_stop(held, "cancelled")
+        elif answer == "lost":
+            held.is_void = True
+            self._children.wake()
+
+    def _disown(self) -> None:
+        state = self._state
+        log.error("process %s was taken for dead: killing its children and going on under another id", state.process_id)
+        state.process_id = new_process_id()
+        state.must_register = True
+        state.may_have_tasks = True
+        self._children.disown()
+        state.wake_all()
+
+    def _register(self, process_id: str) -> bool:
+        sent_at_s = uptime_s()
+        done = self._until_answered(lambda: self.register(process_id))
+        with self._state.lock:
+            if done is not None and process_id == self._state.process_id:
+                self._state.must_register = False
+                self._state.leased_at_s = sent_at_s
+        return done is not None
+
+    def register(self, process_id: str) -> bool:
+        info = process_info(
+            process_id, self._state.queues, started_at_ms=self._store.now_ms(), lock=self._options.lock_path
+        )
+        self._store.register(info, lease_ms=self._options.lease_ms)
+        return True
+
+    def _until_answered(self, call: Callable[[], T]) -> T | None:
+        """None: the process has to stop, and the store has not answered."""
+        pause_s = 0.05
+        said = ""
+        while True:
+            try:
+                return call()
+            except StoreError as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("the store does not answer, trying on: %s", error)
+            if self._state.finished.wait(pause_s):
+                return None
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)

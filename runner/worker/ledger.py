@@ -1,0 +1,200 @@
+"""What a worker process holds: attempts that run, and ends of attempts that wait to be handed in. No I/O, no lock.
+
+Every task that was claimed leaves here exactly once, as a completion, or not at all when the process was reaped: its
+tokens are void then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from runner.store.ports import ClaimedTask, Completion, CompletionAnswer
+from runner.wire import TaskMessage
+from runner.worker.attempt import decode_message, encode_outcome, never_began, overrun
+from runner.worker.frames import TaskFrame
+from runner.worker.payload import MAX_TEXT_BYTES, clip, decode_json
+
+DEFAULT_TIMEOUT_MS = 10_000  # of a message that cannot be read; the child says so
+Key = tuple[str, str, str]  # run id, path, token
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    """The part of a task message that a supervisor needs; the rest is not even decoded."""
+
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    heartbeat_ms: int = 0
+
+
+_decode_limits = msgspec.json.Decoder(_Limits).decode
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """An attempt in a child. Times are seconds of uptime_s; 0.0 means never."""
+
+    number: int
+    task: ClaimedTask
+    child: int
+    deadline_s: float
+    heartbeat_s: float = 0.0  # at most so long between two heartbeats
+    heartbeat_due_s: float = 0.0
+    overdue_since_s: float = 0.0
+    is_silent: bool = False  # overdue for want of a heartbeat
+    is_void: bool = False  # the store gave the task up: what comes of it is not recorded any more
+    is_cancelled: bool = False
+    stack: str = ""
+    details: bytes = b""
+
+    @property
+    def key(self) -> Key:
+        return self.task.run_id, self.task.path, self.task.token
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came of it all, since the process started."""
+
+    claimed: int = 0
+    recorded: int = 0
+    discarded: int = 0  # duplicate or stale: somebody else's result stands
+    timeouts: int = 0
+    lost: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Attempts by number, and completions in the order in which they came."""
+
+    counts: Counts = field(default_factory=Counts)
+    held: dict[int, Held] = field(default_factory=dict)
+    unplaced: list[ClaimedTask] = field(default_factory=list)  # claimed, and the child that was to run them died
+    _waiting: deque[Completion] = field(default_factory=deque)
+    _in_flight: Sequence[Completion] = ()
+    _number: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.held or self.unplaced or self._waiting or self._in_flight)
+
+    @property
+    def has_completions(self) -> bool:
+        return bool(self._waiting)
+
+    def begin(self, task: ClaimedTask, child: int, now_s: float) -> TaskFrame:
+        self._number += 1
+        limits = _limits_of(task)
+        heartbeat_s = limits.heartbeat_ms / 1000
+        deadline_s = now_s + limits.timeout_ms / 1000
+        self.held[self._number] = Held(
+            self._number, task, child, deadline_s, heartbeat_s, now_s + heartbeat_s if heartbeat_s else 0.0
+        )
+        return TaskFrame(
+            self._number, task.message, task.payload, deadline_s, task.fence, task.queue, task.queued_at_ms,
+            task.claimed_at_ms,
+        )
+
+    def end(self, number: int, outcome: bytes) -> None:
+        """An outcome from a child. Of an attempt that is not held any more it is dropped."""
+        held = self.held.pop(number, None)
+        if held is not None:
+            self._complete(held.task, outcome)
+
+    def refuse_unplaced(self) -> None:
+        """There is nobody to run them: definite, for they never began."""
+        for task in self.unplaced:
+            self._complete(task, encode_outcome(never_began(_message_of(task))))
+        self.unplaced.clear()
+
+    def lose(self, child: int) -> list[Held]:
+        """Everything in this child is over, for the child is dead."""
+        found = [held for held in self.held.values() if held.child == child]
+        for held in found:
+            del self.held[held.number]
+            if held.overdue_since_s and not held.is_void:
+                self.counts.timeouts += 1
+                outcome = overrun(_message_of(held.task), _traces(held), silent=held.is_silent)
+                self._complete(held.task, encode_outcome(outcome))
+            else:
+                self.counts.lost += 1
+                self._waiting.append(Completion(*held.key, body=b"", lost=True))
+        return found
+
+    def beat(self, number: int, details: bytes, now_s: float) -> None:
+        held = self.held.get(number)
+        if held is not None:
+            held.heartbeat_due_s = now_s + held.heartbeat_s if held.heartbeat_s else 0.0
+            held.details = details or held.details
+
+    def newly_overdue(self, now_s: float) -> list[Held]:
+        """Attempts that have just passed their deadline, or were silent for too long. Each is given once."""
+        found = []
+        for held in self.held.values():
+            if held.overdue_since_s:
+                continue
+            held.is_silent = 0.0 < held.heartbeat_due_s < now_s and now_s <= held.deadline_s
+            if held.is_silent or held.is_void or now_s > held.deadline_s:
+                held.overdue_since_s = now_s
+                found.append(held)
+        return found
+
+    def take(self, limit: int) -> Sequence[Completion]:
+        """Completions to hand in. They stay in flight until `settle`."""
+        self._in_flight = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        return self._in_flight
+
+    def settle(self, answers: Iterable[CompletionAnswer]) -> list[tuple[Completion, CompletionAnswer]]:
+        """The store has answered for what was in flight. Gives those that were not recorded."""
+        pairs = list(zip(self._in_flight, answers, strict=True))
+        self._in_flight = ()
+        refused = [pair for pair in pairs if pair[1] != "recorded"]
+        self.counts.recorded += len(pairs) - len(refused)
+        self.counts.discarded += len(refused)
+        return refused
+
+    def leases(self) -> list[tuple[Key, int]]:
+        """(key, number) of everything whose lease must go on; number 0: it does not run (any more, or not yet)."""
+        keys = [(held.key, held.number) for held in self.held.values()]
+        others: list[ClaimedTask | Completion] = [*self.unplaced, *self._in_flight, *self._waiting]
+        return keys + [((each.run_id, each.path, each.token), 0) for each in others]
+
+    def forget(self) -> None:
+        """The process was reaped: nothing of this counts any more."""
+        self.held.clear()
+        self.unplaced.clear()
+        self._waiting.clear()
+        self._in_flight = ()
+
+    def _complete(self, task: ClaimedTask, outcome: bytes) -> None:
+        self._waiting.append(Completion(task.run_id, task.path, task.token, outcome))
+
+
+def _limits_of(task: ClaimedTask) -> _Limits:
+    try:
+        return _decode_limits(task.message)
+    except msgspec.DecodeError:
+        return _Limits()
+
+
+def _message_of(task: ClaimedTask) -> TaskMessage:
+    try:
+        return decode_message(task.message)
+    except msgspec.DecodeError:
+        return TaskMessage(
+            worker="?", run_id=task.run_id, workflow="?", version="?", path=task.path, step=task.path, phase="action",
+            attempt=0, max_attempts=0, timeout_ms=DEFAULT_TIMEOUT_MS, step_ref="?", idempotency_key="?",
+        )
+
+
+def _traces(held: Held) -> dict[str, object]:
+    """What is known of an attempt that had to be killed."""
+    found: dict[str, object] = {}
+    if held.stack:
+        found["traceback"] = held.stack
+    if held.details:
+        text = clip(held.details.decode(), MAX_TEXT_BYTES)
+        found["last_details"] = decode_json(held.details) if len(held.details) <= MAX_TEXT_BYTES else text
+    return found

@@ -1,0 +1,206 @@
+"""Which functions are workers, under which names. The decorator changes nothing about the function it is put on.
+
+Contracts are derived late (see contract.py); `Registry.contracts` derives them all and reports every worker that
+cannot be one at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.worker.contract import Contract
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = re.compile(r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$")
+_CODE = re.compile(r"^[a-z][a-z0-9_]*$")
+MAX_NAME_LENGTH = 64
+# What `catch` takes for a whole class of errors, and the codes that a worker process gives itself.
+RESERVED_CODES = frozenset(
+    {
+        "already_undone", "any", "business", "cancelled", "crash_loop", "exception", "expression_error",
+        "invalid_input", "invalid_output", "no_effect", "queue_timeout", "run_timeout", "technical", "timeout",
+        "unknown_worker", "worker_lost",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredWorker:
+    """A function and the name under which definitions ask for it."""
+
+    name: str
+    function: Callable[..., Any]
+    queue: str
+    raises: tuple[str, ...] = ()
+    readonly: bool = False
+
+    @cached_property
+    def contract(self) -> Contract:
+        """Raises ConfigError, naming the worker and where it is."""
+        from runner.worker.contract import Contract
+
+        try:
+            return Contract(self.function)
+        except ConfigError as error:
+            raise ConfigError(f"{self.location}: worker {self.name!r}: {error}") from error
+
+    @cached_property
+    def location(self) -> str:
+        """`workers/payments.py:12`, relative to where the module was imported from: the same on every machine."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        if not isinstance(code, types.CodeType):
+            return self.function.__class__.__module__
+        depth = len(self.function.__module__.split("."))
+        path = PurePath(code.co_filename)
+        parts = path.parts[-(depth + 1) :] if path.name == "__init__.py" else path.parts[-depth:]
+        return f"{'/'.join(parts)}:{code.co_firstlineno}"
+
+    def describe(self) -> dict[str, Any]:
+        """The contract as it is published and exported (JSON)."""
+        return {
+            "name": self.name,
+            "queue": self.queue,
+            "readonly": self.readonly,
+            "raises": list(self.raises),
+            "input": self.contract.input_schema,
+            "output": self.contract.output_schema,
+            "verdict": self.contract.gives_verdicts,
+            "doc": inspect.cleandoc(self.function.__doc__ or ""),
+            "location": self.location,
+        }
+
+
+class Registry:
+    """Workers by name."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, RegisteredWorker] = {}
+
+    def worker(
+        self, name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False
+    ) -> Callable[[F], F]:
+        """Register the function below under `name`. Tasks travel over `queue`, by default one of its own.
+
+        raises: the codes of the BusinessErrors that it is known to raise.  readonly: it changes nothing, so there is
+        never anything to undo.
+        """
+        if not isinstance(name, str):
+            raise TypeError('a worker needs a name: @worker("payments.charge")')
+        _check_name("worker", name)
+        _check_name("queue", queue or name)
+        codes = _checked_codes(name, raises)
+
+        def register(function: F) -> F:
+            self._add(RegisteredWorker(name, function, queue or name, codes, readonly))
+            return function
+
+        return register
+
+    def _add(self, added: RegisteredWorker) -> None:
+        if isinstance(added.function, type) or not hasattr(added.function, "__call__"):  # noqa: B004
+            raise TypeError(f"worker {added.name!r}: a function is needed, not {added.function!r}")
+        if inspect.isgeneratorfunction(added.function) or inspect.isasyncgenfunction(added.function):
+            raise TypeError(f"worker {added.name!r}: a generator gives many results; a worker returns one")
+        present = self._workers.get(added.name)
+        if present is not None and _origin(present.function) != _origin(added.function):  # a reload is not a clash
+            raise ConfigError(f"two workers are named {added.name!r}: {present.location} and {added.location}")
+        self._workers[added.name] = added
+
+    def get(self, name: str) -> RegisteredWorker | None:
+        return self._workers.get(name)
+
+    def __iter__(self) -> Iterator[RegisteredWorker]:
+        return iter(self._workers.values())
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._workers
+
+    def queues(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each.queue for each in self))
+
+    def contracts(self) -> dict[str, dict[str, Any]]:
+        """Every worker's contract by name. Raises ConfigError with all that is wrong."""
+        described, problems = {}, []
+        for each in self:
+            try:
+                described[each.name] = each.describe()
+            except ConfigError as error:
+                problems.append(str(error))
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return described
+
+    def encoded_contracts(self) -> Mapping[str, bytes]:
+        """The same as JSON, as `Store.put_workers` takes them."""
+        return {name: msgspec.json.encode(contract) for name, contract in self.contracts().items()}
+
+
+REGISTRY = Registry()  # what `@worker` fills: a process hosts what it has imported
+
+
+def worker(
+    name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False
+) -> Callable[[F], F]:
+    """Make the function below a worker. See Registry.worker; the function itself stays as it is."""
+    return REGISTRY.worker(name, queue=queue, raises=raises, readonly=readonly)
+
+
+def load_modules(names: Sequence[str]) -> Registry:
+    """Import these modules, packages with everything in them, and give the registry that they filled.
+
+    Raises ConfigError when a module is not there or defines no worker; what a module raises itself goes through.
+    """
+    for name in names:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+                raise  # the module is there, and something that it imports is not
+            raise ConfigError(f"there is no module {name!r} on the path") from error
+        for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            if not found.name.endswith(".__main__"):
+                importlib.import_module(found.name)
+    if not len(REGISTRY):
+        raise ConfigError(f"no @worker in {', '.join(names) or 'no module at all'}")
+    return REGISTRY
+
+
+def _origin(function: Callable[..., Any]) -> tuple[str, str]:
+    return getattr(function, "__module__", ""), getattr(function, "__qualname__", repr(function))
+
+
+def _check_name(what: str, name: str) -> None:
+    if len(name) > MAX_NAME_LENGTH or not _NAME.match(name):
+        raise ConfigError(
+            f'{name!r} cannot be the name of a {what}: lowercase words joined by dots, as in "payments.charge", '
+            f"at most {MAX_NAME_LENGTH} characters"
+        )
+
+
+def _checked_codes(name: str, raises: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(raises, str):
+        raise TypeError(f'worker {name!r}: raises is a list of codes: raises=["{raises}"]')
+    for code in raises:
+        if code in RESERVED_CODES:
+            raise ConfigError(f"worker {name!r}: the error code {code!r} has a meaning of its own; choose another")
+        if len(code) > MAX_NAME_LENGTH or not _CODE.match(code):
+            raise ConfigError(f'worker {name!r}: {code!r} is no error code: lowercase words, as in "card_declined"')
+    return tuple(raises)

@@ -1,0 +1,288 @@
+"""The conversation with the store: what is asked, repeated and given up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+import pytest
+
+from runner.errors import StoreUnavailable
+from runner.store.ports import ClaimedTask, ExchangeAnswer, Store
+from runner.worker.children import Children
+from runner.worker.exchange import Conversation
+from runner.worker.ledger import Held
+from runner.worker.state import Options, State
+
+WAIT_S = 5.0
+
+
+def task(path: str) -> ClaimedTask:
+    return ClaimedTask("r", path, "t", 1, "q", 0, 0, b"{}", b"{}")
+
+
+class ScriptedStore:
+    """Gives prepared answers, one a call, and writes down the calls. Out of answers: nothing there, all is well."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.answers: dict[str, list[Any]] = {"exchange": [], "beat": [], "register": []}
+        self.called = threading.Condition()
+        self.tokens = threading.Semaphore(0)
+
+    def _answer(self, verb: str, call: Any, otherwise: Any) -> Any:
+        with self.called:
+            self.calls.append((verb, call))
+            self.called.notify_all()
+            answer = self.answers[verb].pop(0) if self.answers[verb] else otherwise
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def exchange(self, process: str, nonce: str, **options: Any) -> ExchangeAnswer:
+        answers = tuple("recorded" for _ in options["completions"])
+        return self._answer("exchange", {"process": process, "nonce": nonce, **options}, ExchangeAnswer(True, answers))
+
+    def beat(self, process: str, tasks: Sequence[Any], *, lease_ms: int) -> Any:
+        return self._answer("beat", (process, list(tasks), lease_ms), ["held"] * len(tasks))
+
+    def register(self, process: Any, *, lease_ms: int) -> None:
+        self._answer("register", process.id, None)
+
+    def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool:
+        return self.tokens.acquire(timeout=0.01 if timeout_s else 0)
+
+    def now_ms(self) -> int:
+        return 1
+
+    def of(self, verb: str) -> list[Any]:
+        return [call for name, call in self.calls if name == verb]
+
+    def until(self, fact: Callable[[], object]) -> None:
+        with self.called:
+            assert self.called.wait_for(fact, WAIT_S), self.calls
+
+
+class CountedChildren:
+    """Children that only count."""
+
+    def __init__(self, state: State, slots: int) -> None:
+        self.state = state
+        self.slots = slots
+        self.stopped: list[tuple[str, str]] = []
+        self.was_disowned = False
+
+    def free(self) -> int:
+        return self.slots - len(self.state.ledger.held)
+
+    def place(self, tasks: Sequence[ClaimedTask]) -> None:
+        for each in tasks:
+            self.state.ledger.begin(each, 1, 0.0)
+
+    def ask_to_stop(self, held: Held, reason: str) -> None:
+        self.stopped.append((held.task.path, reason))
+
+    def disown(self) -> None:
+        self.was_disowned = True
+        self.state.ledger.forget()
+
+    def wake(self) -> None: ...
+
+
+class Bench:
+    def __init__(self, slots: int = 3) -> None:
+        self.store = ScriptedStore()
+        self.state = State("p1", queues=("a", "b"), is_claiming=True)
+        self.children = CountedChildren(self.state, slots)
+        options = Options(("m",), beat_s=0.01, slots=slots)
+        store, children = cast(Store, self.store), cast(Children, self.children)
+        self.conversation = Conversation(store, self.state, options, children)
+        self._threads: list[threading.Thread] = []
+
+    def run(self, *names: str) -> None:
+        for name in names:
+            thread = threading.Thread(target=getattr(self.conversation, name))
+            self._threads.append(thread)
+            thread.start()
+
+    def end(self, *numbers: int) -> None:
+        with self.state.lock:
+            for number in numbers:
+                self.state.ledger.end(number, b"{}")
+            self.state.business.notify()
+
+    def close(self) -> None:
+        with self.state.lock:
+            self.state.finished.set()
+            self.state.wake_all()
+        for thread in self._threads:
+            thread.join(WAIT_S)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def test_as_many_as_there_are_free_slots_are_asked_for(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y")))]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    bench.end(1)
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    first, second = bench.store.of("exchange")
+    assert (first["capacity"], second["capacity"]) == (3, 2)
+    assert [each.path for each in second["completions"]] == ["x"]
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, True), (2, False)])
+def test_queues_that_gave_all_that_was_asked_for_may_have_more(bench: Bench, count: int, more: bool):
+    claimed = tuple(task(str(number)) for number in range(count))
+    bench.conversation._take_in(ExchangeAnswer(True, (), claimed), 3)
+    assert bench.state.may_have_tasks is more
+
+
+def test_queues_take_turns_at_being_first(bench: Bench):
+    bench.run("exchange", "listen")
+    bench.store.until(lambda: len(bench.store.of("exchange")) >= 4)
+    firsts = [call["queues"][0] for call in bench.store.of("exchange")[:4]]
+    assert firsts == ["b", "a", "b", "a"]
+
+
+def test_a_call_without_an_answer_is_made_again_as_it_was(bench: Bench):
+    bench.store.answers["exchange"] = [StoreUnavailable("away"), StoreUnavailable("away"), ExchangeAnswer(True)]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 3)
+    first, second, third = bench.store.of("exchange")
+    assert first == second == third
+
+
+def test_every_call_has_a_nonce_of_its_own(bench: Bench):
+    bench.run("exchange", "listen")
+    bench.store.until(lambda: len(bench.store.of("exchange")) >= 3)
+    assert len({call["nonce"] for call in bench.store.of("exchange")}) == len(bench.store.of("exchange"))
+
+
+def test_a_wake_token_ends_the_quiet(bench: Bench):
+    bench.run("exchange", "listen")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    bench.store.tokens.release()
+    bench.store.until(lambda: len(bench.store.of("exchange")) >= 2)
+
+
+def test_nothing_is_claimed_while_it_drains_but_ends_are_handed_in(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y"), task("z")))]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    with bench.state.lock:
+        bench.state.is_claiming = False
+    bench.end(1)
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    call = bench.store.of("exchange")[1]
+    assert (call["capacity"], list(call["queues"]), len(call["completions"])) == (0, [], 1)
+
+
+def test_what_ended_is_handed_in_before_the_thread_ends(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y"), task("z")))]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    with bench.state.lock:
+        bench.state.is_claiming = False
+        bench.state.finished.set()
+        bench.state.ledger.end(2, b"{}")
+        bench.state.business.notify()
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    assert [each.path for each in bench.store.of("exchange")[1]["completions"]] == ["y"]
+
+
+def test_a_process_that_was_taken_for_dead_goes_on_under_another_id(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(False)]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    (registered,) = bench.store.of("register")
+    assert bench.children.was_disowned
+    assert registered == bench.state.process_id != "p1"
+    assert bench.store.of("exchange")[1]["process"] == registered
+
+
+def test_ends_under_the_old_id_are_forgotten(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"),)), ExchangeAnswer(False)]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    bench.end(1)
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 3)
+    assert bench.store.of("exchange")[2]["completions"] == []
+
+
+def test_an_end_that_was_not_recorded_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"),)), ExchangeAnswer(True, ("stale",))]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    bench.end(1)
+    bench.close()
+    assert "the end of r/x was discarded: it is stale" in caplog.text
+
+
+def held(bench: Bench, path: str) -> int:
+    with bench.state.lock:
+        return bench.state.ledger.begin(task(path), 1, 0.0).number
+
+
+def test_a_heartbeat_names_everything_that_is_held(bench: Bench):
+    held(bench, "x")
+    bench.end(held(bench, "y"))
+    bench.run("beat")
+    bench.store.until(lambda: bench.store.of("beat"))
+    assert bench.store.of("beat")[0] == ("p1", [("r", "x", "t"), ("r", "y", "t")], 15_000)
+
+
+def test_an_answered_heartbeat_renews_the_lease(bench: Bench):
+    bench.state.leased_at_s = 0.0
+    bench.run("beat")
+    bench.store.until(lambda: len(bench.store.of("beat")) == 2)
+    assert bench.state.leased_at_s > 0.0
+
+
+def test_a_heartbeat_without_an_answer_renews_nothing(bench: Bench):
+    bench.state.leased_at_s = 0.0
+    bench.store.answers["beat"] = [StoreUnavailable("away")] * 1000
+    bench.run("beat")
+    bench.store.until(lambda: len(bench.store.of("beat")) == 3)
+    assert bench.state.leased_at_s == 0.0
+
+
+def test_a_cancelled_attempt_is_asked_to_stop_once(bench: Bench):
+    held(bench, "x")
+    bench.store.answers["beat"] = [["cancelled"], ["cancelled"], ["cancelled"]]
+    bench.run("beat")
+    bench.store.until(lambda: len(bench.store.of("beat")) == 4)
+    assert bench.children.stopped == [("x", "cancelled")]
+
+
+def test_an_attempt_that_the_store_gave_up_is_void(bench: Bench):
+    number = held(bench, "x")
+    bench.store.answers["beat"] = [["lost"]]
+    bench.run("beat")
+    bench.store.until(lambda: len(bench.store.of("beat")) == 2)
+    assert bench.state.ledger.held[number].is_void
+
+
+def test_lost_means_nothing_for_what_has_ended_meanwhile(bench: Bench):
+    with bench.state.lock:
+        bench.state.ledger.end(bench.state.ledger.begin(task("x"), 1, 0.0).number, b"{}")
+    bench.store.answers["beat"] = [["lost"]]
+    bench.run("beat")
+    bench.store.until(lambda: len(bench.store.of("beat")) == 2)
+    assert bench.children.stopped == []
+    assert not bench.children.was_disowned
+
+
+def test_a_heartbeat_can_be_the_first_to_hear_of_the_death(bench: Bench):
+    bench.store.answers["beat"] = [None]
+    bench.run("beat", "exchange")
+    bench.store.until(lambda: bench.store.of("register"))
+    assert bench.state.process_id != "p1"
