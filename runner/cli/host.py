@@ -1,0 +1,245 @@
+"""An engine and a worker process inside one command, on the project's embedded server.
+
+What they began they finish before the command ends; what was left lying by a command that was killed, they take up.
+Rule: nothing here is needed for safety. Killed at any moment, the next host goes on from what the server has.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType, TracebackType
+from typing import Any
+
+from runner.cli.access import Access
+from runner.cli.claims import Claims
+from runner.cli.ending import conclude
+from runner.cli.failure import Exit
+from runner.cli.follow import Follower
+from runner.cli.wording import plural
+from runner.cli.workshop import start_workers, worker_process
+from runner.engine.engine import Engine
+from runner.engine.ticker import Ticker
+from runner.errors import StoreError, StoreUnavailable
+from runner.monitor.views import live_runs
+from runner.store.ports import ProcessInfo, StoredRun
+from runner.store.process_lock import ProcessLock, forget_dead
+from runner.store.redis_store import RedisStore
+from runner.worker.identity import new_process_id
+
+log = logging.getLogger("sagarun.host")
+
+QUIET_MS = 5_000  # a run that only waits for longer than this is left to the next command
+OUTAGE_S = 5.0  # how long a call is repeated before the embedded server is looked for
+DRAIN_S = 30.0  # for what the workers have begun
+POLL_S = 0.1
+ENGINE_END_S = 0.2  # before its connection is closed under it
+
+
+class Host:
+    """A context manager: the workers' child starts with it, and from `start` on runs move."""
+
+    def __init__(self, reach: Access, modules: Sequence[str] = (), *, children: int = 1) -> None:
+        if reach.opened.server is None:
+            raise ValueError("a host is for the embedded server; elsewhere engines have processes of their own")
+        self._reach = reach
+        self._server = reach.opened.server
+        self._project = reach.settings.project
+        self._screen = reach.settings.screen
+        reach.settings.open_log()
+        self.modules = tuple(modules) or self._project.workers
+        self._claims = Claims(self._project.state / "hosts")
+        self._processes = self._project.state / "processes"
+        self._engine_id = new_process_id()
+        self._lock = ProcessLock(self._processes, self._engine_id)
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._engine_store = self._connect()
+        self._worker_store = self._connect()
+        self._workers = worker_process(
+            self._worker_store, self._project, self.modules, children=children, lock=self._lock
+        )
+        self._threads: list[threading.Thread] = []
+
+    def _connect(self) -> RedisStore:
+        return RedisStore.connect(self._server.url, namespace=self._project.namespace, patience_s=OUTAGE_S)
+
+    # -- life ---------------------------------------------------------------------------------------
+    def __enter__(self) -> Host:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        self._workers.launch()
+        return self
+
+    def start(self) -> Mapping[str, Mapping[str, Any]]:
+        """Claim tasks, interpret runs, take up what was left lying. The answer is the workers' contracts."""
+        store = self._reach.client.store
+        start_workers(self._workers, self._project)
+        store.register(
+            ProcessInfo(
+                self._engine_id, "engine", os.uname().nodename, os.getpid(), started_at_ms=store.now_ms(),
+                lock=str(self._lock.path),
+            )
+        )
+        self._threads = [
+            threading.Thread(target=self._interpret, name="sagarun-engine", daemon=True),
+            Ticker(self._engine_store, self._engine_id, self._stop),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._sweep()
+        self._adopt()
+        return self._workers.contracts
+
+    def _interpret(self) -> None:
+        engine = Engine(
+            self._engine_store, process_id=self._engine_id, retention_ms=self._project.retention_ms
+        )
+        while not self._stop.is_set():
+            try:
+                engine.run(self._stop)
+            except StoreUnavailable as error:
+                if self._stop.is_set():
+                    return
+                log.warning("the engine waits for the server: %s", error)
+                self._recover()
+            except BaseException as error:
+                log.critical("the engine failed", exc_info=error)
+                self._failure = error
+                return
+
+    def _recover(self) -> None:
+        try:
+            self._server.ensure()
+        except StoreError as error:
+            log.warning("%s", error)
+            self._stop.wait(POLL_S)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the workers finish what they began, then stop. A second interrupt kills them instead."""
+        self._claims.release()
+        try:
+            if not self._workers.is_idle:
+                self._screen.note("· letting the workers finish what they began; Ctrl-C again kills them")
+            self._workers.stop(DRAIN_S)
+        except KeyboardInterrupt:
+            self._workers.stop(0)
+            self._screen.note("· killed; the next command goes on from there")
+        finally:
+            self._end_engine()
+            self._lock.release()
+
+    def _end_engine(self) -> None:
+        self._stop.set()
+        deadline = time.monotonic() + ENGINE_END_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        # Whoever still waits for a wake token is woken by this; a commit under way is repeated by the next engine.
+        for store in (self._engine_store, self._worker_store):
+            store.close()
+        try:
+            self._reach.client.store.retire(self._engine_id)
+        except StoreError as error:
+            log.warning("the engine could not sign off: %s", error)
+
+    # -- runs ---------------------------------------------------------------------------------------
+    def look_after(self, run_id: str) -> None:
+        self._claims.take(run_id)
+
+    def follow(self, run_id: str, wait_ms: int | None = None, *, skip: int = 0) -> int:
+        """Show the run to its end, then finish what else was taken up; the exit code. `skip`: see Follower."""
+        follower = Follower(
+            self._reach.client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip
+        )
+        try:
+            view = follower.follow(None if wait_ms is None else wait_ms / 1_000)
+            if view is None:
+                return self._leave_to_background(run_id)
+            code = conclude(self._screen, view)
+            self.finish(besides=run_id)
+            return code
+        except KeyboardInterrupt:
+            self._screen.note(
+                "interrupted; the next command that runs something goes on with it (or now: sagarun engine)\n"
+                f"watch it with: sagarun watch {run_id}"
+            )
+            return Exit.INTERRUPTED
+
+    def _leave_to_background(self, run_id: str) -> int:
+        from runner.cli.background import ensure_background
+        from runner.cli.ending import timed_out
+
+        ensure_background(self._reach.settings, self.modules)
+        return timed_out(self._screen, run_id)
+
+    def serve(self) -> None:
+        """Until it is interrupted."""
+        while True:
+            self.check()
+            time.sleep(POLL_S)
+
+    def check(self) -> None:
+        """Raise what broke in a thread of this host: nobody would move the run any more."""
+        if self._failure is not None:
+            raise self._failure
+        if self._workers.failure is not None:
+            raise self._workers.failure
+
+    def finish(self, *, besides: str = "") -> None:
+        """Until every run that was taken up is at rest."""
+        waited_for: frozenset[str] = frozenset()
+        while True:
+            self.check()
+            moving = self._moving(self._claims.runs - {besides})
+            if not moving:
+                return
+            if moving != waited_for:
+                waited_for = moving
+                names = ", ".join(sorted(moving))
+                self._screen.note(f"· finishing {plural(len(moving), 'run')} that was interrupted earlier: {names}")
+            time.sleep(POLL_S)
+
+    def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
+        store = self._reach.client.store
+        now_ms = store.now_ms()
+        return frozenset(
+            stored.run_id for stored in store.load_runs(sorted(run_ids))
+            if stored is not None and not self._rests(stored, now_ms)
+        )
+
+    def _rests(self, stored: StoredRun, now_ms: int) -> bool:
+        """Nothing is to be done for it now that this host could do."""
+        if stored.terminal or stored.status == "stuck" or stored.broken:
+            return True
+        served = {contract["queue"] for contract in self._workers.contracts.values()}
+        if any(task.state == "R" or task.queue in served for task in stored.tasks.values()):
+            return False
+        return not stored.entries and now_ms - stored.updated_at_ms > QUIET_MS
+
+    def _adopt(self) -> None:
+        """Look after every run that is under way and that no living command looks after."""
+        waiting = [row.run_id for row in live_runs(self._reach.client.store) if row.status != "stuck"]
+        adopted = self._claims.take_unclaimed(waiting)
+        if adopted:
+            names = ", ".join(sorted(adopted))
+            self._screen.note(f"· going on with {plural(len(adopted), 'run')} that was interrupted: {names}")
+
+    def _sweep(self) -> None:
+        """Remove the lock files of processes that are gone and reaped."""
+        known = {process.lock for process in self._reach.client.store.processes()}
+        for path in self._processes.glob("*.lock"):
+            if str(path) not in known:
+                forget_dead(path)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

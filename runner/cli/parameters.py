@@ -1,0 +1,23 @@
+"""Arguments that more than one command has, and how they are read."""
+
+from __future__ import annotations
+
+import click
+
+
+def duration_ms(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """A click callback: a duration as definitions write it (60s, 5m), in milliseconds."""
+    from runner.definition.duration import parse_duration
+
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+workers_option = click.option(
+    "--workers", multiple=True, metavar="MODULE", help="Modules with the workers, instead of the project's."
+)
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")

@@ -1,0 +1,133 @@
+"""The input of a run, as the command line gives it: a file, a case, or the schema's example; then `--set` on top."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.cli.failure import did_you_mean
+from runner.definition.model import Definition
+from runner.definition.schema import check_schema
+from runner.definition.source import read_file, read_text
+from runner.errors import DefinitionError, InputError, UsageError
+
+_ASSIGNMENT = re.compile(r"([^=]*?)(:?=)(.*)", re.DOTALL)
+
+
+def choose_input(
+    definition: Definition, file: Path | None, *, given: str | None, case: str | None, settings: Sequence[str]
+) -> tuple[Any, str]:
+    """The input, and what to tell about where it is from ("" if the caller knows). `file` is the definition's."""
+    if given is not None and case is not None:
+        raise UsageError("--input and --case both give an input: leave one out")
+    origin = ""
+    if given is not None:
+        value = _read_input(given)
+    elif case is not None:
+        value = _case_input(file, case)
+    else:
+        value, origin = _example(definition)
+    for setting in settings:
+        value = assign(value, setting)
+    return value, origin
+
+
+def _example(definition: Definition) -> tuple[Any, str]:
+    schema = definition.input_schema
+    examples = schema.get("examples") if schema else None
+    if isinstance(examples, list) and examples:
+        return examples[0], "no input was given: this is the first example of the input schema"
+    return {}, ""
+
+
+def _read_input(given: str) -> Any:
+    """A JSON or YAML file, or standard input for `-`."""
+    path = Path(given)
+    try:
+        if given == "-":
+            return _parse(sys.stdin.buffer.read().decode(), "standard input")
+        if path.suffix in (".yaml", ".yml"):
+            return read_file(path).value
+        return _parse(path.read_text(encoding="utf-8"), given)
+    except OSError as error:
+        raise UsageError(f"the input {given} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError([f"{given} is not UTF-8 text"]) from None
+    except DefinitionError as error:
+        raise InputError([str(problem) for problem in error.problems]) from None
+
+
+def _parse(text: str, name: str) -> Any:
+    """JSON; else YAML, of which JSON is nearly a part."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        if text.lstrip()[:1] in ("{", "[", '"', ""):
+            raise InputError([f"{name} is not JSON: {error}"]) from None
+    return read_text(text, name).value
+
+
+def _case_input(file: Path | None, case: str) -> Any:
+    if file is None:
+        raise UsageError("--case needs a definition in a file: the cases stand in the test file beside it")
+    cases = read_cases(file)
+    if case not in cases:
+        raise UsageError(
+            f'there is no case "{case}" in {test_file(file)}.{did_you_mean(case, cases)}\nit has: {", ".join(cases)}'
+        )
+    return cases[case]
+
+
+def test_file(definition: Path) -> Path:
+    return definition.with_name(f"{definition.stem}.test{definition.suffix}")
+
+
+def read_cases(definition: Path) -> dict[str, Any]:
+    """The inputs of the cases by name. Raises UsageError, and DefinitionError for a test file with mistakes."""
+    path = test_file(definition)
+    if not path.is_file():
+        raise UsageError(f"there is no test file {path}: --case names one of its cases")
+    source = read_file(path)
+    problems = check_schema(source, "test")
+    if problems:
+        raise DefinitionError(problems)
+    return {case["name"]: case["input"] for case in source.value["cases"]}
+
+
+# -- --set --------------------------------------------------------------------------------------------
+def assign(value: Any, setting: str) -> Any:
+    """`a.b=text` or `a.b:=json` applied to a copy of the input. Raises UsageError."""
+    match = _ASSIGNMENT.fullmatch(setting)
+    if match is None or not match[1]:
+        raise UsageError(f"--set {setting!r}: a.b=text or a.b:=json is needed")
+    path, operator, text = match.groups()
+    if operator == ":=":
+        try:
+            new: Any = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"--set {setting!r}: {text!r} is not JSON ({error}); {path}={text} gives text") from None
+    else:
+        new = text
+    return _assigned(value, path.split("."), new, setting)
+
+
+def _assigned(value: Any, path: Sequence[str], new: Any, setting: str) -> Any:
+    if not path:
+        return new
+    key, rest = path[0], path[1:]
+    if isinstance(value, list):
+        if not key.isdecimal() or int(key) > len(value):
+            raise UsageError(f"--set {setting!r}: {key!r} is no place in a list of {len(value)}")
+        index = int(key)
+        before = value[index] if index < len(value) else None
+        return [*value[:index], _assigned(before, rest, new, setting), *value[index + 1 :]]
+    if value is None:
+        value = {}
+    if not isinstance(value, dict) or not key:
+        raise UsageError(f"--set {setting!r}: {key!r} cannot be set in {msgspec.json.encode(value).decode()}")
+    return {**value, key: _assigned(value.get(key), rest, new, setting)}

@@ -1,0 +1,141 @@
+"""What a command prints: data on stdout, notes and progress on stderr. Every character goes through here.
+
+rich is imported only for a terminal. Piped, a line is written as it is: never wrapped, cut or coloured. A reader that
+went away (`| head`) ends the printing, not the command: the run it follows still finishes and gives its exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+Span = tuple[str, str]  # text, style: "green", "bold red", "dim" or ""
+Line = Sequence[Span]
+
+
+def plain(line: Line | str) -> str:
+    return line if isinstance(line, str) else "".join(text for text, _ in line)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON on one line; what JSON cannot say (it should not occur) as its text."""
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+@dataclass(slots=True)
+class Screen:
+    """The two streams of this command."""
+
+    format: str = "text"
+    no_color: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    _consoles: dict[str, Console] = field(default_factory=dict)
+    _gone: set[str] = field(default_factory=set)
+
+    @property
+    def is_live(self) -> bool:
+        """stdout is a terminal on which lines can be drawn again."""
+        return _is_terminal(sys.stdout)
+
+    def data(self, line: Line | str = "") -> None:
+        """What the command was asked for."""
+        self._write("stdout", line)
+
+    def note(self, line: Line | str) -> None:
+        """Progress and advice; `-q` leaves it out."""
+        if not self.quiet:
+            self._write("stderr", line)
+
+    def error(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._write("stderr", _styled_error(line))
+
+    def json(self, value: Any) -> None:
+        """One JSON value on one line of stdout."""
+        self.data(json_text(value))
+
+    def story(self, line: Line | str) -> None:
+        """What happens to a run: data for a command that prints text, progress for one that prints JSON."""
+        if self.format == "text":
+            self.data(line)
+        else:
+            self.note(line)
+
+    def text(self, line: Line | str) -> Text:
+        from rich.text import Text
+
+        return Text(line) if isinstance(line, str) else Text.assemble(*line)
+
+    @property
+    def console(self) -> Console:
+        """Of stdout, for what has to be drawn live."""
+        return self._console("stdout")
+
+    def show(self, renderable: RenderableType) -> None:
+        self.console.print(renderable)
+
+    def _console(self, name: str) -> Console:
+        if name not in self._consoles:
+            from rich.console import Console
+
+            self._consoles[name] = Console(
+                file=_stream(name), no_color=self.no_color or None, highlight=False, soft_wrap=True, emoji=False
+            )
+        return self._consoles[name]
+
+    def _write(self, name: str, line: Line | str) -> None:
+        if name in self._gone:
+            return
+        try:
+            if _is_terminal(_stream(name)) and not isinstance(line, str):
+                self._console(name).print(self.text(line))
+            else:
+                stream = _stream(name)
+                stream.write(plain(line) + "\n")
+                stream.flush()
+        except BrokenPipeError:
+            self._gone.add(name)
+            _forget(name)
+
+
+def _styled_error(line: str) -> Line:
+    word, separator, rest = line.partition(":")
+    if separator and word in ("error", "hint", "warning"):
+        return [(f"{word}:", {"error": "bold red", "hint": "cyan", "warning": "yellow"}[word]), (rest, "")]
+    return [(line, "")]
+
+
+def _stream(name: str) -> IO[str]:
+    stream: IO[str] | None = getattr(sys, name)
+    if stream is None:  # closed by the caller (`>&-`)
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        setattr(sys, name, stream)
+    return stream
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _forget(name: str) -> None:
+    """Point the file at nothing, or Python complains about the broken pipe when it flushes at its end."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, _stream(name).fileno())
+    os.close(devnull)
+
+
+def prepare_streams() -> None:
+    """A terminal that cannot show ✓ gets a question mark, not an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")

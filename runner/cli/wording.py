@@ -1,0 +1,104 @@
+"""How times, errors, values and statuses are put into words. Pure; shared by everything that prints text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from runner.cli.screen import Line, json_text
+from runner.wire import ErrorRecord
+
+STATUS_STYLES = {
+    "pending": "dim",
+    "running": "cyan",
+    "compensating": "yellow",
+    "stuck": "bold red",
+    "completed": "green",
+    "compensated": "red",
+    "cancelled": "yellow",
+    "abandoned": "bold red",
+    "failed": "red",
+    "unknown": "yellow",
+    "skipped": "dim",
+    "compensation_failed": "bold red",
+}
+
+
+def duration(ms: float | None) -> str:
+    """3 ms · 412 ms · 1.20 s · 12.3 s · 2 min 5 s · 3 h 20 min"""
+    if ms is None:
+        return ""
+    if ms < 1_000:
+        return f"{round(ms)} ms"
+    seconds = ms / 1_000
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def seconds(ms: float) -> str:
+    """Of a whole run: 0.49 s, and from a minute on as `duration`."""
+    return f"{ms / 1_000:.2f} s" if ms < 60_000 else duration(ms)
+
+
+def moment(at_ms: int) -> str:
+    """Local time, to the second."""
+    return datetime.fromtimestamp(at_ms / 1_000).strftime("%Y-%m-%d %H:%M:%S") if at_ms else "-"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def error_text(error: ErrorRecord | None) -> str:
+    """card_declined: insufficient funds"""
+    if error is None:
+        return ""
+    return f"{error.code}: {error.message}" if error.message else error.code
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def pairs(value: Any) -> str:
+    """An object's members side by side, anything else as JSON."""
+    if isinstance(value, Mapping) and value:
+        return "  ".join(f"{key}: {json_text(item)}" for key, item in value.items())
+    return json_text(value)
+
+
+def status(name: str) -> Line:
+    return [(name, STATUS_STYLES.get(name, ""))]
+
+
+def _without_empty_end(row: Sequence[Line | str]) -> Sequence[Line | str]:
+    from runner.cli.screen import plain
+
+    filled = [index for index, cell in enumerate(row) if plain(cell)]
+    return row[: filled[-1] + 1] if filled else ()
+
+
+def columns(rows: Sequence[Sequence[Line | str]], *, gap: str = "  ") -> list[Line]:
+    """Rows with their cells below each other; the last cell is not padded."""
+    from runner.cli.screen import plain
+
+    rows = [_without_empty_end(row) for row in rows]
+    if not any(rows):
+        return [[] for _ in rows]
+    most = max(len(row) for row in rows)
+    widths = [max(len(plain(row[column])) for row in rows if column < len(row)) for column in range(most)]
+    lines: list[Line] = []
+    for row in rows:
+        line: list[tuple[str, str]] = []
+        for column, cell in enumerate(row):
+            line.extend([(cell, "")] if isinstance(cell, str) else cell)
+            if column < len(row) - 1:
+                line.append((" " * (widths[column] - len(plain(cell))) + gap, ""))
+        lines.append(line)
+    return lines

@@ -1,0 +1,116 @@
+"""The log file: one JSON object a line, written by every process of the project, rotated by whichever is first.
+
+Rule: a line is one `write` on a file opened for appending, so that lines of several processes do not mix. Rotation is
+done under a lock of its own; a process whose file another one renamed notices by the inode and opens the new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from pathlib import Path
+
+from runner.errors import ConfigError
+
+MAX_BYTES = 5_000_000
+BACKUPS = 3
+_FIELDS = ("asctime", "levelname", "name", "process", "message")  # what `extra=` gives follows
+_NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "process": "pid"}
+_CHATTY = ("httpx", "httpcore", "asyncio")  # somebody else's details would drown the project's own
+
+
+class SharedLogFile(logging.Handler):
+    """A rotated log file that several processes may have open. Raises OSError at once if it can't be written."""
+
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> None:
+        super().__init__()
+        self.path = path
+        self._max_bytes = max_bytes
+        self._backups = backups
+        self._descriptor = self._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+            if self._was_renamed():
+                self._reopen()
+            if os.fstat(self._descriptor).st_size + len(line) > self._max_bytes:
+                self._rotate()
+            os.write(self._descriptor, line)
+        except Exception:  # the logging package's own rule: a log that fails must not end the program
+            self.handleError(record)
+
+    def close(self) -> None:
+        self.acquire()
+        try:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+        finally:
+            self.release()
+        super().close()
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def _reopen(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = self._open()
+
+    def _was_renamed(self) -> bool:
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return True
+        ours = os.fstat(self._descriptor)
+        return (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev)
+
+    def _rotate(self) -> None:
+        with Path(f"{self.path}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Two processes find it full at once: the second to get the lock must not rotate the new, empty file.
+            if not self._was_renamed():
+                self._shift()
+            self._reopen()
+
+    def _shift(self) -> None:
+        for number in range(self._backups, 0, -1):
+            newer = Path(f"{self.path}.{number - 1}") if number > 1 else self.path
+            if newer.exists():
+                newer.replace(f"{self.path}.{number}")
+
+
+def write_log(path: Path, *, level: str = "info", max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> None:
+    """Send everything that is logged to this file; a second call replaces the first. Raises ConfigError."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = SharedLogFile(path, max_bytes=max_bytes, backups=backups)
+    except OSError as error:
+        raise ConfigError(f"the log file {path} cannot be written: {error.strerror}") from error
+    log.setFormatter(
+        JsonFormatter(
+            " ".join(f"%({field})s" for field in _FIELDS), rename_fields=_NAMES, json_ensure_ascii=False,
+            json_default=str,
+        )
+    )
+    root = logging.getLogger()
+    stop_log()
+    root.addHandler(log)
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def stop_log() -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, SharedLogFile)]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def current_log() -> Path | None:
+    """The file that is being written to; None: `write_log` was not called."""
+    return next((each.path for each in logging.getLogger().handlers if isinstance(each, SharedLogFile)), None)

@@ -1,0 +1,135 @@
+"""What a history tells of each step: when it began and ended, every attempt, the pause it is in.
+
+A fold over events, as `evolve` is, but for people: it keeps what a view shows and decides nothing.
+Events of kinds it does not know are passed over, so a newer engine's history can still be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.interpreter import event as ev
+from runner.wire import ErrorRecord
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try of a step's action, verification or compensation. `outcome` is "" while it is out."""
+
+    phase: str
+    number: int
+    worker: str
+    asked_at_ms: int
+    outcome: str = ""
+    error: ErrorRecord | None = None
+    verdict: str = ""
+    process: str = ""
+    duration_ms: float | None = None
+
+
+@dataclass(slots=True)
+class Chapter:
+    """One step's part of the story."""
+
+    path: str
+    started_at_ms: int = 0
+    ended_at_ms: int = 0
+    undo_started_at_ms: int = 0
+    undo_ended_at_ms: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+    retry_at_ms: int = 0  # when the next attempt is due; 0: it is not waiting
+
+    def of_phase(self, phase: str) -> list[Attempt]:
+        """Attempts that were begun: a task that was taken back before anybody claimed it was none."""
+        return [attempt for attempt in self.attempts if attempt.phase == phase and attempt.outcome != "revoked"]
+
+
+class Story:
+    """Chapters by path. `tell` takes the next event."""
+
+    def __init__(self, events: Iterable[ev.AnyEvent] = ()) -> None:
+        self.chapters: dict[str, Chapter] = {}
+        for event in events:
+            self.tell(event)
+
+    def chapter(self, path: str) -> Chapter:
+        return self.chapters.setdefault(path, Chapter(path))
+
+    def tell(self, event: ev.AnyEvent) -> None:
+        apply = _TELL.get(type(event))
+        if apply is not None:
+            apply(self, event)
+
+
+def _started(story: Story, event: ev.StepStarted) -> None:
+    story.chapter(event.path).started_at_ms = event.at_ms
+
+
+def _ended(story: Story, event: Any) -> None:
+    chapter = story.chapter(event.path)
+    chapter.ended_at_ms = event.at_ms
+    chapter.started_at_ms = chapter.started_at_ms or event.at_ms
+
+
+def _dispatched(story: Story, event: ev.TaskDispatched) -> None:
+    chapter = story.chapter(event.path)
+    chapter.retry_at_ms = 0
+    if event.phase == "compensate" and not chapter.undo_started_at_ms:
+        chapter.undo_started_at_ms = event.at_ms
+    chapter.attempts.append(Attempt(event.phase, event.attempt, event.worker, event.at_ms))
+
+
+def _settled(story: Story, event: ev.TaskSettled) -> None:
+    attempts = story.chapter(event.path).attempts
+    if not attempts:
+        return  # the beginning of this history was compacted away
+    attempt = attempts[-1]
+    attempt.outcome, attempt.error, attempt.verdict = event.outcome, event.error, event.verdict
+    attempt.process = event.process
+    # The worker measured it; an attempt that was lost has only the store's two times.
+    if event.duration_ms:
+        attempt.duration_ms = event.duration_ms
+    elif event.claimed_at_ms:
+        attempt.duration_ms = float(event.at_ms - event.claimed_at_ms)
+
+
+def _retry_scheduled(story: Story, event: ev.RetryScheduled) -> None:
+    story.chapter(event.path).retry_at_ms = event.due_at_ms
+
+
+def _timer_dropped(story: Story, event: ev.TimerDropped) -> None:
+    story.chapter(event.path).retry_at_ms = 0
+
+
+def _undo_started(story: Story, event: ev.UndoStarted) -> None:
+    story.chapter(event.path).undo_started_at_ms = event.at_ms
+
+
+def _resumed(story: Story, event: ev.StepResumed) -> None:
+    """The time in which it waited for a person is not its own."""
+    chapter = story.chapter(event.path)
+    if chapter.undo_started_at_ms:
+        chapter.undo_started_at_ms = event.at_ms
+
+
+def _undone(story: Story, event: ev.StepUndone) -> None:
+    story.chapter(event.path).undo_ended_at_ms = event.at_ms
+
+
+_TELL: dict[type, Callable[[Story, Any], None]] = {
+    ev.StepStarted: _started,
+    ev.StepSkipped: _ended,
+    ev.StepCompleted: _ended,
+    ev.StepFailed: _ended,
+    ev.StepCaught: _ended,
+    ev.StepHalted: _ended,
+    ev.TaskDispatched: _dispatched,
+    ev.TaskSettled: _settled,
+    ev.RetryScheduled: _retry_scheduled,
+    ev.TimerDropped: _timer_dropped,
+    ev.UndoStarted: _undo_started,
+    ev.StepResumed: _resumed,
+    ev.StepUndone: _undone,
+}
