@@ -194,7 +194,7 @@ def _create_charge(ledger: Ledger, request: _Request) -> Answer:
         raise _BadRequest("currency must be three capital letters, such as USD")
     behaviour = tokens.behaviour(token)
     if behaviour.unavailable:
-        return refusal(503, "unavailable", "the gateway is down for maintenance; nothing was charged")
+        return refusal(503, "unavailable", "down for maintenance; nothing was charged")
     if behaviour.silent == "lost" and ledger.is_first(f"charge {key}"):
         raise _NoAnswer
     answer = ledger.charge(key, amount=amount, currency=currency, token=token, reference=reference)
