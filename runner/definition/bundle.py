@@ -8,7 +8,7 @@ schema that leads back to itself is refused: within one file, `#/…` may be as 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ _UNSUPPORTED = frozenset({"$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiv
 class _Unit:
     """A schema that is bundled as one: a file, a named schema, or one that stands in the definition."""
 
-    key: str  # "orders/line.json", "use/schemas/address" or ""
+    key: str  # "orders/line.json", "#/use/schemas/address" or ""
     root: Any  # its value
     folder: Path  # what files it names are relative to
     inline: bool  # it stands in the definition
@@ -61,7 +61,7 @@ class Bundler:
 
     def bundle(self, schema: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """The schema at `pointer` of the definition, with nothing outside itself."""
-        key = f"use/schemas/{pointer.rpartition('/')[2]}" if pointer.startswith("/use/") else ""
+        key = f"#{pointer}" if pointer.startswith("/use/") else ""
         bundle = _Bundle(self, _Unit(key, schema, self._folder, inline=True, pointer=pointer))
         whole = bundle.whole()
         if not self.findings and not self.problems:  # else it fails for what was found already
@@ -75,8 +75,8 @@ class Bundler:
             name, rest = named.groups()
             if name not in self._named:
                 raise _Refused(f"no schema {shown(name)} in use.schemas", did_you_mean(name, self._named), "SR212")
-            found = _Unit(f"use/schemas/{name}", self._named[name], self._folder, True, pointer=f"/use/schemas/{name}")
-            return found, rest
+            key = f"/use/schemas/{name}"
+            return _Unit(f"#{key}", self._named[name], self._folder, inline=True, pointer=key), rest
         name, _, rest = reference.partition("#")
         path = self._files.locate(name, unit.folder)
         value = self._files.read(path)
@@ -105,7 +105,7 @@ class _Bundle:
         self.is_plain = True  # still where the definition has it: pointers into it are pointers into the file
         self.places: dict[str, _Unit] = {}  # by key, once they have a name
         self.waiting: list[_Unit] = []
-        self.edges: dict[str, set[str]] = {}
+        self.edges: dict[str, dict[str, Finding]] = {}  # from unit to unit, with what to say if that is a way back
         self.main = self._behind_refs(unit)
         own = self.main.root.get("$defs") if isinstance(self.main.root, dict) else None
         self.taken = set(own) if isinstance(own, dict) else set()
@@ -122,8 +122,10 @@ class _Bundle:
             if isinstance(part, dict):
                 part.pop("$schema", None)
             extra[unit.prefix.rpartition("/")[2]] = part
+        self.bundler.findings.extend(self._ways_back())
         if extra:
-            root["$defs"] = {**root.get("$defs", {}), **extra}
+            own = root.get("$defs", {})
+            root["$defs"] = {**(own if isinstance(own, dict) else {}), **extra}
         return root
 
     def _behind_refs(self, unit: _Unit) -> _Unit:
@@ -179,7 +181,7 @@ class _Bundle:
         if not isinstance(value, str):
             return  # not a schema, which is found when the whole is checked
         try:
-            changed["$ref"] = self._rewritten(value, unit)
+            changed["$ref"] = self._rewritten(value, unit, place)
         except (_Refused, FileRefused) as error:
             of_file = f" (in {unit.key})" if unit.key and not unit.inline else ""
             code = error.code if isinstance(error, _Refused) else "SR110"
@@ -187,15 +189,15 @@ class _Bundle:
         except DefinitionError as error:
             self.bundler.problems.extend(error.problems)
 
-    def _rewritten(self, reference: str, unit: _Unit) -> str:
+    def _rewritten(self, reference: str, unit: _Unit, place: str) -> str:
         if reference.startswith("#") and not (unit.inline and _NAMED.fullmatch(reference)):
             _must_exist(unit.root, reference[1:], unit.key)
             return f"#{unit.prefix}{reference[1:]}"
         found, rest = self.bundler.target(reference, unit)
         _must_exist(found.root, rest, found.key)
-        if self._leads_to(found.key, unit.key):
-            raise _Refused(f"{found.key} leads back to itself", "within one file, refer to #/$defs/NAME")
-        self.edges.setdefault(unit.key, set()).add(found.key)
+        cycle = f"$ref {shown(reference)}: {found.key} leads back to itself"
+        way_back = Finding("SR110", place, cycle, "within one file, refer to #/$defs/NAME")
+        self.edges.setdefault(unit.key, {}).setdefault(found.key, way_back)
         if found.key not in self.places:
             if unit.depth >= MAX_DEPTH:
                 raise _Refused(f"more than {MAX_DEPTH} files deep")
@@ -206,17 +208,21 @@ class _Bundle:
             self.waiting.append(found)
         return f"#{self.places[found.key].prefix}{rest}"
 
-    def _leads_to(self, start: str, end: str) -> bool:
-        """Whether `start` is or refers to `end`."""
-        seen, waiting = set[str](), [start]
-        while waiting:
-            key = waiting.pop()
-            if key == end:
-                return True
-            if key not in seen:
-                seen.add(key)
-                waiting.extend(self.edges.get(key, ()))
-        return False
+    def _ways_back(self) -> Iterator[Finding]:
+        """The references that close a circle of files. Once over all edges: for each edge it would be quadratic."""
+        done: set[str] = set()
+        path = {self.main.key: iter(self.edges.get(self.main.key, {}).items())}  # from the main schema to here
+        while path:
+            here = next(reversed(path))
+            for key, finding in path[here]:
+                if key in path:
+                    yield finding
+                elif key not in done:
+                    path[key] = iter(self.edges.get(key, {}).items())
+                    break
+            else:
+                del path[here]
+                done.add(here)
 
     def _free_name(self, key: str) -> str:
         stem = re.sub(r"[^A-Za-z0-9_]", "_", key.rpartition("/")[2].split(".")[0]) or "schema"

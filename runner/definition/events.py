@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from runner.definition.finding import child, cut, shown
+from runner.definition.flaw import Flaw, character_flaw, syntax_flaw
 from runner.definition.scalar import resolve
 
 MAX_DEPTH = 64
@@ -29,17 +30,6 @@ class Span:
     start: int
     end: int
     is_collection: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Something that this YAML may not have, and where."""
-
-    code: str
-    message: str
-    start: int
-    end: int
-    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -91,12 +81,9 @@ def build(text: str) -> Built:
     except _End:
         pass
     except yaml.MarkedYAMLError as error:
-        builder.built.flaws.append(_syntax_flaw(error, text))
+        builder.built.flaws.append(syntax_flaw(error, text))
     except yaml.reader.ReaderError as error:
-        offset = len(text.encode()[: error.position].decode(errors="ignore"))
-        code_point = error.character if isinstance(error.character, int) else ord(error.character)
-        message = f"character U+{code_point:04X} is not allowed in YAML"
-        builder.built.flaws.append(Flaw("SR001", message, offset, offset + 1))
+        builder.built.flaws.append(character_flaw(error, text))
     return builder.built
 
 
@@ -285,22 +272,3 @@ _TAKERS: Mapping[type, Callable[[_Builder, Any], None]] = {
     yaml.MappingEndEvent: _Builder.end,
     yaml.AliasEvent: _Builder.alias,
 }
-
-
-def _syntax_flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
-    """A syntax error in words that say what to do, where the usual slips are concerned."""
-    mark = error.problem_mark or error.context_mark
-    offset = min(mark.index if mark else 0, len(text))
-    problem = error.problem or "it cannot be understood"
-    found = text[offset : offset + 1]
-    if found == "\t":
-        message, hint = "a tab cannot be used here", "indent with spaces"
-    elif "cannot start any token" in problem:
-        message, hint = f"a value cannot begin with {found}", "put it in quotes"
-    elif "mapping values are not allowed" in problem:
-        message, hint = "a key cannot stand here", 'a text with ": " in it needs quotes; else see the indentation'
-    else:
-        message, hint = f"not valid YAML: {problem}", ""
-        if error.context and error.context_mark:
-            hint = f"{error.context} that begins in line {error.context_mark.line + 1}"
-    return Flaw("SR001", message, offset, offset + 1, hint)

@@ -1,7 +1,7 @@
 """Reads the files that a definition refers to: regular files under the project root, and nothing else, ever.
 
-What a `$ref` says is not trusted. The path is checked after every link is resolved, and opened
-without following one, so that a link made in between is refused as well.
+What a `$ref` says is not trusted. The path is checked after every link is resolved, and then opened
+without following one, so that a link which takes the file's place in between is refused as well.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ def _collections(values: Iterable[Any]) -> list[Any]:
 
 
 def _nearby(path: Path) -> str:
-    if not path.parent.is_dir():
-        return ""
-    return did_you_mean(path.name, sorted(sibling.name for sibling in islice(path.parent.iterdir(), 1000)))
+    try:
+        return did_you_mean(path.name, sorted(sibling.name for sibling in islice(path.parent.iterdir(), 1000)))
+    except OSError:
+        return ""  # a hint is all that is lost; why the file cannot be read is said anyway

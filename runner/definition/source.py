@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.definition.events import Flaw, Span, build
+from runner.definition.events import Span, build
 from runner.definition.finding import Finding, clean, parent
+from runner.definition.flaw import Flaw
 from runner.definition.problem import Problem
 from runner.errors import DefinitionError
 

@@ -1,4 +1,4 @@
-"""Error codes: where `use.errors` lists them, `raises`, `fail` and `catch` name no other, but for sagarun's own."""
+"""Error codes: where `use.errors` lists them, no other is named; and sagarun's own belong to nobody else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from runner.definition.model import FailAction, WorkerAction
 from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject
 
+UNCATCHABLE = ("cancelled", "run_timeout")  # ends of the run, not errors of a step
 KINDS = ("business", "technical", "any")
 OWN_CODES = (
     "already_undone",
@@ -20,11 +21,12 @@ OWN_CODES = (
     "invalid_output",
     "no_effect",
     "queue_timeout",
+    "state_limit",
     "timeout",
-    "total_timeout",
     "unknown_worker",
     "worker_lost",
 )
+RESERVED = frozenset({*KINDS, *OWN_CODES, *UNCATCHABLE})
 
 
 def _unknown_codes(subject: Subject) -> Iterator[Finding]:
@@ -33,10 +35,20 @@ def _unknown_codes(subject: Subject) -> Iterator[Finding]:
         return
     for site in subject.outline.sites:
         for pointer, code, is_caught in _codes(site):
-            known = [*listed, *KINDS, *OWN_CODES] if is_caught else list(listed)
-            if code not in known:
+            known = [*listed, *KINDS, *OWN_CODES] if is_caught else list(listed)  # to be suggested
+            if code not in known and code not in RESERVED:
                 hint = did_you_mean(code, known) or "add it there"
                 yield Finding("SR212", pointer, f"no error {shown(code)} in use.errors", hint)
+
+
+def _reserved_codes(subject: Subject) -> Iterator[Finding]:
+    for site in subject.outline.sites:
+        for pointer, code, is_caught in _codes(site):
+            if is_caught and code in UNCATCHABLE:
+                yield Finding("SR214", pointer, f"{shown(code)} is an end of the run: no catch takes it")
+            elif not is_caught and code in RESERVED:
+                message = f"{shown(code)} is a word of sagarun's own"
+                yield Finding("SR214", pointer, message, "give the error another code")
 
 
 def _codes(site: Site) -> Iterator[tuple[str, str, bool]]:
@@ -51,4 +63,7 @@ def _codes(site: Site) -> Iterator[tuple[str, str, bool]]:
             yield f"{handler.pointer}/errors/{index}", code, True
 
 
-RULES = (Rule({"SR212": "An unknown name of use"}, _unknown_codes),)
+RULES = (
+    Rule({"SR212": "An unknown name of use"}, _unknown_codes),
+    Rule({"SR214": "An error code that means something else"}, _reserved_codes),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def test_data_and_property_names_are_not_taken_for_references(world: World) -> N
         ({"$anchor": "x"}, "SR110", "not supported"),
         ({"$schema": "http://json-schema.org/draft-07/schema#"}, "SR111", "not supported"),
         ({"$ref": 5}, "SR111", "not a JSON Schema"),
+        ({"$defs": 5}, "SR111", "not a JSON Schema"),
         ({"type": "strin"}, "SR111", 'did you mean "string"?'),
         ({"pattern": "["}, "SR111", "not a JSON Schema"),
         ({"$ref": "../list.json"}, "SR111", "not a mapping"),
@@ -156,6 +158,15 @@ def test_files_that_are_nothing_but_each_other_are_refused(world: World) -> None
     world.file("a.json", {"$ref": "b.json"})
     world.file("b.json", {"$ref": "a.json"})
     assert "leads back to itself" in world.found({"$ref": "../a.json"})[0][1]
+
+
+def test_many_schemas_that_refer_to_each_other_take_no_time(world: World) -> None:
+    for first in range(100):
+        refs = {f"p{second}": {"$ref": f"#/use/schemas/s{second}"} for second in range(first + 1, 100)}
+        world.named[f"s{first}"] = {"properties": refs}
+    started = time.perf_counter()
+    assert len(world.bundle({"$ref": "#/use/schemas/s0"})["$defs"]) == 99
+    assert time.perf_counter() - started < 1
 
 
 def test_eight_files_deep_is_followed_and_nine_is_not(world: World) -> None:

@@ -54,6 +54,7 @@ def test_a_file_beside_the_definitions_is_read(root: Path) -> None:
         "../schemas",
         "../schemas/missing.json",
         "x" * 5000,
+        f"{'x' * 5000}/a.json",
     ],
 )
 def test_nothing_else_is_read(root: Path, reference: str) -> None:

@@ -260,5 +260,19 @@ def test_where_errors_are_listed_no_other_is_named(steps: str, codes: list[str])
     assert found(steps) == []
 
 
+@pytest.mark.parametrize(
+    ("steps", "codes"),
+    [
+        ("- {id: s, worker: w, kind: readonly, raises: [timeout]}", ["SR214"]),
+        ("- fail: {error: any}", ["SR214"]),
+        ("- {set: {}, catch: [{errors: [cancelled]}]}", ["SR214"]),
+        ("- {set: {}, catch: [{errors: [timeout]}]}", []),
+    ],
+)
+def test_codes_that_mean_something_else_are_not_declared(steps: str, codes: list[str]) -> None:
+    assert found(steps) == codes
+    assert found(steps, head="use: {errors: {no: {title: No}}}") == codes
+
+
 def test_an_expression_among_the_constants_is_found() -> None:
     assert found("- {set: {}}", head="vars: {a: '{{ input.a }}'}") == ["SR213"]

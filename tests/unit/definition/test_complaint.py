@@ -1,0 +1,33 @@
+"""Suggestions: what somebody probably meant."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from runner.definition.complaint import closest, did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("chrage", ["charge", "ship"], "charge"),
+        ("max_attempt", ["max_attempts", "max"], "max_attempts"),
+        ("expo", ["fixed", "linear", "exponential"], "exponential"),
+        ("com", ["compensate", "completed"], ""),
+        ("zzz", ["charge"], ""),
+        ("", ["charge"], ""),
+        ("charge", [], ""),
+    ],
+)
+def test_a_word_that_looks_alike_or_the_only_one_it_begins_is_meant(word: str, known: list[str], meant: str) -> None:
+    assert closest(word, known) == meant
+    assert did_you_mean(word, known) == (f'did you mean "{meant}"?' if meant else "")
+
+
+def test_huge_words_and_lists_are_not_compared() -> None:
+    started = time.perf_counter()
+    assert closest("x" * 100_000, ["y" * 100_000]) == ""
+    closest("name", [f"name_{number}" for number in range(100_000)])
+    assert time.perf_counter() - started < 1
