@@ -13,7 +13,7 @@ import msgspec
 Phase = Literal["action", "compensate", "verify", "confirm"]
 
 
-class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What went wrong, as it is shown, caught and recorded. `code` is what definitions match on."""
 
     code: str
@@ -25,7 +25,7 @@ class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     cause: str = ""
 
 
-class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One attempt of one phase of one operation. Its input travels beside it, in a field of its own."""
 
     worker: str
@@ -48,7 +48,7 @@ class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     last_details: Any = None  # what the attempt before said with its last heartbeat
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended, as its worker process reports it.
 
     `failed` is definite (no effect happened); `unknown` is anything that may have had an effect.

@@ -19,8 +19,7 @@ import msgspec
 from runner.errors import AlreadyUndone, AttemptCancelled, BusinessError, NoEffectError, RetryLater
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker.context import Context, StopSignal, enter, leave
-from runner.worker.contract import describe
-from runner.worker.payload import MAX_TEXT_BYTES, MAX_TRACEBACK_BYTES, clip, clip_details, encode_json
+from runner.worker.payload import MAX_TEXT_BYTES, MAX_TRACEBACK_BYTES, clip, clip_details, describe, encode_json
 from runner.worker.registry import RegisteredWorker, Registry
 from runner.worker.uptime import uptime_s
 from runner.worker.verdict import Landed, NotLanded, Pending

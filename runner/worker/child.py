@@ -139,11 +139,12 @@ class Child:
         running = self._running.get(number)
         if running is None:
             return  # it ended just now; its report is on the way
+        # Where it is comes first: once it sees the reason it may end, and then there is nothing to show.
+        if not running.attempt.is_async and (stack := running.stack()):
+            self._note(Stack(number, stack))
         running.stop.reason = reason
         if running.attempt.is_async:
             self._loop.cancel(running)
-        elif stack := running.stack():
-            self._note(Stack(number, stack))
 
     def _report(self, running: Running, outcome: Outcome) -> None:
         del self._running[running.number]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import AttemptCancelled, SagarunError
 from runner.wire import ErrorRecord, Phase, TaskMessage
-from runner.worker.payload import encode_json
+from runner.worker.payload import MAX_DETAILS_BYTES, encode_json
 from runner.worker.uptime import uptime_s
 
 if TYPE_CHECKING:
@@ -139,8 +139,10 @@ class Context:
         return max(0.0, self._deadline_s - self._clock())
 
     def heartbeat(self, details: Any = None) -> None:
-        """Say that the attempt makes progress; `details` (JSON) reach the next attempt as `last_details`."""
+        """Say that the attempt makes progress; `details` (JSON, at most 64 KiB) are for the next attempt."""
         data = b"" if details is None else encode_json(details)
+        if len(data) > MAX_DETAILS_BYTES:
+            raise ValueError(f"heartbeat details of {len(data):,} bytes; at most {MAX_DETAILS_BYTES:,} are kept")
         if self._heartbeat is not None:
             self._heartbeat(data)
 

@@ -11,7 +11,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,13 +20,11 @@ from typing_extensions import TypedDict
 
 from runner.errors import ConfigError
 from runner.worker.context import Context
-from runner.worker.payload import MAX_PAYLOAD_BYTES, clip, encode_json, encode_plain
+from runner.worker.payload import MAX_PAYLOAD_BYTES, Problem, clip, describe, encode_json, encode_plain
 from runner.worker.verdict import Landed, NotLanded, Pending
 
 MAX_PROBLEMS = 50
 _VERDICTS = (Landed, NotLanded, Pending)
-
-Problem = Mapping[str, str]  # path ("items[0].qty"), message
 
 
 class Contract:
@@ -54,9 +52,13 @@ class Contract:
         if len(payload) > MAX_PAYLOAD_BYTES:
             return {}, ({"path": "", "message": f"{len(payload):,} bytes; at most {MAX_PAYLOAD_BYTES:,} are taken"},)
         try:
+            if b"NaN" in payload or b"Infinity" in payload:
+                json.loads(payload, parse_constant=_refuse_constant)  # pydantic would take them for numbers
             arguments = self._arguments.validate_json(payload)
         except ValidationError as error:
             return {}, tuple(_problems(error))
+        except ValueError as error:
+            return {}, ({"path": "", "message": f"Invalid JSON: {error}"},)
         return arguments, ()
 
     def write(self, result: Any) -> bytes:
@@ -64,7 +66,7 @@ class Contract:
         try:
             data = encode_json(result) if self._result is None else _dump(self._result, result)
         except ValidationError as error:
-            raise ValueError(_sentence(tuple(_problems(error)))) from error
+            raise ValueError(describe(tuple(_problems(error)))) from error
         except (TypeError, ValueError) as error:  # pydantic's serialization errors are ValueErrors
             raise ValueError(str(error)) from error
         if len(data) > MAX_PAYLOAD_BYTES:
@@ -72,9 +74,8 @@ class Contract:
         return data
 
 
-def describe(problems: tuple[Problem, ...]) -> str:
-    """One line for people: every problem with its path."""
-    return _sentence(problems)
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _resolved_signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -175,7 +176,3 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
 
 def _path(location: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-
-
-def _sentence(problems: tuple[Problem, ...]) -> str:
-    return "; ".join(f"{each['path']}: {each['message']}" if each["path"] else each["message"] for each in problems)

@@ -16,7 +16,7 @@ from runner.store.ports import ClaimedTask, Completion, CompletionAnswer
 from runner.wire import TaskMessage
 from runner.worker.attempt import decode_message, encode_outcome, never_began, overrun
 from runner.worker.frames import TaskFrame
-from runner.worker.payload import MAX_TEXT_BYTES, clip, decode_json
+from runner.worker.payload import decode_json
 
 DEFAULT_TIMEOUT_MS = 10_000  # of a message that cannot be read; the child says so
 Key = tuple[str, str, str]  # run id, path, token
@@ -195,6 +195,5 @@ def _traces(held: Held) -> dict[str, object]:
     if held.stack:
         found["traceback"] = held.stack
     if held.details:
-        text = clip(held.details.decode(), MAX_TEXT_BYTES)
-        found["last_details"] = decode_json(held.details) if len(held.details) <= MAX_TEXT_BYTES else text
+        found["last_details"] = decode_json(held.details)
     return found

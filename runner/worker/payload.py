@@ -11,12 +11,15 @@ import decimal
 import enum
 import json
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAX_PAYLOAD_BYTES = 1024 * 1024  # a task's input, and its output
 MAX_TEXT_BYTES = 4 * 1024  # an error's message
 MAX_TRACEBACK_BYTES = 16 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
+
+Problem = Mapping[str, str]  # of an argument or a result: path ("items[0].qty"), message
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -42,6 +45,11 @@ def encode_json(value: Any) -> bytes:
 
 def decode_json(data: bytes | str) -> Any:
     return json.loads(data)
+
+
+def describe(problems: Sequence[Problem]) -> str:
+    """One line for people: every problem with its path."""
+    return "; ".join(f"{each['path']}: {each['message']}" if each["path"] else each["message"] for each in problems)
 
 
 def clip(text: str, limit: int, *, keep_end: bool = False) -> str:

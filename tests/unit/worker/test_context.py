@@ -64,6 +64,11 @@ def test_a_heartbeat_whose_details_are_no_json_is_a_mistake():
         fake_context().heartbeat(object())
 
 
+def test_a_heartbeat_whose_details_are_too_large_is_a_mistake():
+    with pytest.raises(ValueError, match="at most 65,536 are kept"):
+        fake_context().heartbeat("x" * 65_536)
+
+
 def test_an_attempt_that_may_go_on_is_not_cancelled():
     context = fake_context()
     context.raise_if_cancelled()

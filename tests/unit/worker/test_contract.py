@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from runner.errors import ConfigError
-from runner.worker.contract import Contract, describe
-from runner.worker.payload import MAX_PAYLOAD_BYTES
+from runner.worker.contract import Contract
+from runner.worker.payload import MAX_PAYLOAD_BYTES, describe
 
 if TYPE_CHECKING:
     import fractions
@@ -141,6 +141,14 @@ def test_what_is_no_json_object_is_refused(payload: bytes):
     def f(a: Any) -> None: ...
 
     assert refused(f, payload)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_in_json_is_refused(constant: str):
+    def f(a: Any) -> None: ...
+
+    assert "is no number in JSON" in refused(f, b'{"a": %s}' % constant.encode())
+    assert Contract(f).read(b'{"a": "%s"}' % constant.encode()) == ({"a": constant}, ())
 
 
 def test_an_input_of_a_mebibyte_is_taken_and_one_byte_more_refused():

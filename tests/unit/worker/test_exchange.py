@@ -142,7 +142,8 @@ def test_as_many_as_there_are_free_slots_are_asked_for(bench: Bench):
 @pytest.mark.parametrize(("count", "more"), [(3, True), (2, False)])
 def test_queues_that_gave_all_that_was_asked_for_may_have_more(bench: Bench, count: int, more: bool):
     claimed = tuple(task(str(number)) for number in range(count))
-    bench.conversation._take_in(ExchangeAnswer(True, (), claimed), 3)
+    with bench.state.lock:
+        bench.conversation._take_in(ExchangeAnswer(True, (), claimed), 3)
     assert bench.state.may_have_tasks is more
 
 

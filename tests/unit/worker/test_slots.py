@@ -129,15 +129,17 @@ def test_a_coroutine_that_is_cancelled_reports_why(bench: Bench):
 
 
 def test_a_coroutine_that_is_cancelled_before_its_first_step_has_no_effect(bench: Bench):
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
 
     async def blocks_the_loop() -> None:
+        begun.set()
         gate.wait(WAIT_S)
 
     async def never() -> None:
         pytest.fail("it was run")
 
     bench.loop.begin(bench.attempt(blocks_the_loop))
+    begun.wait(WAIT_S)
     running = bench.attempt(never)
     bench.loop.begin(running)
     running.stop.reason = "cancelled"
