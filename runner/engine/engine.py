@@ -12,7 +12,6 @@ import secrets
 import threading
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -41,7 +40,7 @@ class Engine:
         self._store = store
         self._catalogue = Catalogue(store)
         self._retention_ms = retention_ms
-        self._cache: OrderedDict[str, tuple[str, Run]] = OrderedDict()
+        self._cache: dict[str, tuple[str, Run]] = {}
         self._queues: dict[str, str] = {}
         self._queues_read_at = 0.0
 
@@ -125,10 +124,10 @@ class Engine:
                 log.info("commit refused: %s", answer, extra={"run_id": commit.run_id})
 
     def _remember(self, commit: Commit, run: Run) -> None:
+        if len(self._cache) >= CACHED and commit.run_id not in self._cache:
+            # The one that came first: most likely it is over, or waits for something slow.
+            del self._cache[next(iter(self._cache))]
         self._cache[commit.run_id] = (commit.etag, run)
-        self._cache.move_to_end(commit.run_id)
-        while len(self._cache) > CACHED:
-            self._cache.popitem(last=False)
 
     def _park(self, run_id: str, etag: str) -> None:
         """Set aside a run whose interpretation broke; in an except block only."""

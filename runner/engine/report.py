@@ -15,13 +15,12 @@ log.addHandler(logging.NullHandler())  # who hosts an engine says where its log 
 
 def report(transitions: Sequence[Transition]) -> None:
     """After the commit only: what was not committed did not happen."""
+    lowest = log.getEffectiveLevel()
     for transition in transitions:
         for event in transition.events:
-            line = _LINES.get(type(event))
-            if line is not None:
-                level, text = line
-                if log.isEnabledFor(level):
-                    log.log(level, text, extra=_fields(transition.run, event))
+            level, text = _LINES.get(type(event), _SILENT)
+            if level >= lowest:
+                log.log(level, text, extra=_fields(transition.run, event))
 
 
 def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
@@ -43,6 +42,7 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
     return fields
 
 
+_SILENT = (-1, "")
 _LINES: dict[type, tuple[int, str]] = {
     ev.RunStarted: (logging.INFO, "run started"),
     ev.TaskDispatched: (logging.DEBUG, "task dispatched"),
