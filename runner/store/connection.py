@@ -86,6 +86,8 @@ class Connection:
     def wait(self, keys: Sequence[str], timeout_s: float) -> bool:
         """Take a wake token from one of the lists. Also false when Redis is away: the next `ask` deals with it."""
         wait_until = time.monotonic() + timeout_s
+        if not keys:
+            self._closed.wait(timeout_s)
         try:
             while not self._closed.is_set() and (left_s := wait_until - time.monotonic()) > 0:
                 # BLPOP takes 0 as for ever, and rounds to milliseconds.

@@ -21,6 +21,8 @@ class Keys:
     """The keys of one namespace."""
 
     def __init__(self, namespace: str) -> None:
+        if "{" in namespace or "}" in namespace:
+            raise ValueError(f"namespace {namespace!r}: no braces, which mark the part of a key that chooses its slot")
         self.prefix = prefix = f"{{{namespace}:{PARTITION}}}:"
         self.clock = prefix + "clock"  # hash: the clock that never runs backwards, the last tick, the grace
         self.ready = prefix + "ready"  # zset: run id -> since when something waits in its inbox

@@ -187,10 +187,11 @@ class MemoryState:
         self.deadlines[ref] = due_at
         return lost
 
-    def reap(self, process_id: str, now_ms: int) -> int:
+    def reap(self, process_id: str, now_ms: int) -> tuple[int, int]:
+        """Tasks lost and runs ready again."""
         process = self.processes.pop(process_id, None)
         if process is None:
-            return 0
+            return 0, 0
         self.reaped[process_id] = now_ms
         count = 0
         for ref in sorted(process.held, key="|".join):
@@ -198,7 +199,7 @@ class MemoryState:
             if task is not None and task.state == "R" and task.process == process_id:
                 self.lose(ref, task, now_ms)
                 count += 1
-        return count + sum(self.ready_again(run_id, now_ms) for run_id in process.taken_before + process.taken)
+        return count, sum(self.ready_again(run_id, now_ms) for run_id in process.taken_before + process.taken)
 
     def ready_again(self, run_id: str, now_ms: int, *, even_parked: bool = False) -> bool:
         """A taken run whose engine is gone, or is not heard of. True if it was not ready already."""

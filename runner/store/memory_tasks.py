@@ -35,10 +35,11 @@ class TasksInMemory(MemoryBase):
         for queue in queues:
             check_name("queue", queue)
         with self._changed:
-            tables, now = self._tables, self._tables.clock.now_ms()
+            tables = self._tables
             holder = tables.processes.get(process)
             if holder is None:
                 return ExchangeAnswer(alive=False)
+            now = tables.clock.now_ms()
             holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
             if holder.nonce != nonce:
                 holder.answers = tuple(self._complete(process, completion, now) for completion in completions)
@@ -96,10 +97,11 @@ class TasksInMemory(MemoryBase):
         self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = LEASE_MS
     ) -> list[BeatAnswer] | None:
         with self._changed:
-            tables, now = self._tables, self._tables.clock.now_ms()
+            tables = self._tables
             holder = tables.processes.get(process)
             if holder is None:
                 return None
+            now = tables.clock.now_ms()
             holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
             answers: list[BeatAnswer] = []
             for ref in tasks:
@@ -117,9 +119,10 @@ class TasksInMemory(MemoryBase):
     def register(self, process: ProcessInfo, *, lease_ms: int = LEASE_MS) -> None:
         check_process(process)
         with self._changed:
-            tables, now = self._tables, self._tables.clock.now_ms()
+            tables = self._tables
             if process.id in tables.reaped:
                 raise StoreError(f"process {process.id} was reaped: it must take a new id")
+            now = tables.clock.now_ms()
             there = tables.processes.setdefault(process.id, Process(process, 0, 0))
             there.info, there.dead_at_ms, there.seen_at_ms = process, now + 2 * lease_ms, now
 
@@ -129,7 +132,7 @@ class TasksInMemory(MemoryBase):
     def reap(self, process: str) -> int:
         with self._changed:
             self._changed.notify_all()
-            return self._tables.reap(process, self._tables.clock.now_ms())
+            return sum(self._tables.reap(process, self._tables.clock.now_ms()))
 
     def processes(self) -> list[ProcessInfo]:
         with self._changed:

@@ -20,8 +20,10 @@ class TickInMemory(MemoryBase):
             timers = self._fire_timers(now)
             lost, queue_timeouts, requeued, seen = self._expire_tasks(now, grace=grace)
             dead = [] if grace else due({id: process.dead_at_ms for id, process in tables.processes.items()}, now)
-            lost += sum(tables.reap(process_id, now) for process_id in dead)
+            reaped = [tables.reap(process_id, now) for process_id in dead]
+            lost += sum(tasks for tasks, _ in reaped)
             rearmed, watched = self._rearm_runs(now)
+            rearmed += sum(runs for _, runs in reaped)
             forgotten = due(tables.expiring, now)
             tables.forget(forgotten)
             for process_id in due(tables.reaped, now - REAPED_MS):

@@ -17,7 +17,7 @@ MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer l
 MAX_INBOX = 100  # entries of one run handed out at once
 
 
-class NewRun(msgspec.Struct, frozen=True):
+class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run to be. `body` is the first inbox entry; `digest` is of the input (equality of repeats)."""
 
     run_id: str
@@ -27,7 +27,7 @@ class NewRun(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class StartAnswer(msgspec.Struct, frozen=True):
+class StartAnswer(msgspec.Struct, frozen=True, gc=False):
     """created: this nonce made the run. existing: it was there, with an equal input. conflict: with another.
 
     tampered (here and in every batch verb): what is stored under this item's keys does not fit, for
@@ -41,7 +41,7 @@ class StartAnswer(msgspec.Struct, frozen=True):
 InboxKind = Literal["started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request"]
 
 
-class InboxEntry(msgspec.Struct, frozen=True):
+class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     """Something that happened to a run, in the order in which the store saw it.
 
     started (body of NewRun) · outcome (a worker's Outcome JSON) · lost (its process died or its lease
@@ -57,7 +57,7 @@ class InboxEntry(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
-class TakenRun(msgspec.Struct, frozen=True):
+class TakenRun(msgspec.Struct, frozen=True, gc=False):
     """A run that has something in its inbox. `etag` is "" for one that was never committed."""
 
     run_id: str
@@ -65,7 +65,7 @@ class TakenRun(msgspec.Struct, frozen=True):
     entries: tuple[InboxEntry, ...]
 
 
-class StoredRun(msgspec.Struct, frozen=True):
+class StoredRun(msgspec.Struct, frozen=True, gc=False):
     """Everything that is stored of a run, from one moment."""
 
     run_id: str
@@ -83,7 +83,7 @@ class StoredRun(msgspec.Struct, frozen=True):
     parked: int = 0  # how often in a row
 
 
-class TaskRecord(msgspec.Struct, frozen=True):
+class TaskRecord(msgspec.Struct, frozen=True, gc=False):
     """An open task: queued (Q) or running (R) at `process`."""
 
     token: str
@@ -95,7 +95,7 @@ class TaskRecord(msgspec.Struct, frozen=True):
     cancelled: bool = False  # a commit asked for its end after it was claimed
 
 
-class Dispatch(msgspec.Struct, frozen=True):
+class Dispatch(msgspec.Struct, frozen=True, gc=False):
     """A task to be put on a queue. `payload` names a field of the run (written in this commit or before)."""
 
     path: str
@@ -105,7 +105,7 @@ class Dispatch(msgspec.Struct, frozen=True):
     queue_timeout_ms: int = 0
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """One run's next state and everything that follows from it, atomically.
 
     Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait.
@@ -136,7 +136,7 @@ CommitAnswer = Literal["ok", "stale", "gone", "tampered"]
 PostAnswer = Literal["ok", "gone", "ended", "tampered"]
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """Something asked of a run from outside: cancel, resume, a signal. Taken once per nonce."""
 
     run_id: str
@@ -144,7 +144,7 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Completion(msgspec.Struct, frozen=True):
+class Completion(msgspec.Struct, frozen=True, gc=False):
     """The end of an attempt. `lost` is for a child that is known dead: body is not used then."""
 
     run_id: str
@@ -154,7 +154,7 @@ class Completion(msgspec.Struct, frozen=True):
     lost: bool = False
 
 
-class ClaimedTask(msgspec.Struct, frozen=True):
+class ClaimedTask(msgspec.Struct, frozen=True, gc=False):
     """A task that this process now holds, for one lease, and begins at once."""
 
     run_id: str
@@ -171,7 +171,7 @@ class ClaimedTask(msgspec.Struct, frozen=True):
 CompletionAnswer = Literal["recorded", "duplicate", "stale", "tampered"]
 
 
-class ExchangeAnswer(msgspec.Struct, frozen=True):
+class ExchangeAnswer(msgspec.Struct, frozen=True, gc=False):
     """`alive` is false for a process that was reaped: it must kill its children and take a new id."""
 
     alive: bool
@@ -182,7 +182,7 @@ class ExchangeAnswer(msgspec.Struct, frozen=True):
 BeatAnswer = Literal["held", "lost", "cancelled"]
 
 
-class ProcessInfo(msgspec.Struct, frozen=True):
+class ProcessInfo(msgspec.Struct, frozen=True, gc=False):
     """An engine or worker process. `lock` is a file it holds an flock on, where it shares the machine."""
 
     id: str  # host:pid:nonce; never used again
@@ -196,7 +196,7 @@ class ProcessInfo(msgspec.Struct, frozen=True):
     held: int = 0  # set by the store: tasks held
 
 
-class RunRow(msgspec.Struct, frozen=True):
+class RunRow(msgspec.Struct, frozen=True, gc=False):
     """A line of a list."""
 
     run_id: str
@@ -206,7 +206,7 @@ class RunRow(msgspec.Struct, frozen=True):
     updated_at_ms: int
 
 
-class Ticked(msgspec.Struct, frozen=True):
+class Ticked(msgspec.Struct, frozen=True, gc=False):
     """What one tick found due. `next_due_ms` is the delay until the next known due time (at most 1,000)."""
 
     timers: int = 0
@@ -238,7 +238,10 @@ class Store(Protocol):
     def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]: ...
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
-        """Runs with something in their inbox, oldest first; each is watched for `lease_ms`."""
+        """Runs with something in their inbox, oldest first; each is watched for `lease_ms`.
+
+        Only for a registered engine is what it took remembered: for a repeat, and for when it is reaped.
+        """
 
     def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
         """Everything of these runs, each from one moment. Read only."""
@@ -273,13 +276,16 @@ class Store(Protocol):
     def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool: ...
 
     # -- processes --------------------------------------------------------------------------------
-    def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None: ...
+    def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None:
+        """Like a task, a process counts as dead when its lease and one more have passed. Its id never
+        comes back: StoreError for one that was reaped or retired."""
 
     def retire(self, process: str) -> None:
         """A clean end: nothing is held any more (what still is, is lost at once, as in reap)."""
 
     def reap(self, process: str) -> int:
-        """This process is known dead: its tasks are lost now, its taken runs are ready now. How many."""
+        """This process is known dead: its tasks are lost now, its taken runs are ready now. How many;
+        a repeat after a lost reply counts only what was left."""
 
     def processes(self) -> list[ProcessInfo]: ...
 

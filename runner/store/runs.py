@@ -99,8 +99,9 @@ class RunVerbs(RedisBase):
         )
         fired = scripts.fire_timers() if timers else 0
         lost, queue_timeouts, requeued = scripts.expire_tasks() if deadlines else (0, 0, 0)
-        lost += sum(self._reap(process.decode(), only_if_due=True)[0] for process in dead)
-        rearmed = scripts.rearm_runs() if watch else 0
+        reaped = [self._reap(process.decode(), only_if_due=True) for process in dead]
+        lost += sum(tasks for tasks, _ in reaped)
+        rearmed = sum(runs for _, runs in reaped) + (scripts.rearm_runs() if watch else 0)
         if expiring:
             scripts.forget_runs()
         if max(timers, deadlines, watch, expiring, len(dead)) >= MAX_BATCH:

@@ -159,9 +159,9 @@ class Snapshot:
     waiting: dict[str, int] = field(default_factory=dict)  # entries by run
     leftovers: set[str] = field(default_factory=set)  # of ended runs
     ready: set[str] = field(default_factory=set)
-    watch: set[str] = field(default_factory=set)
-    deadlines: set[Ref] = field(default_factory=set)
-    timers: set[tuple[str, str]] = field(default_factory=set)
+    watch: dict[str, int] = field(default_factory=dict)
+    deadlines: dict[Ref, int] = field(default_factory=dict)
+    timers: dict[tuple[str, str], int] = field(default_factory=dict)
     known_timers: set[tuple[str, str]] = field(default_factory=set)  # by the runs themselves
     queued: dict[Ref, str] = field(default_factory=dict)  # open tasks by the runs themselves -> queue
     running: dict[Ref, str] = field(default_factory=dict)  # … -> process
@@ -187,9 +187,9 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
             found.held[name] = {_ref(text) for text in value}
         elif key not in _PLAIN and family not in ("wake", "history", "process"):
             found.strange.add(key)
-    found.ready, found.watch = set(dump.get("ready", {})), set(dump.get("watch", {}))
-    found.deadlines = {_ref(text) for text in dump.get("deadlines", {})}
-    found.timers = {_pair(text) for text in dump.get("timers", {})}
+    found.ready, found.watch = set(dump.get("ready", {})), dump.get("watch", {})
+    found.deadlines = {_ref(text): due_ms for text, due_ms in dump.get("deadlines", {}).items()}
+    found.timers = {_pair(text): due_ms for text, due_ms in dump.get("timers", {}).items()}
     found.processes = set(dump.get("procs", {}))
     return found
 
@@ -218,7 +218,7 @@ def memory_snapshot(store: MemoryStore) -> Snapshot:
         live={run.run_id for run in tables.runs.values() if not run.terminal},
         ended={run.run_id for run in tables.runs.values() if run.terminal},
         waiting={run.run_id: len(run.inbox) for run in tables.runs.values()},
-        ready=set(tables.ready), watch=set(tables.watch), deadlines=set(tables.deadlines), timers=set(tables.timers),
+        ready=set(tables.ready), watch=dict(tables.watch), deadlines=dict(tables.deadlines), timers=dict(tables.timers),
         known_timers=set(tables.timers), queues={name: list(refs) for name, refs in tables.queues.items()},
         held={name: set(process.held) for name, process in tables.processes.items()},
         processes=set(tables.processes),
@@ -238,9 +238,9 @@ def memory_snapshot(store: MemoryStore) -> Snapshot:
 def check_invariants(found: Snapshot) -> None:
     """The parts of PROTOCOL's invariants that one look at the store can show."""
     assert not found.strange, "keys that nobody knows"
-    assert found.deadlines == found.queued.keys() | found.running.keys(), "one deadline for every open task"
-    assert found.timers == found.known_timers, "timers as their runs know them"
-    assert found.watch == found.live, "every live run is watched, and no other"
+    assert found.deadlines.keys() == found.queued.keys() | found.running.keys(), "one deadline for every open task"
+    assert found.timers.keys() == found.known_timers, "timers as their runs know them"
+    assert found.watch.keys() == found.live, "every live run is watched, and no other"
     assert found.ready <= found.live, "only live runs are ready"
     assert not found.leftovers, "an ended run keeps its record only"
     assert not any(found.waiting[run_id] for run_id in found.ended), "an ended run has no inbox"

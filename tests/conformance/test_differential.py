@@ -149,7 +149,7 @@ def server(valkey_url: str) -> str:
     return valkey_url
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(calls=st.lists(CALLS, min_size=10, max_size=60))
 def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]):
     clock = Clock()

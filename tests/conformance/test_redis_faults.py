@@ -12,11 +12,12 @@ from redis import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
 from runner.errors import ServerRefused, StoreError, StoreUnavailable
+from runner.store.limits import MAX_CALL_BYTES
 from runner.store.ports import Commit, Completion, Dispatch, NewRun, Request
 from runner.store.redis_store import RedisStore
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants, redis_world
-from tests.servers import private_server, valkey_binary
+from tests.servers import private_server, until, valkey_binary
 
 
 class LosesReplies:
@@ -190,8 +191,7 @@ def test_closing_ends_the_waits_of_other_threads(own_server: str):
     waiting = threading.Thread(target=lambda: ended.append(store.wait_for_runs(60)))
     waiting.start()
     client = Redis.from_url(own_server)
-    while not any(int(row["flags"].count("b")) for row in client.client_list()):
-        pass
+    until(lambda: any("b" in row["flags"] for row in client.client_list()), "the thread is blocked in its wait")
     client.close()
     store.close()
     waiting.join(10)
@@ -243,6 +243,34 @@ def test_threads_share_a_store(on_redis: StoreWorld):
     assert failures == []
     assert recorded == ["recorded"] * len(run_ids)
     assert on_redis.snapshot().ended == set(run_ids)
+
+
+def test_what_is_handed_out_at_once_is_bounded_in_bytes(on_redis: StoreWorld):
+    large = b"x" * (MAX_CALL_BYTES // 2 + 1)
+    on_redis.start("r1", "r2", "r3")
+    for number in (1, 2, 3):
+        on_redis.store.post([Request(f"r{number}", "n", large)])
+    assert [len(on_redis.take()) for _ in range(3)] == [2, 1, 0]
+    for number in (1, 2, 3):
+        on_redis.commit(f"r{number}", "a", writes={"payload": large})
+    on_redis.process()
+    assert [len(on_redis.claim(capacity=9)) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_run_takes_a_bounded_number_of_requests(on_redis: StoreWorld, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runner.store.limits.MAX_REQUESTS", 2)
+    on_redis.start("r1")
+    on_redis.store.post([Request("r1", nonce, b"") for nonce in ("a", "b")])
+    on_redis.commit("r1")
+    with pytest.raises(StoreError, match="takes no more requests"):
+        on_redis.store.post([Request("r1", "c", b"")])
+
+
+def test_a_process_that_showed_up_after_it_was_found_due_is_left_alone(on_redis: StoreWorld):
+    on_redis.claimed("r1")
+    scripts = on_redis.store._scripts  # type: ignore[attr-defined]
+    assert scripts.reap_process(process="worker", only_if_due=True) == (0, 0, 0)
+    assert len(on_redis.store.processes()) == 1
 
 
 def test_the_clock_of_a_test_is_used(on_redis: StoreWorld):

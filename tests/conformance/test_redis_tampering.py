@@ -130,6 +130,10 @@ def test_nonsense_arguments_are_refused_before_the_first_write(on_redis: StoreWo
     tell(on_redis.store, on_redis.clock)
     assert {name for name, _, _ in calls} >= set(VERBS) - {"forget_runs", "rearm_runs"}
 
+    for name, keys, args in calls:
+        before = on_redis.dump()
+        assert error_of(on_redis, name, keys, [*args, b"1"]) == "ARGUMENTS too many"
+        assert on_redis.dump() == before
     chance = random.Random(7)
     refused = 0
     for _ in range(600):
@@ -325,6 +329,15 @@ def test_a_deleted_index_is_restored_from_the_records(on_redis: StoreWorld, key:
     assert on_redis.store.queue_depths() == {"q": 1}
     on_redis.pass_time(5 * REPAIR_MS)
     assert [entry.kind for entry in on_redis.entries("r1")] == ["timer"]
+
+
+def test_a_run_started_after_its_record_was_deleted_has_a_history_of_its_own(on_redis: StoreWorld):
+    assert on_redis.redis is not None
+    on_redis.start("r1")
+    on_redis.commit("r1")
+    on_redis.redis.delete(on_redis.prefix + "run:r1")
+    on_redis.start("r1")
+    assert on_redis.store.history("r1") == []
 
 
 def test_a_deleted_run_is_forgotten(on_redis: StoreWorld):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import StoreError
-from runner.store.limits import MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING
+from runner.store.limits import MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
 from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, StartAnswer
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
@@ -78,6 +78,15 @@ def test_a_taken_run_is_not_handed_out_again_before_its_lease_is_over(world: Sto
     assert [run.run_id for run in world.take(engine="another")] == ["r1"]
 
 
+def test_a_run_keeps_its_place_when_more_happens_to_it(world: StoreWorld):
+    world.start("r1")
+    world.clock.advance(1)
+    world.start("r2")
+    world.clock.advance(1)
+    world.store.post([Request("r1", "n", b"signal")])
+    assert [run.run_id for run in world.take()] == ["r1", "r2"]
+
+
 def test_a_repeated_take_hands_out_the_same_runs(world: StoreWorld):
     world.process("engine", "engine")
     world.start("r1", "r2")
@@ -110,6 +119,21 @@ def test_waiting_for_runs_ends_when_one_is_started(world: StoreWorld):
     assert world.store.wait_for_runs(0.01) is False
     world.start("r1")
     assert world.store.wait_for_runs(5) is True
+
+
+def test_runs_that_are_left_wake_the_next_engine(world: StoreWorld):
+    world.start("r1", "r2")
+    assert world.store.wait_for_runs(5) is True
+    world.take(limit=1)
+    assert world.store.wait_for_runs(5) is True
+    world.take(limit=1)
+    assert world.store.wait_for_runs(0.01) is False
+
+
+def test_runs_that_were_taken_wake_nobody(world: StoreWorld):
+    world.start("r1")
+    world.take()
+    assert world.store.wait_for_runs(0.01) is False
 
 
 # -- commit -----------------------------------------------------------------------------------------
@@ -227,7 +251,7 @@ def test_one_run_may_be_committed_twice_in_a_batch(world: StoreWorld):
     first = world.next_commit("r1", timers=(("x", 5), ("y", 5)), etag="e1")
     second = world.next_commit("r1", "a", timers_cleared=("x",), etag_read="e1", etag="e2", entries_seen=0)
     assert world.store.commit([first, second]) == ["ok", "ok"]
-    assert world.snapshot().timers == {("r1", "y")}
+    assert world.snapshot().timers == {("r1", "y"): 5}
 
 
 def test_a_commit_takes_a_bounded_number_of_dispatches(world: StoreWorld):
@@ -265,7 +289,8 @@ def test_a_terminal_commit_leaves_nothing_but_the_record(world: StoreWorld):
 
     found = world.snapshot()
     assert found.ended == {"r1"}
-    assert not (found.live | found.ready | found.watch | found.deadlines | found.timers | found.leftovers)
+    indexes = [found.live, found.ready, found.watch, found.deadlines, found.timers, found.leftovers]
+    assert not any(indexes)
     assert not any(found.queues.values())
     assert not any(found.held.values())
     assert found.waiting == {"r1": 0}
@@ -334,6 +359,34 @@ def test_a_run_of_another_etag_is_not_parked(world: StoreWorld):
     world.commit("r1")
     assert world.store.park("r1", "", delay_ms=1, stuck=True, error=b"trace") == 0
     assert world.store.park("nobody", "", delay_ms=1, stuck=True, error=b"trace") == 0
+
+
+def test_a_run_that_was_woken_while_it_broke_is_parked_all_the_same(world: StoreWorld):
+    world.start("r1")
+    world.take()
+    world.store.post([Request("r1", "n", b"signal")])
+    world.store.park("r1", "", delay_ms=1_000, stuck=False, error=b"trace")
+    assert world.take() == []
+
+
+@pytest.mark.parametrize("process", ["worker", "engine"])
+def test_the_death_of_a_process_does_not_wake_a_parked_run(world: StoreWorld, process: str):
+    world.claimed("r1")
+    world.process("engine", "engine")
+    world.store.post([Request("r1", "n", b"signal")])
+    etag = world.take()[0].etag
+    world.store.park("r1", etag, delay_ms=1_000, stuck=False, error=b"trace")
+    world.store.reap(process)
+    assert world.take() == []
+
+
+def test_a_commit_takes_a_stuck_run_back_into_care(world: StoreWorld):
+    world.start("r1")
+    world.store.park("r1", "", delay_ms=1, stuck=True, error=b"trace")
+    world.commit("r1", timers=(("t", world.clock.now_ms + 5),))
+    assert world.snapshot().watch == {"r1": world.clock.now_ms + WATCH_MS}
+    world.pass_time(5)
+    assert [entry.kind for entry in world.take()[0].entries] == ["timer"]
 
 
 def test_what_happens_to_a_parked_run_does_not_wake_it(world: StoreWorld):

@@ -6,9 +6,22 @@ import msgspec
 import pytest
 
 from runner.errors import StoreError
-from runner.store.limits import MAX_BATCH
-from runner.store.ports import ClaimedTask, Completion, ProcessInfo
+from runner.store.limits import MAX_BATCH, REAPED_MS
+from runner.store.memory import MemoryStore
+from runner.store.ports import ClaimedTask, Completion, Dispatch, ProcessInfo
 from tests.conformance.store_world import LEASE_MS, StoreWorld
+
+
+def double_first_ref(world: StoreWorld) -> None:
+    """As a repair does that was not needed."""
+    if isinstance(world.store, MemoryStore):
+        waiting = world.store._tables.queues["q"]
+        waiting.append(waiting[0])
+    else:
+        assert world.redis is not None
+        key = f"{world.prefix}q:q"
+        (ref,) = world.redis.lrange(key, 0, 0)
+        world.redis.rpush(key, ref)
 
 
 def completion(task: ClaimedTask, body: bytes = b"outcome", token: str = "") -> Completion:
@@ -113,6 +126,30 @@ def test_what_one_process_leaves_wakes_the_next(world: StoreWorld):
     assert world.store.wait_for_tasks(["q"], 5) is True
     world.claim(capacity=1)
     assert world.store.wait_for_tasks(["q"], 0.01) is False
+
+
+def test_tasks_that_were_taken_wake_nobody(world: StoreWorld):
+    world.running("r1", "a")
+    world.process()
+    world.claim()
+    assert world.store.wait_for_tasks(["q"], 0.01) is False
+
+
+def test_a_ref_that_is_there_twice_is_claimed_once(world: StoreWorld):
+    world.running("r1", "a")
+    double_first_ref(world)
+    world.process()
+    assert len(world.claim(capacity=5)) == 1
+    assert world.store.queue_depths() == {"q": 0}
+
+
+def test_a_ref_of_a_former_token_is_dropped(world: StoreWorld):
+    world.running("r1", "a")
+    double_first_ref(world)
+    world.commit("r1", revokes=("a",))
+    world.commit("r1", dispatches=(Dispatch("a", "q", b"second", "second"),), writes={"second": b"2"})
+    world.process()
+    assert [(task.message, task.payload) for task in world.claim(capacity=5)] == [(b"second", b"2")]
 
 
 def test_a_queue_that_a_full_process_did_not_look_at_still_wakes_another(world: StoreWorld):
@@ -231,9 +268,9 @@ def test_a_queued_task_is_taken_back(world: StoreWorld):
     world.running("r1", "a")
     world.commit("r1", revokes=("a",))
     assert [(entry.kind, entry.path) for entry in world.take()[0].entries] == [("revoked", "a")]
+    assert world.store.queue_depths() == {"q": 0}
     world.process()
     assert world.claim() == []
-    assert world.store.queue_depths() == {"q": 0}
 
 
 def test_a_claimed_task_is_only_marked_and_its_outcome_still_comes(world: StoreWorld):
@@ -319,6 +356,15 @@ def test_a_reaped_id_never_comes_back(world: StoreWorld):
     with pytest.raises(StoreError, match="must take a new id"):
         world.process()
     world.process("worker2")
+
+
+def test_a_reaped_id_is_remembered_for_a_day(world: StoreWorld):
+    world.process()
+    world.store.reap("worker")
+    world.store.tick()
+    world.clock.advance(REAPED_MS)
+    world.store.tick()
+    world.process()
 
 
 def test_registering_again_changes_nothing_but_the_lease(world: StoreWorld):

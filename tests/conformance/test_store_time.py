@@ -117,6 +117,13 @@ def test_a_process_that_beats_again_in_time_lives_on(world: StoreWorld):
     assert world.complete(task) == "recorded"
 
 
+def test_a_process_that_only_exchanges_lives_on(world: StoreWorld):
+    world.process()
+    for _ in range(5):
+        world.pass_time(LEASE_MS)
+        world.claim()
+
+
 def test_the_runs_of_an_engine_that_died_are_handed_out_after_its_lease(world: StoreWorld):
     world.process("engine", "engine")
     world.start("r1")

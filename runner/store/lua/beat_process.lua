@@ -14,8 +14,8 @@
 local clock, procs, deadlines, process_key = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'hash'})
 if wrong then return wrong end
-local process, lease_ms, items = text(), number(), {}
-for i = 1, count() do items[i] = {text(), text(), text()} end
+local process, lease_ms = text(), number()
+local items = groups(function() return {text(), text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return 'gone' end

@@ -21,32 +21,31 @@ local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs = unpa
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list'})
 if wrong then return wrong end
 
-local function groups(read)
-  local size = count()
-  if size == 0 then return nothing end
-  local found = {}
-  for i = 1, size do found[i] = read() end
-  return found
+local function parse_dispatch()
+  return {path = text(), queue = text(), message = text(), payload = text(), timeout_ms = number()}
+end
+
+local function parse_timer() return {name = text(), due_ms = number()} end
+
+-- The arguments of the run's HSET, begun with what callers named themselves.
+local function parse_writes()
+  local set = {}
+  for i = 1, count() do set[2 * i - 1], set[2 * i] = 'w:' .. text(), text() end
+  return set
 end
 
 local function parse_commit()
-  local item = {id = text()}
-  item.read, item.etag, item.seen, item.state, item.status = text(), text(), number(4000), text(), text()
-  item.terminal, item.again, item.retention_ms = text() == '1', text() == '1', number()
-  local set = {}
-  for i = 1, count() do set[2 * i - 1], set[2 * i] = 'w:' .. text(), text() end
-  item.set, item.dispatches = set, groups(function()
-    return {path = text(), queue = text(), message = text(), payload = text(), timeout_ms = number()}
-  end)
-  item.revokes = texts()
-  item.timers = groups(function() return {name = text(), due_ms = number()} end)
-  item.cleared, item.history = texts(), texts()
+  local item = {
+    id = text(), read = text(), etag = text(), seen = number(4000), state = text(), status = text(),
+    terminal = text() == '1', again = text() == '1', retention_ms = number(), set = parse_writes(),
+    dispatches = groups(parse_dispatch), revokes = texts(), timers = groups(parse_timer), cleared = texts(),
+    history = texts(),
+  }
   if #item.dispatches > 100 or #item.revokes > 1000 then refused = 'too many of one commit' end
   return item
 end
 
-local watch_ms, repair_ms, items = number(), number(), {}
-for i = 1, count() do items[i] = parse_commit() end
+local watch_ms, repair_ms, items = number(), number(), groups(parse_commit)
 wrong = refuse_arguments()
 if wrong then return wrong end
 
@@ -73,8 +72,9 @@ local function read_run(item)
   if failed(got) then return nil, 'tampered' end
   if not got[1] then return nil, 'gone' end
   if got[1] == item.etag then return nil, 'ok' end
-  local run = {head = whole(got[3]), tail = whole(got[4]), fence = whole(got[5]), parked = got[6], revoked = nothing}
-  run.again, run.was_head, run.was_tail = got[7], run.head, run.tail
+  local head, tail = whole(got[3]), whole(got[4])
+  local run = {head = head, was_head = head, tail = tail, was_tail = tail, fence = whole(got[5]), parked = got[6],
+    again = got[7], revoked = nothing}
   if got[1] ~= item.read or got[2] == '1' then return nil, 'stale' end
   if not run.head or not run.tail or not run.fence or run.head > run.tail then return nil, 'tampered' end
   if run.tail - run.head < item.seen then return nil, 'stale' end

@@ -24,8 +24,9 @@ local clock, procs, deadlines, ready, wake_runs, process_key, held = unpack(KEYS
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set'})
 if wrong then return wrong end
 local process, nonce, lease_ms, capacity, max_bytes = text(), text(), number(), number(1000), number()
-local queues, items = texts(), {}
-for i = 1, count() do items[i] = {id = text(), path = text(), token = text(), lost = text() == '1', body = text()} end
+local queues, items = texts(), groups(function()
+  return {id = text(), path = text(), token = text(), lost = text() == '1', body = text()}
+end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
@@ -97,21 +98,23 @@ local function claim_from(queue)
     end
     scanned = scanned + popped
     if popped > 0 then call('LPOP', key, popped) end
-    -- Nothing waits any more, so nobody has to be woken: tokens never outlive their reason.
-    if #found < wanted and popped == #found then return try('DEL', wake) end
+    if #found < wanted and popped == #found then break end
   end
-  -- Left for the next idle process; its token may have been the one that woke this process.
+  -- What is left needs a token for the next idle process: the one there was may have woken this process.
+  -- Where nothing waits any more nobody has to be woken: tokens never outlive their reason.
   local waiting = try('LLEN', key)
-  if not failed(waiting) and waiting > 0 and call('EXISTS', wake) == 0 then push_token(wake) end
+  if waiting == 0 then try('DEL', wake)
+  elseif not failed(waiting) and call('EXISTS', wake) == 0 then push_token(wake) end
 end
 
 local last = call('HMGET', process_key, 'nonce', 'answers', 'claimed')
 call('ZADD', procs, digits(ms + 2 * lease_ms), process)
 if last[1] == nonce then
+  call('HSET', process_key, 'seen', digits(ms))
   answer[1] = last[2] or ''
   for ref in string.gmatch(last[3] or '', '[^\n]+') do
     local task = read_task(ref, 'R')
-    if task and task.process == process then answer[#answer + 1] = describe(task) end
+    if task then answer[#answer + 1] = describe(task) end
   end
   return answer
 end

@@ -13,8 +13,8 @@
 local clock, ready, wake_runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'list'})
 if wrong then return wrong end
-local max_waiting, max_requests, items = number(), number(), {}
-for i = 1, count() do items[i] = {text(), text(), text()} end
+local max_waiting, max_requests = number(), number()
+local items = groups(function() return {text(), text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 

@@ -49,13 +49,17 @@ local function count()
   return value
 end
 
-local function texts()
+-- A list, each of whose items `read` takes from the arguments. Lua 5.1, which every server embeds, evaluates
+-- the fields of a table constructor from left to right.
+local function groups(read)
   local size = count()
   if size == 0 then return nothing end
   local found = {}
-  for i = 1, size do found[i] = text() end
+  for i = 1, size do found[i] = read() end
   return found
 end
+
+local function texts() return groups(text) end
 
 local function refuse_arguments()
   if position ~= #ARGV then refused = refused or 'too many' end

@@ -14,8 +14,7 @@
 local clock, ready, watch, runs, wake_runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list'})
 if wrong then return wrong end
-local watch_ms, items = number(), {}
-for i = 1, count() do items[i] = {text(), text(), text(), text(), text()} end
+local watch_ms, items = number(), groups(function() return {text(), text(), text(), text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 

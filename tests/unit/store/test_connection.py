@@ -120,6 +120,12 @@ def test_waiting_without_a_server_ends_with_the_time():
     assert connection().wait(["k"], 0.05) is False
 
 
+def test_waiting_for_no_queue_takes_its_time():
+    started = time.monotonic()
+    assert connection().wait([], 0.05) is False
+    assert time.monotonic() - started >= 0.05
+
+
 def test_redis_py_repeats_nothing_by_itself():
     client = connection()._client
     assert client.get_retry().get_retries() == 0  # type: ignore[union-attr]

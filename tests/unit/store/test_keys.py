@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from redis.crc import key_slot
 
 from runner.store.keys import Keys, fields_of
@@ -33,3 +34,9 @@ def test_namespaces_do_not_overlap():
 def test_fields_of_a_kind_are_named_without_it():
     record = {b"w:n:a": b"1", b"w:": b"2", b"t:a": b"3", b"etag": b"4"}
     assert fields_of(record, "w:") == {"n:a": b"1", "": b"2"}
+
+
+@pytest.mark.parametrize("namespace", ["a{b", "}"])
+def test_a_namespace_cannot_move_the_hash_tag(namespace: str):
+    with pytest.raises(ValueError, match="braces"):
+        Keys(namespace)
