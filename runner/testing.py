@@ -84,7 +84,11 @@ def run_workflow(
             continue
         if clock.now_ms - began_ms > limit_ms:
             raise TimeoutError(f"{definition.workflow!r} is not at rest after {limit_ms} ms of virtual time")
-        clock.advance(max(1, store.tick().next_due_ms))
+        store.tick()
+        idle_ms = store.idle_ms()
+        if idle_ms is None:
+            raise RuntimeError(f"{definition.workflow!r} waits for nothing: a task or timer of it was lost")
+        clock.advance(max(1, idle_ms))
         store.tick()
     return _result(store, run_id, clock.now_ms - began_ms)
 

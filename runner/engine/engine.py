@@ -19,10 +19,11 @@ import msgspec
 from runner.catalogue import Catalogue
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
+from runner.errors import RecordTampered
 from runner.interpreter.advance import Transition
 from runner.interpreter.record import run_of
 from runner.interpreter.state import Run
-from runner.store.ports import Commit, InboxEntry, Store, TakenRun
+from runner.store.ports import Commit, InboxEntry, Store, StoredRun, TakenRun
 
 log = logging.getLogger("sagarun.engine")
 
@@ -91,8 +92,8 @@ class Engine:
             else:
                 unknown.append(run.run_id)
         # Loaded whole, inbox and all: between the two calls another engine may have gone on with it.
-        for stored in self._store.load_runs(unknown) if unknown else ():
-            if stored is None or stored.terminal:
+        for stored in self._load(unknown):
+            if stored.terminal:
                 continue
             try:
                 state = run_of(stored.state, stored.fields) if stored.state else None
@@ -101,6 +102,17 @@ class Engine:
                 continue
             known.append((stored.run_id, stored.etag, state, stored.entries))
         return known
+
+    def _load(self, run_ids: Sequence[str]) -> list[StoredRun]:
+        """One tampered record must not keep the others from going on."""
+        try:
+            found = self._store.load_runs(run_ids) if run_ids else []
+        except RecordTampered as error:
+            if len(run_ids) == 1:
+                log.error("%s", error, extra={"run_id": run_ids[0]})
+                return []
+            return [stored for run_id in run_ids for stored in self._load([run_id])]
+        return [stored for stored in found if stored is not None]
 
     # -- committing ---------------------------------------------------------------------------------
     def _commit(self, commits: Sequence[Commit], transitions: dict[str, list[Transition]]) -> None:
@@ -114,12 +126,16 @@ class Engine:
                 self._cache.pop(commit.run_id, None)
             raise
         for commit, answer in zip(commits, answers, strict=True):
-            if answer != "ok" or commit.terminal:
-                self._cache.pop(commit.run_id, None)
+            made = transitions[commit.run_id]
+            if answer == "ok" and not commit.terminal:
+                self._remember(commit, made[-1].run)
             else:
-                self._remember(commit, transitions[commit.run_id][-1].run)
+                self._cache.pop(commit.run_id, None)
             if answer == "ok":
-                report(transitions[commit.run_id])
+                report(made)
+            elif answer == "tampered":
+                why = "the store refused the commit: a record of this run was tampered with"
+                self._set_aside(commit.run_id, commit.etag_read, why)
             else:
                 log.info("commit refused: %s", answer, extra={"run_id": commit.run_id})
 
@@ -132,15 +148,22 @@ class Engine:
     def _park(self, run_id: str, etag: str) -> None:
         """Set aside a run whose interpretation broke; in an except block only."""
         self._cache.pop(run_id, None)
-        text = traceback.format_exc()
-        stored = self._store.load_runs([run_id])[0]
-        before = stored.parked if stored is not None else 0
-        stuck = before >= len(PARK_MS)
-        delay_ms = 0 if stuck else PARK_MS[before]
-        self._store.park(run_id, etag, delay_ms=delay_ms, stuck=stuck, error=text[-16_384:].encode())
+        self._set_aside(run_id, etag, traceback.format_exc())
+
+    def _set_aside(self, run_id: str, etag: str, why: str) -> None:
+        """For a while that grows, then until a person asks: what is wrong may be mended meanwhile."""
+        try:
+            stored = self._store.load_runs([run_id])[0]
+            before = stored.parked if stored is not None else 0
+            stuck = before >= len(PARK_MS)
+            delay_ms = 0 if stuck else PARK_MS[before]
+            self._store.park(run_id, etag, delay_ms=delay_ms, stuck=stuck, error=why[-16_384:].encode())
+        except RecordTampered as error:
+            log.error("the run cannot even be set aside: %s", error, extra={"run_id": run_id, "traceback": why})
+            return
         log.error(
             "interpreting the run broke; it is %s", "stuck" if stuck else f"tried again in {delay_ms} ms",
-            extra={"run_id": run_id, "traceback": text},
+            extra={"run_id": run_id, "traceback": why},
         )
 
     # -- queues -------------------------------------------------------------------------------------

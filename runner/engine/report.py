@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
+from runner.interpreter.paths import ROOT
 from runner.interpreter.state import Run
 
 log = logging.getLogger("sagarun.engine")
@@ -19,8 +20,14 @@ def report(transitions: Sequence[Transition]) -> None:
     for transition in transitions:
         for event in transition.events:
             level, text = _LINES.get(type(event), _SILENT)
-            if level >= lowest:
+            if level >= lowest and not _is_scope(event):
                 log.log(level, text, extra=_fields(transition.run, event))
+
+
+def _is_scope(event: ev.AnyEvent) -> bool:
+    """The root, finally and handlers come to rest like steps do, but nobody looks for them."""
+    path = getattr(event, "path", None)
+    return path is not None and (path == ROOT or "~" in path.rpartition("/")[2])
 
 
 def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:

@@ -261,3 +261,24 @@ def test_an_outcome_that_nobody_can_read_is_unknown() -> None:
     assert node.unknown
     assert node.error is not None
     assert node.error.code == "invalid_output"
+
+
+class RefusingStore(MemoryStore):
+    """Finds one run's record tampered with."""
+
+    def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]:
+        sound = [commit for commit in commits if commit.run_id != "bad"]
+        answers = iter(super().commit(sound))
+        return ["tampered" if commit.run_id == "bad" else next(answers) for commit in commits]
+
+
+def test_a_run_whose_record_was_tampered_with_is_set_aside_and_the_batch_goes_on() -> None:
+    clock = VirtualClock()
+    bench = Bench(RefusingStore(clock=clock))
+    bench.clock = clock
+    bench.start("bad")
+    bench.start("good")
+    bench.settle()
+    assert bench.status("good") == "completed"
+    assert bench.stored("bad").parked == 1
+    assert b"tampered" in bench.stored("bad").broken
