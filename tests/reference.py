@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.definition.model import BlockAction, Definition, FailAction, Retry, Step, WorkerAction
 from runner.wire import ErrorRecord
+
+
+CRASH_LOOP = 5
+FINAL = ("invalid_input", "unknown_worker", "already_undone")
 
 
 class Failed(Exception):
@@ -33,7 +38,9 @@ class Reference:
     calls: list[str] = field(default_factory=list)
     undos: list[tuple[Step, WorkerAction]] = field(default_factory=list)
     past_pivot: bool = False
+    in_finally: bool = False
     catchers: list[tuple[str, ...]] = field(default_factory=list)
+    handled: list[ErrorRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._left = {worker: deque(replies) for worker, replies in self.replies.items()}
@@ -42,12 +49,17 @@ class Reference:
         try:
             try:
                 self._sequence(self.definition.steps)
+                status = "completed"
             except Failed:
                 self._roll_back(0)
-                return "compensated"
+                status = "compensated"
         except Stuck:
             return "stuck"
-        return "completed"
+        self.in_finally = True
+        for step in self.definition.finally_:
+            with suppress(Failed):
+                self._step(step)
+        return status
 
     # -- forward ------------------------------------------------------------------------------------
     def _sequence(self, steps: Sequence[Step]) -> None:
@@ -72,7 +84,7 @@ class Reference:
             case BlockAction() as action:
                 self._sequence(action.steps)
             case FailAction() as action:
-                self._fail(ErrorRecord(action.error, kind="business"))
+                self._fail(self.handled[-1] if action.rethrow else ErrorRecord(action.error, kind="business"))
 
     def _handle(self, step: Step, failure: Failed, savepoint: int) -> None:
         error = failure.error
@@ -82,15 +94,28 @@ class Reference:
                     self._roll_back(savepoint)
                 elif self.undos and getattr(self.undos[-1][0], "id", "") == error.step and error.cause == "unknown":
                     self._undo(*self.undos.pop())
-                self._sequence(catch.steps)
+                self.handled.append(error)
+                try:
+                    self._sequence(catch.steps)
+                finally:
+                    self.handled.pop()
                 return
         raise failure
 
     def _fail(self, error: ErrorRecord) -> None:
-        caught = any({error.code, error.kind, "any"} & set(codes) for codes in self.catchers)
-        if self.past_pivot and not caught:
+        if self._must_go_on(error):
             raise Stuck
         raise Failed(error)
+
+    def _must_go_on(self, error: ErrorRecord) -> bool:
+        caught = any({error.code, error.kind, "any"} & set(codes) for codes in self.catchers)
+        return self.past_pivot and not caught and not self.in_finally
+
+    def _give_up(self, error: ErrorRecord) -> None:
+        """A person must act; but finally steps never keep a run from ending."""
+        if self.in_finally:
+            raise Failed(error)
+        raise Stuck
 
     # -- operations ---------------------------------------------------------------------------------
     def _reply(self, worker: str, phase: str) -> Mapping[str, Any]:
@@ -101,46 +126,48 @@ class Reference:
         return {"outcome": "completed", "verdict": "landed" if phase == "verify" else ""}
 
     def _operation(self, step: Step, action: WorkerAction) -> None:
-        unknown, lost, spent, budget = False, 0, 0, action.call.retry
-        patient = False
+        unknown, patient, lost, spent, budget = False, False, 0, 0, action.call.retry
         while True:
             reply = self._reply(action.call.worker, "action")
             spent += 1
             if reply["outcome"] == "completed":
                 return self._done(step, action)
-            error = reply["error"]
+            error = _of(step, reply["error"])
             lost = lost + 1 if error.code == "worker_lost" else 0
-            crashed = lost >= 5
+            if lost >= CRASH_LOOP:
+                error = ErrorRecord("crash_loop", step=step.id)
             unknown = unknown or (reply["outcome"] == "unknown" and action.kind != "readonly")
-            final = reply["outcome"] == "failed" and error.kind == "business"
-            more = not final and not crashed and spent < budget.max_attempts
-            if not final and reply["outcome"] == "unknown" and action.on_unknown == "verify" and action.verify:
-                verdict = self._verify(action, fencing=not more)
+            more = lost < CRASH_LOOP and spent < budget.max_attempts
+            is_unknown = reply["outcome"] == "unknown" and action.kind != "readonly"
+            if not is_unknown and more and not _is_final(reply):
+                continue
+            if not is_unknown and not unknown:
+                return self._fail(error)
+            if action.on_unknown == "verify":
+                verdict = self._verify(action, fencing=not (is_unknown and more) and not self._must_go_on(error))
                 if verdict == "landed":
                     return self._done(step, action)
                 if verdict == "fenced":
-                    return self._fail(_of(step, error))
-                if more:
+                    return self._fail(error)
+                if verdict == "no answer":
+                    return self._give_up(error)
+                if more and (is_unknown or self._must_go_on(error)):
                     continue
-                return self._unfenced(step, action, error)
-            if more:
+                if action.compensate is not None and not self._must_go_on(error):
+                    return self._unknown(step, action, error)
+                if action.kind == "none":
+                    return self._give_up(error)
+            elif is_unknown and more:
                 continue
-            if not unknown:
-                return self._fail(_of(step, error))
-            # Nothing more is tried, and something may have happened.
-            if action.on_unknown == "compensate":
+            elif action.on_unknown == "compensate":
                 return self._unknown(step, action, error)
-            if action.on_unknown == "verify" and action.verify:
-                verdict = self._verify(action, fencing=True)
-                if verdict == "landed":
-                    return self._done(step, action)
-                if verdict == "fenced":
-                    return self._fail(_of(step, error))
-                return self._unfenced(step, action, error)
-            if action.on_unknown == "retry" and not patient:
+            elif action.on_unknown == "halt":
+                return self._give_up(error)
+            # Nothing more is due, something may have happened, and only the step itself can tell: patiently.
+            if lost >= CRASH_LOOP or self.in_finally or (patient and spent >= budget.max_attempts):
+                return self._give_up(error)
+            if not patient:
                 patient, spent, budget = True, 0, self.definition.compensation_retry
-                continue
-            raise Stuck
 
     def _done(self, step: Step, action: WorkerAction) -> None:
         if action.compensate is not None:
@@ -148,14 +175,10 @@ class Reference:
         self.past_pivot = self.past_pivot or action.kind == "pivot"
 
     def _unknown(self, step: Step, action: WorkerAction, error: ErrorRecord) -> None:
-        if action.compensate is not None:
-            self.undos.append((step, action))
-        self._fail(ErrorRecord(error.code, kind=error.kind, step=step.id, cause="unknown"))
-
-    def _unfenced(self, step: Step, action: WorkerAction, error: ErrorRecord) -> None:
-        if action.compensate is None:
+        if self._must_go_on(error):
             raise Stuck
-        self._unknown(step, action, error)
+        self.undos.append((step, action))
+        self._fail(ErrorRecord(error.code, kind=error.kind, step=step.id, cause="unknown"))
 
     def _verify(self, action: WorkerAction, *, fencing: bool) -> str:
         assert action.verify is not None
@@ -165,10 +188,10 @@ class Reference:
             if reply["outcome"] == "completed" and verdict == "landed":
                 return "landed"
             if reply["outcome"] == "completed" and verdict == "not_landed":
-                return "fenced" if fencing and reply.get("fenced") else "not_landed"
-            if reply["outcome"] == "failed":
-                raise Stuck
-        raise Stuck
+                return "fenced" if reply.get("fenced") else "not_landed"
+            if _is_final(reply):
+                break
+        return "no answer"
 
     # -- back ---------------------------------------------------------------------------------------
     def _roll_back(self, savepoint: int) -> None:
@@ -182,10 +205,15 @@ class Reference:
             reply = self._reply(action.compensate.worker, "compensate")
             if reply["outcome"] == "completed":
                 return
-            if reply["outcome"] == "failed" and reply["error"].kind == "business":
+            if _is_final(reply):
                 raise Stuck
         raise Stuck
 
 
 def _of(step: Step, error: ErrorRecord) -> ErrorRecord:
     return ErrorRecord(error.code, kind=error.kind, step=step.id)
+
+
+def _is_final(reply: Mapping[str, Any]) -> bool:
+    """A definite no that would only be repeated."""
+    return reply["outcome"] == "failed" and (reply["error"].kind == "business" or reply["error"].code in FINAL)

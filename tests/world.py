@@ -24,9 +24,9 @@ from runner.definition.model import (
 from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
-from runner.interpreter.record import changes_of
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.state import Run
+from runner.interpreter.record import changes_of, header_of, run_of
+from runner.interpreter.state import Header, Node, Run
 from runner.wire import ErrorRecord, TaskMessage
 
 Reply = Mapping[str, Any]
@@ -42,6 +42,11 @@ def no(code: str = "declined") -> Reply:
 
 def no_effect(after_ms: int = 0) -> Reply:
     return {"outcome": "failed", "error": ErrorRecord("no_effect", message="refused"), "hint_ms": after_ms}
+
+
+def definite(code: str) -> Reply:
+    """A technical failure that surely had no effect."""
+    return {"outcome": "failed", "error": ErrorRecord(code, message=f"{code}!")}
 
 
 def unknown(code: str = "timeout") -> Reply:
@@ -71,7 +76,7 @@ TWICE = Retry(max_attempts=2, initial_ms=100, jitter="none")
 def step(
     id: str, *, kind: str = "compensatable", undo: bool = True, on_unknown: str | None = None, retry: Retry = ONCE,
     verify: bool = False, catch: Sequence[Catch] = (), when: str | None = None, with_: Any = None, output: Any = None,
-    undo_with: Any = None, undo_retry: Retry = PATIENT, raises: Sequence[str] = (), **more: Any,
+    undo_with: Any = None, look_with: Any = None, undo_retry: Retry = PATIENT, raises: Sequence[str] = (), **more: Any,
 ) -> Step:
     """A worker step, as a definition would have it after its defaults are filled in."""
     has_undo = undo and kind == "compensatable"
@@ -86,7 +91,7 @@ def step(
         on_unknown=chosen,  # type: ignore[arg-type]
         raises=tuple(raises),
         compensate=Call(f"undo.{id}", undo_with or ref, 1_000, undo_retry) if has_undo else None,
-        verify=Call(f"look.{id}", ref, 1_000, TWICE) if verify else None,
+        verify=Call(f"look.{id}", look_with or ref, 1_000, TWICE) if verify else None,
         reason="" if kind != "none" else "a test",
         **more,
     )
@@ -119,6 +124,7 @@ class World:
     timers: dict[str, int] = field(default_factory=dict)
     now_ms: int = 1_000
     fields: dict[str, bytes] = field(default_factory=dict)  # the run as a store would have it
+    is_slow: bool = False  # what one commit could not hold goes on only when `take` is given a Continued
 
     def __post_init__(self) -> None:
         self._left = {worker: deque(replies) for worker, replies in self.replies.items()}
@@ -151,7 +157,7 @@ class World:
                         self.timers[command.name] = command.due_at_ms
                     case ClearTimer():
                         self.timers.pop(command.name, None)
-            if transition.is_full and not self.run.is_terminal:
+            if transition.is_full and not self.run.is_terminal and not self.is_slow:
                 waiting.append(ev.Continued(self.now_ms))
         self.events.extend(new)
         if self.run is not None and self.run.is_terminal:
@@ -196,15 +202,37 @@ class World:
     def node_timers(self) -> list[str]:
         return [name for name in self.timers if not name.startswith("~run")]
 
+    def reload(self) -> None:
+        """Another engine takes the run up, from what was stored."""
+        assert self.run is not None
+        self.run = run_of(header_of(self.run), self.fields)
+
     # -- looking ------------------------------------------------------------------------------------
     @property
-    def status(self) -> str:
+    def header(self) -> Header:
         assert self.run is not None
-        return self.run.header.status.value
+        return self.run.header
+
+    @property
+    def status(self) -> str:
+        return self.header.status.value
+
+    def run_node(self, path: str) -> Node:
+        assert self.run is not None
+        return self.run.nodes[path]
 
     def step_status(self, path: str) -> str:
+        return self.run_node(path).status.value
+
+    def payload(self, name: str) -> Any:
         assert self.run is not None
-        return self.run.nodes[path].status.value
+        return self.run.payloads[name]
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+def run_error(world: World) -> ErrorRecord:
+    """Why the run went back."""
+    assert world.header.error is not None
+    return world.header.error

@@ -6,23 +6,22 @@ Calling it again after a crash with the same run and event gives the same result
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.interpreter import event as ev
-from runner.interpreter.command import Command, commands_of
+from runner.interpreter.command import COMMANDS, Command
 from runner.interpreter.decide import decide
-from runner.interpreter.evolve import evolve, new_run
+from runner.interpreter.evolve import EVOLVE, new_run
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Run
+from runner.interpreter.state import Header, Run
 
 MAX_DISPATCHES = 100  # in one go; the rest follows after a `Continued`
 MAX_EVENTS = 50_000  # in one go; more can only be a loop of ours
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """The run as it is now, what happened (the first event is the one given), and what is to be done."""
 
     run: Run
@@ -48,9 +47,11 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
     commands: list[Command] = []
 
     def apply(proposed: ev.AnyEvent) -> None:
-        evolve(plan, draft, proposed)
+        kind = type(proposed)
+        EVOLVE[kind](plan, draft, proposed)
         events.append(proposed)
-        commands.extend(commands_of(plan, draft, proposed))
+        if kind in COMMANDS:
+            commands.extend(COMMANDS[kind](plan, draft, proposed))
 
     if isinstance(event, ev.Request):
         for answer in judge(plan, draft, event):
@@ -66,11 +67,16 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
         for proposed in decide(plan, draft, path, event.at_ms):
             apply(proposed)
             dispatched += isinstance(proposed, ev.TaskDispatched)
-        if not draft.agenda and path != RUN:
+        if not draft.agenda and path != RUN and _concerns_the_run(draft.header):
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             draft.agenda[RUN] = None
     draft.header.agenda = tuple(draft.agenda)
     return Transition(run=draft, events=tuple(events), commands=tuple(commands))
+
+
+def _concerns_the_run(header: Header) -> bool:
+    """Not while it just goes forward: then the root's coming to rest puts the run on the agenda."""
+    return bool(header.stuck or header.pending or header.ending or header.decided)
 
 
 def _is_late(run: Run, event: ev.External) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import RUN_TIMEOUT, items, static
-from runner.interpreter.plan import CallPlan, Plan
-from runner.interpreter.scope import error_at, step_ref
+from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent, static
+from runner.interpreter.plan import Plan
+from runner.interpreter.scope import step_ref
 from runner.interpreter.state import Run
-from runner.wire import TaskMessage
+from runner.wire import ErrorRecord, TaskMessage
 
-@dataclass(frozen=True, slots=True)
-class DispatchTask:
+
+class DispatchTask(msgspec.Struct, frozen=True, gc=False):
     """Put an attempt on its worker's queue."""
 
     path: str
@@ -21,23 +24,20 @@ class DispatchTask:
     queue_timeout_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeTask:
+class RevokeTask(msgspec.Struct, frozen=True, gc=False):
     """Take the task of this node back, or ask for its end."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(msgspec.Struct, frozen=True, gc=False):
     """Tell the run at this time."""
 
     name: str
     due_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClearTimer:
+class ClearTimer(msgspec.Struct, frozen=True, gc=False):
     """The timer is not needed any more."""
 
     name: str
@@ -46,21 +46,9 @@ class ClearTimer:
 Command = DispatchTask | RevokeTask | SetTimer | ClearTimer
 
 
-def commands_of(plan: Plan, run: Run, event: ev.AnyEvent) -> tuple[Command, ...]:
-    """`run` is the run after the event."""
-    match event:
-        case ev.TaskDispatched():
-            return (_dispatch(plan, run, event),)
-        case ev.RevokeAsked():
-            return (RevokeTask(event.path),)
-        case ev.RetryScheduled():
-            return (SetTimer(event.timer, event.due_at_ms),)
-        case ev.TimerDropped():
-            return (ClearTimer(event.timer),)
-        case ev.RunStarted() if plan.definition.timeout_ms:
-            return (SetTimer(RUN_TIMEOUT, event.at_ms + plan.definition.timeout_ms),)
-        case _:
-            return ()
+def _started(plan: Plan, _run: Run, event: ev.RunStarted) -> tuple[Command, ...]:
+    timeout_ms = plan.definition.timeout_ms
+    return (SetTimer(RUN_TIMEOUT, event.at_ms + timeout_ms),) if timeout_ms else ()
 
 
 def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
@@ -93,15 +81,21 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
     return DispatchTask(event.path, message, payload, event.queue_timeout_ms)
 
 
-def _cause(run: Run, path: str) -> ev.ErrorRecord | None:
-    """What made the undo necessary: the failure that is being handled around it, else the run's."""
-    return run.header.error or error_at(run, path) or run.nodes[path].error
+def _cause(run: Run, path: str) -> ErrorRecord | None:
+    """What made the undo necessary: the failure that the rollback around it is for, else the run's, else its own."""
+    above = path
+    while above != RUN:
+        if run.nodes[above].rolling:
+            return run.nodes[above].error
+        above = parent(above)
+    return run.header.error or run.nodes[path].error
 
 
-def task_call(plan: Plan, path: str, phase: str) -> CallPlan:
-    """The call that a phase of the step at `path` makes."""
-    place = plan.steps[static(path)]
-    call = {"action": place.action, "verify": place.verify, "compensate": place.compensate}[phase]
-    if call is None:
-        raise ValueError(f"{path!r} has no {phase}")
-    return call
+# What follows from an event; `run` is the run after it. An event that is not listed wants nothing done.
+COMMANDS: dict[type, Callable[[Plan, Run, Any], tuple[Command, ...]]] = {
+    ev.RunStarted: _started,
+    ev.TaskDispatched: lambda plan, run, event: (_dispatch(plan, run, event),),
+    ev.RevokeAsked: lambda _plan, _run, event: (RevokeTask(event.path),),
+    ev.RetryScheduled: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),),
+    ev.TimerDropped: lambda _plan, _run, event: (ClearTimer(event.timer),),
+}

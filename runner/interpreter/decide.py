@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
+from runner.interpreter.completion import complete
 from runner.interpreter.ending import decide_run
 from runner.interpreter.failure import expression_error, fail
-from runner.interpreter.operation import complete, decide_operation
+from runner.interpreter.operation import decide_operation
 from runner.interpreter.paths import FINALLY, RUN, child, parent, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import error_at, scope_at
@@ -32,9 +33,12 @@ def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
         return decide_undo(plan, run, node, at_ms)
     if node.rest or node.undo == "undone":
         return ()
-    place = plan.steps[static(path)]
+    if run.header.ending and not node.halt and not path.startswith(FINALLY):
+        # The run goes back: nothing new begins, whichever node happens to be looked at first.
+        return (ev.HaltAsked(at_ms, path),)
     if node.stuck:
         return ()
+    place = plan.steps[static(path)]
     if node.gate and node.handler < 0:
         return _begin(plan, run, path, at_ms)
     if node.handler >= 0:
@@ -150,6 +154,8 @@ def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
         return fail(plan, run, node, expression_error(plan, node.path, "set", error), at_ms)
     before = {name: ({"value": known[name]} if name in known else {}) for name in values}
     completed = complete(plan, run, node, place, values, at_ms)
+    if any(isinstance(event, ev.StepStuck) for event in completed):
+        return completed  # nothing is set twice, or `before` would no longer be what was before
     return (ev.VarsSet(at_ms, node.path, values, before), *completed)
 
 
@@ -175,12 +181,12 @@ def _decide_fail(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) 
 def _decide_handler(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     """The step failed, a catch took it, and what had to be undone first is undone."""
     catch = place.catches[node.handler]
-    waiting = unsettled(plan, run, node) if not node.rolled_back else ()
-    if waiting:
-        return [ev.UndoStarted(at_ms, path) for path in waiting if run.nodes[path].undo == ""]
     path = f"{node.path}~{node.handler}"
     below = run.nodes.get(path)
     if below is None:
+        waiting = unsettled(plan, run, node) if not node.rolled_back else ()
+        if waiting:
+            return [ev.UndoStarted(at_ms, path) for path in waiting if run.nodes[path].undo == ""]
         if node.halt:
             return (ev.StepHalted(at_ms, node.path),)
         if catch.has_steps:
@@ -188,7 +194,7 @@ def _decide_handler(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: in
     elif not below.rest:
         return (ev.HaltAsked(at_ms, path),) if node.halt and not below.halt else ()
     elif below.fault and below.error is not None:
-        return (ev.StepFailed(at_ms, node.path, below.error),)
+        return fail(plan, run, node, below.error, at_ms)
     elif below.status is not StepStatus.COMPLETED:
         return (ev.StepHalted(at_ms, node.path),)
     return _caught(plan, run, node, place, at_ms, below)
@@ -206,7 +212,7 @@ def _caught(
         inside = f"{node.path}~{node.handler}/output"
         output = catch.output.render(scope_at(plan, run, inside))
     except ExpressionError as error:
-        return (ev.StepFailed(at_ms, node.path, expression_error(plan, node.path, "catch output", error)),)
+        return fail(plan, run, node, expression_error(plan, node.path, "catch output", error), at_ms)
     return (ev.StepCaught(at_ms, node.path, True, output, True),)
 
 

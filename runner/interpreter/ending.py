@@ -42,9 +42,10 @@ def _decide_pending(plan: Plan, run: Run, at_ms: int) -> Proposals:
     if header.pending == "cancel":
         if late:
             return (ev.RequestRefused(at_ms, "cancel", header.pending_nonce, late),)
-        return (cancelled(at_ms, "cancelled while the pivot was in flight"),)
+        return (cancelled(at_ms, header.pending_reason),)
     if late or header.status is not RunStatus.RUNNING:
-        return (ev.AlertRaised(at_ms, f"the run is over its timeout of {plan.definition.timeout_ms} ms"),)
+        message = f"the run is over its timeout of {plan.definition.timeout_ms} ms"
+        return (ev.AlertRaised(at_ms, message, overdue=True),)
     message = f"the run did not end within {plan.definition.timeout_ms} ms"
     return (ev.RunFailing(at_ms, ErrorRecord("run_timeout", message=message), "compensated"),)
 
@@ -62,7 +63,7 @@ def too_late(run: Run) -> str:
 
 
 def cancelled(at_ms: int, reason: str) -> ev.RunFailing:
-    return ev.RunFailing(at_ms, ErrorRecord("cancelled", message=reason), "cancelled")
+    return ev.RunFailing(at_ms, ErrorRecord("cancelled", message=reason or "cancelled on request"), "cancelled")
 
 
 def _decide_root(plan: Plan, run: Run, root: Node, at_ms: int) -> Proposals:
@@ -91,7 +92,7 @@ def _decide_finally(plan: Plan, run: Run, at_ms: int) -> Proposals:
             return (ev.StepStarted(at_ms, FINALLY),)
         if not last.rest:
             return _decide_stuck(run, at_ms)
-    status: Ending = "abandoned" if header.skipped_undo else cast(Ending, header.ending or "completed")
+    status = cast(Ending, header.status_to_be)
     return (ev.RunFinished(at_ms, status, standing_of(plan, run, status)),)
 
 
@@ -104,12 +105,16 @@ def _decide_stuck(run: Run, at_ms: int) -> Proposals:
 
 
 def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
-    """The effects that are still there though the run did not complete. Steps by path, in the order they began."""
-    if status == "completed":
-        return ()
+    """The effects that are still there and should not be. Steps by path, in the order they began.
+
+    A run that completed wanted its effects, but for those in a scope that was rolled back on the way, and those
+    of which a person said "skip it" while nobody knew.
+    """
     found = []
     for path, node in run.nodes.items():
         place = plan.steps[static(path)]
+        if status == "completed" and node.undo != "undone" and node.status is not StepStatus.SKIPPED:
+            continue
         if place.worker is not None and place.worker.kind != "readonly" and not path.startswith(FINALLY):
             reason = _standing_reason(node, place.worker.kind, place.worker.reason)
             if reason:
@@ -120,7 +125,7 @@ def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
 def _standing_reason(node: Node, kind: str, reason: str) -> str:
     if node.open and node.phase == "action":
         return "was still running"
-    if node.status is StepStatus.COMPENSATION_FAILED or node.resolved == "skipped":
+    if node.status is StepStatus.COMPENSATION_FAILED:
         why = f": {node.undo_error.code}: {node.undo_error.message}" if node.undo_error else ""
         return f"its undo did not succeed{why}"
     if node.status is StepStatus.COMPENSATING:

@@ -2,6 +2,7 @@
 
 The first group comes from outside (the store's inbox); `decide` proposes the second; `evolve` applies
 both, and nothing else changes a run. `at_ms` of a proposed event is that of the event that caused it.
+(gc=False: events never hold each other, and an engine makes some hundred thousand a second.)
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from runner.interpreter.state import Standing
 from runner.wire import ErrorRecord
 
 
-class Event(msgspec.Struct, frozen=True, tag_field="type", tag=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, tag_field="type", tag=True, omit_defaults=True, gc=False):
     """Something that happened."""
 
     at_ms: int
 
 
 # -- from outside -------------------------------------------------------------------------------------
-class RunStarted(Event, frozen=True, tag=True):
+class RunStarted(Event, frozen=True, tag=True, gc=False):
     """Somebody asked for a run of this definition with this input."""
 
     run_id: str
@@ -34,7 +35,7 @@ class RunStarted(Event, frozen=True, tag=True):
     by: str = ""
 
 
-class TaskSettled(Event, frozen=True, tag=True):
+class TaskSettled(Event, frozen=True, tag=True, gc=False):
     """An attempt is over. `revoked`: it was taken back before anybody claimed it."""
 
     path: str
@@ -50,17 +51,17 @@ class TaskSettled(Event, frozen=True, tag=True):
     duration_ms: float = 0.0
 
 
-class TimerFired(Event, frozen=True, tag=True):
+class TimerFired(Event, frozen=True, tag=True, gc=False):
     """A timer that this run had set is due."""
 
     name: str
 
 
-class Continued(Event, frozen=True, tag=True):
+class Continued(Event, frozen=True, tag=True, gc=False):
     """The last commit was full; what was left over goes on."""
 
 
-class Request(Event, frozen=True):
+class Request(Event, frozen=True, gc=False):
     """Something an operator or an application asks of the run; judged before it counts."""
 
     nonce: str = ""
@@ -68,19 +69,19 @@ class Request(Event, frozen=True):
     reason: str = ""
 
 
-class CancelRequested(Request, frozen=True, tag=True):
+class CancelRequested(Request, frozen=True, tag=True, gc=False):
     """Stop and undo."""
 
 
-class AbandonRequested(Request, frozen=True, tag=True):
+class AbandonRequested(Request, frozen=True, tag=True, gc=False):
     """Stop without undo."""
 
 
-class ResumeRequested(Request, frozen=True, tag=True):
+class ResumeRequested(Request, frozen=True, tag=True, gc=False):
     """Ask the stuck operations again, each with a fresh budget."""
 
 
-class ResolveRequested(Request, frozen=True, tag=True):
+class ResolveRequested(Request, frozen=True, tag=True, gc=False):
     """A person settled a stuck operation by hand."""
 
     step: str = ""  # id or path
@@ -89,28 +90,28 @@ class ResolveRequested(Request, frozen=True, tag=True):
 
 
 # -- proposed by decide -------------------------------------------------------------------------------
-class StepStarted(Event, frozen=True, tag=True):
+class StepStarted(Event, frozen=True, tag=True, gc=False):
     """A step, or a scope, begins."""
 
     path: str
     gated: bool = False  # its `when` could not be evaluated, so it has not really begun
 
 
-class ItemsListed(Event, frozen=True, tag=True):
+class ItemsListed(Event, frozen=True, tag=True, gc=False):
     """A loop knows its items."""
 
     path: str
     items: list[Any]
 
 
-class StepSkipped(Event, frozen=True, tag=True):
+class StepSkipped(Event, frozen=True, tag=True, gc=False):
     """Its condition was false, or an operator said so; its output is absent."""
 
     path: str
     resolved: bool = False
 
 
-class TaskDispatched(Event, frozen=True, tag=True):
+class TaskDispatched(Event, frozen=True, tag=True, gc=False):
     """An attempt goes out. Inputs are given with the first attempt of a phase and kept under the node."""
 
     path: str
@@ -127,13 +128,13 @@ class TaskDispatched(Event, frozen=True, tag=True):
     fresh: bool = False  # input and undo are in this event
 
 
-class RevokeAsked(Event, frozen=True, tag=True):
+class RevokeAsked(Event, frozen=True, tag=True, gc=False):
     """The task that is out is to be taken back, or its end asked for."""
 
     path: str
 
 
-class RetryScheduled(Event, frozen=True, tag=True):
+class RetryScheduled(Event, frozen=True, tag=True, gc=False):
     """The next attempt waits for its time."""
 
     path: str
@@ -143,14 +144,14 @@ class RetryScheduled(Event, frozen=True, tag=True):
     patient: bool = False  # a new, patient budget begins
 
 
-class TimerDropped(Event, frozen=True, tag=True):
+class TimerDropped(Event, frozen=True, tag=True, gc=False):
     """The wait of a node is over because nothing new is to begin."""
 
     path: str
     timer: str
 
 
-class StepCompleted(Event, frozen=True, tag=True):
+class StepCompleted(Event, frozen=True, tag=True, gc=False):
     """It took effect. With `error`, something of ours failed afterwards: it stands, and its scope fails."""
 
     path: str
@@ -161,7 +162,7 @@ class StepCompleted(Event, frozen=True, tag=True):
     resolved: bool = False
 
 
-class StepFailed(Event, frozen=True, tag=True):
+class StepFailed(Event, frozen=True, tag=True, gc=False):
     """It failed: for certain (`unknown` false), or so that it has to be undone. `caught`: the catch that takes it."""
 
     path: str
@@ -172,41 +173,43 @@ class StepFailed(Event, frozen=True, tag=True):
     resolved: bool = False
 
 
-class StepCaught(Event, frozen=True, tag=True):
+class StepCaught(Event, frozen=True, tag=True, gc=False):
     """Its failure was dealt with; the run goes on. Without `handled` nothing replaced the step."""
 
     path: str
     handled: bool = False
     output: Any = None
     has_output: bool = False
+    resolved: str = ""  # what an operator made of it
 
 
-class StepHalted(Event, frozen=True, tag=True):
+class StepHalted(Event, frozen=True, tag=True, gc=False):
     """It comes to rest because the run goes back."""
 
     path: str
 
 
-class StepStuck(Event, frozen=True, tag=True):
-    """An operation gave up; a person must act."""
+class StepStuck(Event, frozen=True, tag=True, gc=False):
+    """An operation gave up; a person must act. `took_effect`: it did its work, and what we made of that is wrong."""
 
     path: str
     error: ErrorRecord
+    took_effect: bool = False
 
 
-class StepResumed(Event, frozen=True, tag=True):
+class StepResumed(Event, frozen=True, tag=True, gc=False):
     """A stuck operation is asked again with a fresh budget."""
 
     path: str
 
 
-class FaultRecorded(Event, frozen=True, tag=True):
+class FaultRecorded(Event, frozen=True, tag=True, gc=False):
     """A finally step failed; that is recorded and said, and the next one goes on."""
 
     path: str
 
 
-class VarsSet(Event, frozen=True, tag=True):
+class VarsSet(Event, frozen=True, tag=True, gc=False):
     """Run variables changed; `before` holds what they were."""
 
     path: str
@@ -214,19 +217,19 @@ class VarsSet(Event, frozen=True, tag=True):
     before: dict[str, Any]
 
 
-class HaltAsked(Event, frozen=True, tag=True):
+class HaltAsked(Event, frozen=True, tag=True, gc=False):
     """Nothing new is to begin below this node."""
 
     path: str
 
 
-class UndoStarted(Event, frozen=True, tag=True):
+class UndoStarted(Event, frozen=True, tag=True, gc=False):
     """The walk back reaches this node."""
 
     path: str
 
 
-class StepUndone(Event, frozen=True, tag=True):
+class StepUndone(Event, frozen=True, tag=True, gc=False):
     """Nothing of it is left, or there was `nothing` to undo, or an operator had it `skipped`."""
 
     path: str
@@ -235,48 +238,50 @@ class StepUndone(Event, frozen=True, tag=True):
     resolved: bool = False
 
 
-class RunFailing(Event, frozen=True, tag=True):
+class RunFailing(Event, frozen=True, tag=True, gc=False):
     """The run turns back."""
 
     error: ErrorRecord
     ending: Literal["compensated", "cancelled"]
 
 
-class RootResolved(Event, frozen=True, tag=True):
+class RootResolved(Event, frozen=True, tag=True, gc=False):
     """A person gave the output that could not be rendered."""
 
 
-class RunDecided(Event, frozen=True, tag=True):
+class RunDecided(Event, frozen=True, tag=True, gc=False):
     """The last step has completed: no cancel, no undo any more."""
 
     output: Any = None
 
 
-class RunStuck(Event, frozen=True, tag=True):
+class RunStuck(Event, frozen=True, tag=True, gc=False):
     """Nothing more can be done without a person."""
 
 
-class RunFinished(Event, frozen=True, tag=True):
+class RunFinished(Event, frozen=True, tag=True, gc=False):
     """The run is over."""
 
     status: Literal["completed", "compensated", "cancelled", "abandoned"]
     standing: tuple[Standing, ...] = ()
 
 
-class AlertRaised(Event, frozen=True, tag=True):
+class AlertRaised(Event, frozen=True, tag=True, gc=False):
     """Something a person should know, though the run goes on."""
 
     message: str
+    overdue: bool = False  # it is about the run's timeout
 
 
-class RequestHeld(Event, frozen=True, tag=True):
+class RequestHeld(Event, frozen=True, tag=True, gc=False):
     """A cancel or a timeout waits until it is known whether the pivot took effect."""
 
     verb: Literal["cancel", "timeout"]
     nonce: str = ""
+    reason: str = ""
 
 
-class RequestAccepted(Event, frozen=True, tag=True):
+class RequestAccepted(Event, frozen=True, tag=True, gc=False):
     """What was asked will be done."""
 
     verb: str
@@ -285,7 +290,7 @@ class RequestAccepted(Event, frozen=True, tag=True):
     reason: str = ""
 
 
-class RequestRefused(Event, frozen=True, tag=True):
+class RequestRefused(Event, frozen=True, tag=True, gc=False):
     """What was asked cannot be done now."""
 
     verb: str
@@ -294,10 +299,10 @@ class RequestRefused(Event, frozen=True, tag=True):
 
 
 Proposed = (
-    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | RetryScheduled | TimerDropped | StepCompleted
-    | StepFailed | StepCaught | StepHalted | StepStuck | StepResumed | FaultRecorded | VarsSet | HaltAsked
-    | UndoStarted | StepUndone | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished | AlertRaised | RequestHeld
-    | RequestAccepted | RequestRefused
+    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | RetryScheduled | TimerDropped
+    | StepCompleted | StepFailed | StepCaught | StepHalted | StepStuck | StepResumed | FaultRecorded | VarsSet
+    | HaltAsked | UndoStarted | StepUndone | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished
+    | AlertRaised | RequestHeld | RequestAccepted | RequestRefused
 )
 External = (
     RunStarted | TaskSettled | TimerFired | Continued | CancelRequested | AbandonRequested | ResumeRequested

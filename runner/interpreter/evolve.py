@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from runner.interpreter import event as ev
 from runner.interpreter.paths import FINALLY, ROOT, RUN, RUN_TIMEOUT, parent, static
 from runner.interpreter.plan import Plan
@@ -19,7 +21,7 @@ CRASH_LOOP = 5  # lost processes in a row after which the task itself is to blam
 
 def evolve(plan: Plan, run: Run, event: ev.AnyEvent) -> None:
     """Apply one event to this draft."""
-    _EVOLVE[type(event)](plan, run, event)
+    EVOLVE[type(event)](plan, run, event)
 
 
 def replay(plan: Plan, header_event: ev.RunStarted, events: list[ev.AnyEvent]) -> Run:
@@ -64,6 +66,7 @@ def _request_held(_plan: Plan, run: Run, event: ev.RequestHeld) -> None:
     # A cancel that waits is not replaced by a timeout: it ends the run as the person asked.
     if run.header.pending != "cancel":
         run.header.pending, run.header.pending_nonce = event.verb, event.nonce
+        run.header.pending_reason = event.reason
 
 
 def _request_accepted(_plan: Plan, _run: Run, _event: ev.RequestAccepted) -> None:
@@ -71,20 +74,28 @@ def _request_accepted(_plan: Plan, _run: Run, _event: ev.RequestAccepted) -> Non
 
 
 def _request_refused(_plan: Plan, run: Run, event: ev.RequestRefused) -> None:
-    if run.header.pending == event.verb:
-        run.header.pending = run.header.pending_nonce = ""
+    header = run.header
+    if header.pending == event.verb:
+        header.pending_nonce = header.pending_reason = ""
+        header.pending = "timeout" if header.overdue else ""
+        # The whole is looked at once more: what was held may have been all that the run waited for.
+        _due(run, RUN)
 
 
 def _alert_raised(_plan: Plan, run: Run, event: ev.AlertRaised) -> None:
     run.header.alerts = (*run.header.alerts, event.message)[-20:]
-    if run.header.pending == "timeout":
-        run.header.pending = ""
+    if event.overdue:
+        run.header.overdue = False
+        if run.header.pending == "timeout":
+            run.header.pending = ""
+        _due(run, RUN)
 
 
 def _run_failing(_plan: Plan, run: Run, event: ev.RunFailing) -> None:
     run.header.error = event.error
     run.header.ending = event.ending
-    run.header.pending = run.header.pending_nonce = ""
+    run.header.pending = run.header.pending_nonce = run.header.pending_reason = ""
+    run.header.overdue = False
     move_run(run.header, RunStatus.COMPENSATING)
     run.edit(ROOT).halt = True
     _due(run, ROOT)
@@ -122,7 +133,7 @@ def _task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
     if event.phase == "action":
         node.spent, node.patient = event.attempt, event.patient
         node.tries += 1
-        if plan.steps[static(event.path)].worker.kind == "pivot":  # type: ignore[union-attr]
+        if _is_pivot(plan, event.path) and run.header.pivot != "passed":
             run.header.pivot = "in_flight"
     elif event.phase == "verify":
         node.asked = event.attempt
@@ -143,22 +154,36 @@ def _task_settled(plan: Plan, run: Run, event: ev.TaskSettled) -> None:
     node.hint_ms, node.verdict, node.fenced = event.hint_ms, event.verdict, event.fenced
     run.header.busy -= 1
     run.header.size += event.size
-    lost = event.error is not None and event.error.code == "worker_lost"
-    node.lost = node.lost + 1 if lost else 0
     if event.outcome == "revoked":
         # It never began, so it was no attempt.
         if node.phase == "action":
             node.spent, node.tries = node.spent - 1, node.tries - 1
     elif node.phase == "compensate":
         node.undo_error = event.error
-    elif node.phase == "action":
-        node.error = event.error
-        worker = plan.steps[static(event.path)].worker
-        if event.outcome == "unknown" and worker is not None and worker.kind != "readonly":
-            node.unknown = True
+    elif node.phase == "verify":
+        node.verify_error = event.error
+    else:
+        _action_settled(plan, node, event)
     if event.outcome == "completed" and (node.phase == "action" or node.verdict == "landed"):
         run.put(f"{event.path}:result", event.output)
     _due(run, event.path)
+
+
+def _action_settled(plan: Plan, node: Node, event: ev.TaskSettled) -> None:
+    node.error = event.error
+    # Only actions count: a verification that is answered in between does not make the action any safer.
+    node.lost = node.lost + 1 if event.error is not None and event.error.code == "worker_lost" else 0
+    if node.lost >= CRASH_LOOP and event.error is not None:
+        message = f"{node.lost} worker processes in a row were lost while they ran it"
+        node.error = replace(event.error, code="crash_loop", message=message)
+    worker = plan.steps[static(event.path)].worker
+    if event.outcome == "unknown" and worker is not None and worker.kind != "readonly":
+        node.unknown = True
+
+
+def _is_pivot(plan: Plan, path: str) -> bool:
+    worker = plan.steps[static(path)].worker
+    return worker is not None and worker.kind == "pivot"
 
 
 def _revoke_asked(_plan: Plan, run: Run, event: ev.RevokeAsked) -> None:
@@ -179,6 +204,7 @@ def _retry_scheduled(_plan: Plan, run: Run, event: ev.RetryScheduled) -> None:
 def _timer_fired(_plan: Plan, run: Run, event: ev.TimerFired) -> None:
     if event.name == RUN_TIMEOUT:
         run.header.pending = run.header.pending or "timeout"
+        run.header.overdue = True
         _due(run, RUN)
         return
     path = event.name.partition("@")[0]
@@ -239,21 +265,26 @@ def _step_skipped(_plan: Plan, run: Run, event: ev.StepSkipped) -> None:
 def _step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
     node = run.edit(event.path)
     move_step(node, StepStatus.COMPLETED)
-    node.unknown = False
     node.has_output = event.has_output
     node.error, node.fault = event.error, event.error is not None
     if event.has_output:
         run.put(f"{event.path}:output", event.output)
-    run.payloads.pop(f"{event.path}:result", None)
+    place = plan.steps[static(event.path)]
     if event.undo is not None:
         run.put(f"{event.path}:undo", {**run.payloads.get(f"{event.path}:undo", {}), **event.undo})
-    worker = plan.steps[static(event.path)].worker
-    node.effect = worker is not None
-    if worker is not None and worker.kind == "pivot":
-        run.header.pivot = "passed"
+    if event.undo is not None or place.compensate is None or not place.compensate.late:
+        run.payloads.pop(f"{event.path}:result", None)  # else the undo still has to be made of it
+    _took_effect(plan, run, node)
     if event.resolved:
         _unstick(run, node, "completed")
     _come_to_rest(run, node, event.at_ms)
+
+
+def _took_effect(plan: Plan, run: Run, node: Node) -> None:
+    node.unknown = False
+    node.effect = plan.steps[static(node.path)].worker is not None
+    if _is_pivot(plan, node.path):
+        run.header.pivot = "passed"
 
 
 def _step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
@@ -262,9 +293,10 @@ def _step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
         move_step(node, StepStatus.UNKNOWN if event.unknown else StepStatus.FAILED)
         node.unknown = node.effect = event.unknown
     node.error = event.error
-    worker = plan.steps[static(event.path)].worker
-    if worker is not None and worker.kind == "pivot":
+    if run.header.pivot == "in_flight" and _is_pivot(plan, event.path):
         run.header.pivot = ""
+        # What was held takes effect before anything else follows from the failure.
+        _due(run, RUN)
     if event.resolved:
         _unstick(run, node, "failed")
     if event.caught >= 0:
@@ -279,11 +311,14 @@ def _step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
 
 def _step_caught(_plan: Plan, run: Run, event: ev.StepCaught) -> None:
     node = run.edit(event.path)
-    if event.handled and node.status is not StepStatus.COMPLETED:
+    # A step whose undo was skipped keeps saying so, whatever its handler gave in its place.
+    if event.handled and node.status not in (StepStatus.COMPLETED, StepStatus.COMPENSATION_FAILED):
         move_step(node, StepStatus.COMPLETED)
     node.has_output = event.has_output
     if event.has_output:
         run.put(f"{event.path}:output", event.output)
+    if event.resolved:
+        _unstick(run, node, event.resolved)
     _come_to_rest(run, node, event.at_ms)
 
 
@@ -291,7 +326,7 @@ def _step_halted(_plan: Plan, run: Run, event: ev.StepHalted) -> None:
     node = run.edit(event.path)
     if node.status is StepStatus.RUNNING:
         move_step(node, StepStatus.FAILED)
-    _come_to_rest(run, node, event.at_ms)
+    _come_to_rest(run, node, event.at_ms, passed=False)
 
 
 def _vars_set(_plan: Plan, run: Run, event: ev.VarsSet) -> None:
@@ -300,7 +335,8 @@ def _vars_set(_plan: Plan, run: Run, event: ev.VarsSet) -> None:
 
 
 def _halt_asked(_plan: Plan, run: Run, event: ev.HaltAsked) -> None:
-    run.edit(event.path).halt = True
+    node = run.edit(event.path)
+    node.halt, node.resumed = True, False
     _due(run, event.path)
 
 
@@ -312,7 +348,8 @@ def _fault_recorded(_plan: Plan, run: Run, event: ev.FaultRecorded) -> None:
     _due(run, above.path)
 
 
-def _come_to_rest(run: Run, node: Node, at_ms: int) -> None:
+def _come_to_rest(run: Run, node: Node, at_ms: int, *, passed: bool = True) -> None:
+    """`passed`: its sequence goes on to the next step, unless it is at fault."""
     node.rest = True
     node.ended_at_ms = at_ms
     above_path = parent(node.path)
@@ -323,21 +360,24 @@ def _come_to_rest(run: Run, node: Node, at_ms: int) -> None:
             above.active -= 1
             if node.fault and not above.faulted:
                 above.faulted = node.path
-        elif separator != "~" and not node.fault:
+        elif separator != "~" and passed and not node.fault:
             run.edit(above_path).cursor += 1
     _due(run, above_path)
 
 
 # -- stuck --------------------------------------------------------------------------------------------
-def _step_stuck(_plan: Plan, run: Run, event: ev.StepStuck) -> None:
+def _step_stuck(plan: Plan, run: Run, event: ev.StepStuck) -> None:
     node = run.edit(event.path)
     node.stuck = True
     if node.undo == "undoing":
         node.undo_error = event.error
-        if node.status is StepStatus.COMPENSATING:
-            move_step(node, StepStatus.COMPENSATION_FAILED)
+        if node.status is not StepStatus.COMPENSATING:
+            move_step(node, StepStatus.COMPENSATING)
+        move_step(node, StepStatus.COMPENSATION_FAILED)
     else:
         node.error = event.error
+        if event.took_effect:
+            _took_effect(plan, run, node)
     run.header.stuck = (*run.header.stuck, event.path)
     _due(run, RUN)
 
@@ -353,11 +393,18 @@ def _unstick(run: Run, node: Node, resolved: str = "") -> None:
     _due(run, RUN)
 
 
-def _step_resumed(_plan: Plan, run: Run, event: ev.StepResumed) -> None:
+def _step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
     node = run.edit(event.path)
     _unstick(run, node)
     node.spent = node.asked = node.undo_spent = node.lost = 0
-    node.due = node.last != ""
+    node.resumed_at_ms = event.at_ms
+    if node.undo == "undoing":
+        node.due = node.phase == "compensate"
+    else:
+        # What took effect is not asked for again; then only what we made of its result is tried anew.
+        node.due = node.last != "" and not node.effect
+        place = plan.steps[static(event.path)]
+        node.resumed = node.halt and node.phase == "action" and not place.is_settled_by_undo
     if node.status is StepStatus.COMPENSATION_FAILED:
         move_step(node, StepStatus.COMPENSATING)
     _due(run, event.path)
@@ -379,7 +426,7 @@ def _undo_started(_plan: Plan, run: Run, event: ev.UndoStarted) -> None:
 def _step_undone(plan: Plan, run: Run, event: ev.StepUndone) -> None:
     node = run.edit(event.path)
     place = plan.steps[static(event.path)]
-    if not event.nothing and not event.skipped:
+    if not event.nothing and not event.skipped and node.resolved != "skipped":
         if node.status not in (StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED):
             move_step(node, StepStatus.COMPENSATING)
         move_step(node, StepStatus.COMPENSATED)
@@ -419,7 +466,7 @@ def _revert_vars(run: Run, before: dict[str, Any]) -> None:
     run.put("~vars", values)
 
 
-_EVOLVE: dict[type, Callable[[Plan, Run, Any], None]] = {
+EVOLVE: dict[type, Callable[[Plan, Run, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.Continued: _continued,
     ev.RequestHeld: _request_held,

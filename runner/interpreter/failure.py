@@ -10,7 +10,7 @@ from runner.errors import ExpressionError
 from runner.interpreter import event as ev
 from runner.interpreter.paths import FINALLY, RUN, parent, static
 from runner.interpreter.plan import Plan, StepPlan
-from runner.interpreter.scope import scope_at
+from runner.interpreter.scope import scope_at, shown
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord
 
@@ -20,8 +20,7 @@ def fail(
 ) -> Sequence[ev.AnyEvent]:
     """The step, or scope, has failed with this error. `unknown`: it may stand, so the way back undoes it."""
     place = plan.steps[static(node.path)]
-    if not error.step and place.step is not None:
-        error = replace(error, step=place.step.id, attempt=node.tries)
+    error = named(plan, node, error)
     caught = -1
     if not node.halt and node.handler < 0:
         caught, error = matching_catch(plan, run, node.path, place, error)
@@ -29,10 +28,31 @@ def fail(
         # A catch that keeps what completed still settles what is unknown, here the operation itself.
         undo = place.catches[caught].undo or (unknown and place.kind == "worker")
         return (ev.StepFailed(at_ms, node.path, error, unknown, caught, undo, resolved),)
-    past_pivot = run.header.pivot == "passed" and not node.path.startswith(FINALLY)
-    if past_pivot and not _is_caught_above(plan, run, node.path, error):
+    if must_go_on(plan, run, node, error):
         return (ev.StepStuck(at_ms, node.path, error),)
     return (ev.StepFailed(at_ms, node.path, error, unknown, resolved=resolved),)
+
+
+def must_go_on(plan: Plan, run: Run, node: Node, error: ErrorRecord) -> bool:
+    """Whether the run is past its point of no return and nothing would take this failure: there is only forward."""
+    if run.header.pivot != "passed" or node.halt or node.path.startswith(FINALLY):
+        return False
+    if node.handler < 0 and matching_catch(plan, run, node.path, plan.steps[static(node.path)], error)[0] >= 0:
+        return False
+    return not is_caught_above(plan, run, node.path, error)
+
+
+def give_up(plan: Plan, run: Run, node: Node, error: ErrorRecord, at_ms: int) -> Sequence[ev.AnyEvent]:
+    """A person must act; but nothing in `finally` keeps a run from ending, so there it is a failure like any other."""
+    if node.path.startswith(FINALLY):
+        return fail(plan, run, node, error, at_ms, unknown=node.unknown)
+    return (ev.StepStuck(at_ms, node.path, named(plan, node, error)),)
+
+
+def named(plan: Plan, node: Node, error: ErrorRecord) -> ErrorRecord:
+    """The error with the step that it is of."""
+    step = plan.steps[static(node.path)].step
+    return error if error.step or step is None else replace(error, step=step.id, attempt=node.tries)
 
 
 def expression_error(plan: Plan, path: str, where: str, error: ExpressionError) -> ErrorRecord:
@@ -51,7 +71,7 @@ def matching_catch(
         if catch.when is None:
             return index, error
         scope = scope_at(plan, run, path)
-        scope["error"] = {"code": error.code, "kind": error.kind, "message": error.message, "details": error.details}
+        scope["error"] = shown(error)
         try:
             if catch.when.evaluate(scope):
                 return index, error
@@ -61,7 +81,7 @@ def matching_catch(
     return -1, error
 
 
-def _is_caught_above(plan: Plan, run: Run, path: str, error: ErrorRecord) -> bool:
+def is_caught_above(plan: Plan, run: Run, path: str, error: ErrorRecord) -> bool:
     while (above := parent(path)) != RUN:
         node = run.nodes[above]
         place = plan.steps[static(above)]

@@ -1,4 +1,4 @@
-"""What an operator's or application's request comes to: accepted with what follows, held, or refused with the reason."""
+"""What an operator's or application's request comes to: accepted with what follows, held, or refused with why."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runner.interpreter import event as ev
+from runner.interpreter.completion import complete
 from runner.interpreter.ending import cancelled, standing_of, too_late
 from runner.interpreter.failure import fail
-from runner.interpreter.operation import complete
-from runner.interpreter.paths import FINALLY, ROOT, static
+from runner.interpreter.paths import ROOT, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, RunStatus
 from runner.wire import ErrorRecord
@@ -22,7 +22,7 @@ def judge(plan: Plan, run: Run, request: ev.Request) -> Answer:
     return _JUDGE[type(request)](plan, run, request)
 
 
-def _judge_cancel(plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
+def _judge_cancel(_plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
     header = run.header
     late = too_late(run)
     if late:
@@ -32,8 +32,9 @@ def _judge_cancel(plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
     if header.pending == "cancel" or header.ending:
         return (_accepted("cancel", request),)
     if header.pivot == "in_flight":
-        return (_accepted("cancel", request), ev.RequestHeld(request.at_ms, "cancel", request.nonce))
-    return (_accepted("cancel", request), cancelled(request.at_ms, request.reason or "cancelled on request"))
+        held = ev.RequestHeld(request.at_ms, "cancel", request.nonce, request.reason)
+        return (_accepted("cancel", request), held)
+    return (_accepted("cancel", request), cancelled(request.at_ms, request.reason))
 
 
 def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer:
@@ -43,7 +44,7 @@ def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer
     return (_accepted("abandon", request), finished)
 
 
-def _judge_resume(plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
+def _judge_resume(_plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
     if not run.header.stuck:
         return (_refused("resume", request, f"the run is {run.header.status}; only a stuck one can be resumed"),)
     resumed = (ev.StepResumed(request.at_ms, path) for path in run.header.stuck)
@@ -73,26 +74,56 @@ def _id(plan: Plan, path: str) -> str:
 
 
 def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
-    at_ms, place = request.at_ms, plan.steps[static(node.path)]
     if node.undo == "undoing":
         if request.as_ in ("compensated", "skipped"):
-            return (ev.StepUndone(at_ms, node.path, skipped=request.as_ == "skipped", resolved=True),)
+            return (ev.StepUndone(request.at_ms, node.path, skipped=request.as_ == "skipped", resolved=True),)
         return "its undo is stuck: say compensated (it is undone) or skipped (it stands)"
-    if request.as_ == "completed":
-        if node.path == ROOT:
-            return (ev.RootResolved(at_ms), ev.RunDecided(at_ms, request.output))
-        return complete(plan, run, node, place, request.output, at_ms, resolved=True)
-    if request.as_ in ("failed", "compensated"):
-        error = node.error or ErrorRecord("resolved", message=request.reason)
-        failed = fail(plan, run, node, error, at_ms, resolved=True)
-        if any(isinstance(event, ev.StepStuck) for event in failed):
-            return "the run is past its point of no return, and nothing catches a failure of this step"
-        return failed
-    if request.as_ == "skipped" and (run.header.pivot == "passed" or node.path.startswith(FINALLY)):
-        return (ev.StepSkipped(at_ms, node.path, resolved=True),)
-    if request.as_ == "skipped":
+    settle = _SETTLED.get(request.as_)
+    if settle is None:
+        return f"{request.as_!r} is not one of completed, failed, compensated, skipped"
+    return settle(plan, run, node, request)
+
+
+def _completed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    place = plan.steps[static(node.path)]
+    if node.path == ROOT:
+        if node.cursor < len(place.children):
+            return "a step failed past the point of no return, and what was to catch it did not: abandon the run"
+        return (ev.RootResolved(request.at_ms), ev.RunDecided(request.at_ms, request.output))
+    if node.handler >= 0:
+        return (ev.StepCaught(request.at_ms, node.path, True, request.output, True, request.as_),)
+    return complete(plan, run, node, place, request.output, request.at_ms, resolved=True)
+
+
+def _failed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    if node.effect:
+        return _IT_DID
+    error = node.error or ErrorRecord("resolved", message=request.reason)
+    failed = fail(plan, run, node, error, request.at_ms, resolved=True)
+    if any(isinstance(event, ev.StepStuck) for event in failed):
+        return "the run is past its point of no return, and nothing catches a failure of this step"
+    return failed
+
+
+def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    if run.header.pivot != "passed":
         return "before the point of no return say completed (it took effect) or failed (it did not)"
-    return f"{request.as_!r} is not one of completed, failed, compensated, skipped"
+    if node.effect:
+        return _IT_DID
+    if node.unknown and plan.steps[static(node.path)].compensate is not None:
+        return "it may have to be undone later: say completed (it took effect) or failed (it did not)"
+    if node.handler >= 0:
+        return (ev.StepCaught(request.at_ms, node.path, resolved=request.as_),)
+    return (ev.StepSkipped(request.at_ms, node.path, resolved=True),)
+
+
+_IT_DID = "it took effect: say completed, with its output"
+_SETTLED: dict[str, Callable[[Plan, Run, Node, ev.ResolveRequested], Answer | str]] = {
+    "completed": _completed,
+    "failed": _failed,
+    "compensated": _failed,  # by hand, so nothing of it is left
+    "skipped": _skipped,
+}
 
 
 def _accepted(verb: str, request: ev.Request) -> ev.RequestAccepted:

@@ -43,4 +43,4 @@ def instance(static_path: str, seen_from: str) -> str:
 
 def items(path: str) -> tuple[int, ...]:
     """The item numbers on the way: (3,) for "lines#3/ship"."""
-    return tuple(int(item[1:]) for item in _ITEM.findall(path))
+    return tuple(int(item[1:]) for item in _ITEM.findall(path)) if "#" in path else ()

@@ -69,6 +69,11 @@ class StepPlan:
     message: Template | None = None  # fail
     fail: FailAction | None = None
 
+    @property
+    def is_settled_by_undo(self) -> bool:
+        """Whether an unknown outcome needs no further attempt once the run goes back: its undo ends the question."""
+        return self.compensate is not None and self.worker is not None and self.worker.on_unknown != "halt"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

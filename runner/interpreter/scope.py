@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from runner.interpreter.plan import Plan
 from runner.interpreter.state import Run, StepStatus
 from runner.wire import ErrorRecord
 
+_VALUES = {status: status.value for status in StepStatus}
 ABSENT: Any = object()  # for `result`: there is none
 
 
@@ -28,13 +30,13 @@ class Steps(Mapping[str, Any]):
         path = instance(self._plan.ids[step_id], self._path)
         node = self._run.nodes.get(path)
         if node is None:
-            return {"status": StepStatus.PENDING.value}
-        seen: dict[str, Any] = {"status": node.status.value}
+            return {"status": "pending"}
+        seen: dict[str, Any] = {"status": _VALUES[node.status]}
         # An undone step's output is absent: what it says is no longer so.
         if node.has_output and node.undo == "" and node.status is not StepStatus.COMPENSATED:
             seen["output"] = self._run.payloads.get(f"{path}:output")
         if node.error is not None:
-            seen["error"] = msgspec.to_builtins(node.error)
+            seen["error"] = shown(node.error)
         return seen
 
     def __iter__(self) -> Iterator[str]:
@@ -56,19 +58,29 @@ def scope_at(plan: Plan, run: Run, path: str, *, result: Any = ABSENT) -> dict[s
             "id": header.run_id,
             "workflow": header.workflow,
             "version": header.version,
-            "started_at": datetime.fromtimestamp(header.started_at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-            "status": header.status.value if not header.finishing else (header.ending or "completed"),
+            "started_at": _iso(header.started_at_ms),
+            "status": header.status_to_be if header.finishing else str(header.status),
         },
         "step": {"ref": step_ref(run, path), "id": place.step.id if place and place.step else ""},
     }
     error = error_at(run, path)
     if error is not None:
-        scope["error"] = msgspec.to_builtins(error)
+        scope["error"] = shown(error)
     if result is not ABSENT:
         scope["result"] = result
     if "#" in path:
         _add_items(plan, run, path, scope)
     return scope
+
+
+@lru_cache(maxsize=4096)
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def shown(error: ErrorRecord) -> dict[str, Any]:
+    """An error as expressions see it: every field, for one that is left out would be absent."""
+    return msgspec.structs.asdict(error)
 
 
 def step_ref(run: Run, path: str) -> str:
@@ -77,14 +89,15 @@ def step_ref(run: Run, path: str) -> str:
 
 def error_at(run: Run, path: str) -> ErrorRecord | None:
     """The failure that the handler around `path` is dealing with; in finally, the run's."""
+    if "~" not in path:
+        return None
+    in_finally = path.startswith(FINALLY)
     while path not in (ROOT, RUN):
-        if path.startswith(FINALLY):
-            return run.header.error
         above = parent(path)
         if path.startswith(f"{above}~"):
             return run.nodes[above].error
         path = above
-    return None
+    return run.header.error if in_finally else None
 
 
 def _add_items(plan: Plan, run: Run, path: str, scope: dict[str, Any]) -> None:

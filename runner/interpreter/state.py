@@ -7,7 +7,6 @@ these tables. Nothing here reads a clock or Redis, so a history replays to the s
 
 from __future__ import annotations
 
-from copy import copy
 from enum import StrEnum
 from typing import Any
 
@@ -75,7 +74,7 @@ class IllegalMove(Exception):
     """The interpreter tried a move that the tables do not have: a bug, never a user's mistake."""
 
 
-class Node(msgspec.Struct, omit_defaults=True):
+class Node(msgspec.Struct, omit_defaults=True, gc=False):
     """One node of a run's tree: a step, or a scope (the root "", a handler, a branch, an item, finally)."""
 
     path: str
@@ -99,10 +98,13 @@ class Node(msgspec.Struct, omit_defaults=True):
     undo_tries: int = 0
     lost: int = 0  # attempts in a row that ended with a lost process
     patient: bool = False  # the budget is the patient one (on_unknown: retry)
+    resumed: bool = False  # a person asked for another try though the run goes back
+    resumed_at_ms: int = 0  # its total_timeout counts from here, if not from its start
     # What is known of it.
     unknown: bool = False  # some attempt may have had an effect, and nothing has settled it
     effect: bool = False  # its own action took effect, or may have; the status alone can't say, once caught
     error: ErrorRecord | None = None
+    verify_error: ErrorRecord | None = None
     undo_error: ErrorRecord | None = None
     has_output: bool = False
     # Where it goes.
@@ -128,14 +130,14 @@ class Node(msgspec.Struct, omit_defaults=True):
     undo_ended_at_ms: int = 0
 
 
-class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An effect that is still there at the end, and why."""
 
     step: str
     reason: str
 
 
-class Header(msgspec.Struct, omit_defaults=True):
+class Header(msgspec.Struct, omit_defaults=True, gc=False):
     """What is known of a run as a whole."""
 
     run_id: str
@@ -152,6 +154,8 @@ class Header(msgspec.Struct, omit_defaults=True):
     ending: str = ""  # the status it is to end with, once it goes back
     pending: str = ""  # cancel or timeout, held until a pivot in flight is settled
     pending_nonce: str = ""
+    pending_reason: str = ""
+    overdue: bool = False  # its timeout has passed, and nothing has come of that yet
     decided: bool = False
     finishing: bool = False  # the finally steps run
     pivot: str = ""  # "", in_flight, passed
@@ -166,6 +170,11 @@ class Header(msgspec.Struct, omit_defaults=True):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def status_to_be(self) -> str:
+        """How it will end, as far as is known now. An undo that was skipped is never called compensated."""
+        return "abandoned" if self.skipped_undo else self.ending or "completed"
 
 
 class Run:
@@ -186,13 +195,13 @@ class Run:
         self.dirty: set[str] = set()  # names of payloads changed since `draft`
 
     def draft(self) -> Run:
-        return Run(copy(self.header), dict(self.nodes), dict(self.payloads))
+        return Run(self.header.__copy__(), self.nodes.copy(), self.payloads.copy())  # type: ignore[attr-defined]
 
     def edit(self, path: str) -> Node:
         """The node, as this draft's own."""
         node = self.nodes[path]
         if path not in self.changed:
-            node = self.nodes[path] = copy(node)
+            node = self.nodes[path] = node.__copy__()  # type: ignore[attr-defined]
             self.changed.add(path)
         return node
 

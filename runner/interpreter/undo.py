@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.interpreter import event as ev
-from runner.interpreter.operation import dispatch, render, wait
+from runner.interpreter.attempt import dispatch, is_final, render, wait
 from runner.interpreter.paths import child, static
 from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.scope import ABSENT
 from runner.interpreter.state import Node, Run, StepStatus
 from runner.wire import ErrorRecord
 
@@ -53,7 +54,11 @@ def unsettled(plan: Plan, run: Run, node: Node) -> list[str]:
         if below is None or below.undo == "undone":
             continue
         place = plan.steps[static(path)]
-        if place.kind == "worker":
+        handler = f"{path}~{below.handler}"
+        if handler in run.nodes:
+            # It came after what it handles, which was undone or settled before it began.
+            waiting.append(handler)
+        elif place.kind == "worker":
             if below.unknown or below.undo == "undoing":
                 found.append(path)
         elif place.kind in ("steps", "scope") and below.cursor < len(place.children):
@@ -116,19 +121,18 @@ def _undo_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: in
     if node.due:
         return (dispatch(node, place, call, "compensate", node.undo_spent + 1, call.retry, at_ms),)
     error = node.undo_error or ErrorRecord("worker_lost", message="the outcome of the undo is not known")
-    if node.last == "failed" and error.kind == "business":
-        return (ev.StepStuck(at_ms, node.path, error),)
-    if node.undo_spent >= call.retry.max_attempts:
+    if (node.last == "failed" and is_final(error)) or node.undo_spent >= call.retry.max_attempts:
         return (ev.StepStuck(at_ms, node.path, error),)
     return (wait(run, node, "compensate", call.retry, node.undo_spent, at_ms),)
 
 
 def _undo_input(plan: Plan, run: Run, node: Node, place: StepPlan) -> dict[str, object] | ErrorRecord:
-    """What was recorded before the action ran, and the late parts: with no result, where none arrived."""
+    """What was recorded before the action ran, and the late parts: with no result only where none arrived."""
     recorded = run.payloads.get(f"{node.path}:undo") or {}
     call = place.compensate
     if call is None:
         return recorded
     missing = {name: template for name, template in call.late.items() if name not in recorded}
-    late = render(plan, run, node, "compensate", missing) if missing else {}
+    result = run.payloads.get(f"{node.path}:result", ABSENT)
+    late = render(plan, run, node, "compensate", missing, result=result) if missing else {}
     return late if isinstance(late, ErrorRecord) else {**recorded, **late}

@@ -13,6 +13,8 @@ RESOLUTIONS = ("completed", "failed", "compensated", "skipped")
 
 def plain_refusal(verb: str, status: str, *, is_terminal: bool, is_broken: bool) -> str:
     """Why the engine would surely refuse, as the rest of a sentence about the run; "" if that is for it to judge."""
+    if verb == "rerun":
+        return "" if is_terminal else f"is {status or 'pending'}; only one that is over is run again"
     if is_terminal:
         return f"is {status} already"
     if verb == "cancel" and status == "stuck":

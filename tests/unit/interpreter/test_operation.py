@@ -10,6 +10,7 @@ from tests.world import (
     ONCE,
     TWICE,
     World,
+    definite,
     landed,
     lost,
     no,
@@ -18,6 +19,7 @@ from tests.world import (
     ok,
     pending,
     plan_of,
+    run_error,
     step,
     unknown,
 )
@@ -130,12 +132,145 @@ def test_five_lost_processes_in_a_row_are_a_crash_loop_and_the_task_is_not_tried
     assert world.run.header.error.code == "crash_loop"
 
 
+def test_five_lost_processes_are_a_crash_loop_though_it_was_verified_in_between() -> None:
+    retry = Retry(max_attempts=9, initial_ms=10, jitter="none")
+    replies = {"do.pay": [lost()] * 9, "look.pay": [not_landed(fenced=False)] * 4 + [not_landed()]}
+    world = World(plan_of(step("pay", retry=retry, verify=True)), replies).finish()
+    assert world.calls == ["do.pay", "look.pay"] * 5
+    assert world.messages[-1].fencing
+    assert run_error(world).code == "crash_loop"
+
+
+def test_a_crash_loop_is_not_tried_again_patiently() -> None:
+    retry = Retry(max_attempts=9, initial_ms=10, jitter="none")
+    world = World(plan_of(step("p", kind="pivot", retry=retry)), {"do.p": [lost()] * 20}).finish()
+    assert world.calls == ["do.p"] * 5
+    assert world.status == "stuck"
+    error = world.run_node("p").error
+    assert error is not None
+    assert error.code == "crash_loop"
+
+
+def test_patient_retries_of_a_step_whose_process_is_lost_end_in_a_crash_loop_too() -> None:
+    world = World(plan_of(step("p", kind="pivot")), {"do.p": [lost()] * 20}).finish()
+    assert world.calls == ["do.p"] * 5
+
+
+def test_lost_processes_count_only_in_a_row() -> None:
+    retry = Retry(max_attempts=9, initial_ms=10, jitter="none")
+    replies = {"do.pay": [lost()] * 4 + [unknown()] + [lost()] * 4}
+    world = World(plan_of(step("pay", retry=retry)), replies).finish()
+    assert world.calls == ["do.pay"] * 9 + ["undo.pay"]
+    assert run_error(world).code == "worker_lost"
+
+
 def test_a_total_timeout_ends_the_retries() -> None:
     retry = Retry(max_attempts=50, backoff="fixed", initial_ms=1_000, jitter="none")
     plan = plan_of(step("pay", retry=retry, total_timeout_ms=3_500))
     world = World(plan, {"do.pay": [no_effect()] * 50}).finish()
-    assert len(world.calls) == 5
-    assert world.messages[-1].timeout_ms < 1_000
+    assert world.calls == ["do.pay"] * 4
+    assert [message.timeout_ms for message in world.messages] == [1_000, 1_000, 1_000, 497]
+
+
+def test_a_wait_that_would_outlast_the_total_timeout_is_not_begun() -> None:
+    """An attempt with no time left could only turn a clean failure into an unknown one."""
+    retry = Retry(max_attempts=3, backoff="fixed", initial_ms=60_000, max_ms=60_000, jitter="none")
+    world = World(plan_of(step("pay", retry=retry, total_timeout_ms=3_500)), {"do.pay": [no_effect()] * 3}).finish()
+    assert world.calls == ["do.pay"]
+    assert world.of(ev.RetryScheduled) == []
+
+
+def test_a_timer_that_comes_after_the_total_timeout_begins_no_attempt() -> None:
+    retry = Retry(max_attempts=3, backoff="fixed", initial_ms=100, jitter="none")
+    plan = plan_of(step("pay", retry=retry, total_timeout_ms=3_500))
+    world = World(plan, {"do.pay": [no_effect()] * 3}).start()
+    world.answer("pay")
+    world.now_ms += 60_000
+    world.finish()
+    assert world.calls == ["do.pay"]
+    assert world.status == "compensated"
+
+
+def test_time_in_the_queue_counts_to_the_total_timeout() -> None:
+    plan = plan_of(step("pay", retry=TWICE, total_timeout_ms=3_500, queue_timeout_ms=5_000))
+    world = World(plan, {"do.pay": [no_effect()]}).start()
+    world.now_ms += 3_000
+    world.finish()
+    assert [message.timeout_ms for message in world.messages] == [1_000, 399]
+
+
+def test_patient_retries_outlast_the_total_timeout() -> None:
+    """They settle what may have happened already, so they need their time."""
+    patient = Retry(max_attempts=3, initial_ms=10_000, max_ms=10_000, jitter="none")
+    plan = plan_of(step("p", kind="pivot", total_timeout_ms=2_000, queue_timeout_ms=700), compensation_retry=patient)
+    world = World(plan, {"do.p": [unknown(), unknown()]}).finish()
+    assert world.status == "completed"
+    assert [message.timeout_ms for message in world.messages] == [1_000, 1_000, 1_000]
+
+
+def test_a_verification_that_fails_technically_is_asked_again() -> None:
+    plan = plan_of(step("pay", verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [no_effect(), landed()]}).finish()
+    assert world.calls == ["do.pay", "look.pay", "look.pay"]
+    assert world.status == "completed"
+
+
+@pytest.mark.parametrize("reply", [no(), definite("unknown_worker"), definite("invalid_input")])
+def test_a_verification_that_says_no_is_left_to_a_person_at_once(reply: dict[str, object]) -> None:
+    world = World(plan_of(step("pay", verify=True)), {"do.pay": [unknown()], "look.pay": [reply]}).finish()
+    assert world.calls == ["do.pay", "look.pay"]
+    assert world.status == "stuck"
+    error = world.run_node("pay").error
+    assert error is not None
+    assert reply["error"].code in error.cause  # type: ignore[attr-defined]
+
+
+def test_a_key_that_the_service_sealed_by_itself_is_settled_without_another_attempt() -> None:
+    plan = plan_of(step("pay", retry=TWICE, verify=True))
+    world = World(plan, {"do.pay": [unknown()], "look.pay": [not_landed(fenced=True)]}).finish()
+    assert world.calls == ["do.pay", "look.pay"]
+    assert world.step_status("pay") == "failed"
+
+
+@pytest.mark.parametrize("reply", [no(), definite("unknown_worker"), definite("invalid_input")])
+def test_an_undo_that_asking_again_cannot_help_is_stuck_at_once(reply: dict[str, object]) -> None:
+    world = World(plan_of(step("a"), step("b")), {"do.b": [no()], "undo.a": [reply]}).finish()
+    assert world.calls == ["do.a", "do.b", "undo.a"]
+    assert world.status == "stuck"
+
+
+def test_an_undo_that_had_no_effect_is_tried_again() -> None:
+    world = World(plan_of(step("a"), step("b")), {"do.b": [no()], "undo.a": [no_effect(), unknown()]}).finish()
+    assert world.calls == ["do.a", "do.b", "undo.a", "undo.a", "undo.a"]
+    assert world.status == "compensated"
+
+
+@pytest.mark.parametrize("code", ["invalid_input", "unknown_worker", "already_undone"])
+def test_a_definite_failure_that_asking_again_cannot_help_is_not_retried(code: str) -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [definite(code)]}).finish()
+    assert world.calls == ["do.pay"]
+    assert run_error(world).code == code
+
+
+def test_a_queue_timeout_is_definite_and_tried_again() -> None:
+    plan = plan_of(step("pay", retry=TWICE, queue_timeout_ms=100))
+    world = World(plan, {"do.pay": [definite("queue_timeout")] * 2}).finish()
+    assert world.calls == ["do.pay", "do.pay"]
+    assert world.status == "compensated"
+
+
+def test_the_error_of_a_step_is_that_of_its_last_attempt() -> None:
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [unknown("timeout"), unknown("exception")]}).finish()
+    assert (run_error(world).code, run_error(world).step, run_error(world).attempt) == ("exception", "pay", 2)
+
+
+def test_payloads_over_the_limit_of_a_run_undo_it() -> None:
+    world = World(plan_of(step("a"), step("b"))).start()
+    world.answer("a")
+    world.answer("b", {**ok(), "size": 5 << 20})
+    world.finish()
+    assert world.calls == ["do.a", "do.b", "undo.b", "undo.a"]
+    assert run_error(world).code == "state_limit"
 
 
 def test_undo_inputs_are_recorded_before_the_action_runs() -> None:

@@ -6,119 +6,28 @@ branches and loops, cancels and lost processes are held to the invariants of the
 
 from __future__ import annotations
 
-from itertools import count
-from typing import Any
+from random import Random
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.definition.model import (
-    BlockAction,
-    Catch,
-    FailAction,
-    LoopAction,
-    ParallelAction,
-    Retry,
-    Step,
-    WorkerAction,
-)
+from runner.definition.model import WorkerAction
 from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.decide import decide
 from runner.interpreter.evolve import evolve, new_run
 from runner.interpreter.paths import RUN, parent, static
+from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_event, encode_event, header_of, run_of
 from runner.interpreter.state import Run
+from tests.definitions import plans, worlds
 from tests.reference import Reference
-from tests.world import World, landed, lost, no, no_effect, not_landed, ok, pending, plan_of, unknown
-from tests.world import step as worker_step
-
-RETRIES = st.sampled_from([Retry(max_attempts=n, initial_ms=10, jitter="none") for n in (1, 2, 3)])
-ACTION_REPLIES = st.lists(
-    st.sampled_from([ok(1), ok(1), no(), no_effect(), unknown(), lost()]), max_size=4
-)
-VERIFY_REPLIES = st.lists(
-    st.sampled_from([landed(), not_landed(), not_landed(fenced=False), pending(), unknown(), no()]), max_size=3
-)
-UNDO_REPLIES = st.lists(st.sampled_from([ok(), ok(), no(), unknown(), no_effect()]), max_size=2)
-CODES = st.sampled_from([("any",), ("business",), ("technical",), ("declined",), ("timeout",)])
+from tests.truth import Truth
+from tests.world import World
 
 
-@st.composite
-def catches(draw: Any, ids: Any, depth: int) -> tuple[Catch, ...]:
-    if not draw(st.booleans()):
-        return ()
-    steps = draw(sequences(ids, depth - 1)) if depth > 0 and draw(st.booleans()) else ()
-    return (Catch(errors=draw(CODES), undo=draw(st.booleans()), steps=steps),)
-
-
-@st.composite
-def operations(draw: Any, ids: Any, depth: int) -> Step:
-    kind = draw(st.sampled_from(["compensatable", "compensatable", "compensatable", "readonly", "none"]))
-    verify = kind == "compensatable" and draw(st.booleans())
-    return worker_step(
-        f"s{next(ids)}", kind=kind, undo=kind != "none", verify=verify, retry=draw(RETRIES),
-        undo_retry=draw(RETRIES), catch=draw(catches(ids, depth)),
-    )
-
-
-@st.composite
-def sequences(draw: Any, ids: Any, depth: int, *, wide: bool = False) -> tuple[Step, ...]:
-    return tuple(draw(steps(ids, depth, wide=wide)) for _ in range(draw(st.integers(1, 3))))
-
-
-@st.composite
-def steps(draw: Any, ids: Any, depth: int, *, wide: bool = False) -> Step:
-    kinds = ["worker", "worker", "worker", "fail"] + (["steps"] if depth > 0 else [])
-    if wide and depth > 0:
-        kinds += ["parallel", "for_each"]
-    chosen = draw(st.sampled_from(kinds))
-    if chosen == "worker":
-        return draw(operations(ids, depth))
-    name = f"s{next(ids)}"
-    if chosen == "fail":
-        return Step(name, name, FailAction("declined"))
-    if chosen == "steps":
-        below = draw(sequences(ids, depth - 1, wide=wide))
-        return Step(name, name, BlockAction(below), catch=draw(catches(ids, depth)))
-    if chosen == "parallel":
-        branches = {f"b{n}": draw(sequences(ids, depth - 1, wide=wide)) for n in range(draw(st.integers(1, 3)))}
-        return Step(name, name, ParallelAction(branches), catch=draw(catches(ids, depth)))
-    below = draw(sequences(ids, depth - 1, wide=wide))
-    items = "{{ [" + ", ".join("1" * draw(st.integers(0, 3))) + "] }}"
-    loop = LoopAction(items, "item", below, max_parallel=draw(st.integers(1, 2)))
-    return Step(name, name, loop, catch=draw(catches(ids, depth)))
-
-
-@st.composite
-def replies(draw: Any, plan: Any) -> dict[str, Any]:
-    found = {}
-    for place in plan.steps.values():
-        if place.worker is not None and place.step is not None:
-            found[f"do.{place.step.id}"] = draw(ACTION_REPLIES)
-            found[f"look.{place.step.id}"] = draw(VERIFY_REPLIES)
-            found[f"undo.{place.step.id}"] = draw(UNDO_REPLIES)
-    return found
-
-
-@st.composite
-def sequential_worlds(draw: Any) -> World:
-    ids = count()
-    plan = plan_of(*draw(sequences(ids, 2)), compensation_retry=Retry(max_attempts=2, initial_ms=10, jitter="none"))
-    return World(plan, draw(replies(plan)))
-
-
-@st.composite
-def wide_worlds(draw: Any) -> World:
-    ids = count()
-    plan = plan_of(
-        *draw(sequences(ids, 3, wide=True)), compensation_retry=Retry(max_attempts=2, initial_ms=10, jitter="none")
-    )
-    random = draw(st.randoms(use_true_random=False))
-    return World(plan, draw(replies(plan)), pick=lambda n: random.randrange(n))
-
-
-@given(sequential_worlds())
+@given(worlds())
 @settings(max_examples=400, deadline=None)
 def test_a_sequential_run_does_what_the_reference_says(world: World) -> None:
     reference = Reference(world.plan.definition, world.replies)
@@ -128,7 +37,7 @@ def test_a_sequential_run_does_what_the_reference_says(world: World) -> None:
     assert world.status == expected
 
 
-@given(wide_worlds(), st.integers(0, 40), st.booleans())
+@given(worlds(wide=True), st.integers(0, 40), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_cancel: bool) -> None:
     world.start()
@@ -150,7 +59,7 @@ def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_ca
     assert_nothing_more_is_due(world)
 
 
-@given(wide_worlds())
+@given(worlds(wide=True))
 @settings(max_examples=150, deadline=None)
 def test_the_history_replays_to_the_same_state(world: World) -> None:
     world.finish()
@@ -167,7 +76,7 @@ def test_the_history_replays_to_the_same_state(world: World) -> None:
     assert replayed.header == world.run.header
 
 
-@given(wide_worlds())
+@given(worlds(wide=True))
 @settings(max_examples=100, deadline=None)
 def test_a_run_that_was_stored_and_loaded_goes_on_the_same(world: World) -> None:
     world.start()
@@ -268,3 +177,23 @@ def assert_nothing_more_is_due(world: World) -> None:
         assert list(decide(world.plan, draft, path, world.now_ms)) == []
     again = advance(world.plan, world.run, ev.Continued(world.now_ms))
     assert again.commands == ()
+
+
+@given(
+    plans(wide=True, odd=True, timeout_ms=100_000), st.integers(0, 1 << 30), st.sampled_from([0.1, 0.3, 0.02, 0.6]),
+    st.integers(0, 25), st.sampled_from(["", "cancel", "timeout"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_a_run_says_of_its_effects_is_so(plan: Plan, seed: int, trouble: float, stop_at: int, how: str) -> None:
+    truth = Truth(World(plan, input={}), Random(seed), trouble)
+    truth.finish(stop_at=stop_at, how=how, each=assert_nothing_is_undone_too_early)
+    truth.check()
+
+
+@given(plans(wide=True, odd=True, timeout_ms=100_000), st.integers(0, 1 << 30), st.integers(0, 9))
+@settings(max_examples=100, deadline=None)
+def test_a_run_may_be_stopped_between_two_commits_of_one_transition(plan: Plan, seed: int, stop_at: int) -> None:
+    truth = Truth(World(plan, input={}, is_slow=True), Random(seed))
+    with patch("runner.interpreter.advance.MAX_DISPATCHES", 1):
+        truth.finish(stop_at=stop_at, how="cancel", each=assert_nothing_is_undone_too_early)
+    truth.check()
