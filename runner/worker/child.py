@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import importlib
 import logging
 import os
+import select
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -31,9 +31,7 @@ from runner.worker.context import StopSignal
 from runner.worker.frames import (
     Alive,
     Broken,
-    Done,
     FrameReader,
-    FromChild,
     Ready,
     Setup,
     Stack,
@@ -41,11 +39,11 @@ from runner.worker.frames import (
     TaskFrame,
     ToChild,
     Work,
-    frame,
 )
+from runner.worker.outbox import Outbox
 from runner.worker.payload import MAX_TRACEBACK_BYTES, clip
 from runner.worker.registry import Registry, load_modules
-from runner.worker.slots import Loop, Running, Threads
+from runner.worker.slots import LOOK_S, Loop, Running, Threads
 
 HEARTBEAT_PAUSE_S = 0.05  # a loop that sends one per row must not fill the pipe
 _RECEIVE_BYTES = 1 << 20
@@ -73,14 +71,22 @@ class Child:
         self._reader = FrameReader(ToChild)
         self._registry = Registry()
         self._running: dict[int, Running] = {}
-        self._ended: deque[tuple[int, bytes]] = deque()
-        self._notes: deque[FromChild] = deque()
-        self._sending = threading.Lock()
-        self._threads = Threads(self._report)
-        self._loop = Loop(self._report)
+        # Nobody may see what attempts would still do when the supervisor is gone.
+        self._outbox = Outbox(pipe, self._exit_now)
+        self._threads = Threads(self._report, self._outbox.flush)
+        self._loop = Loop(self._report, self._outbox.flush)
 
     def run(self) -> None:
+        readable = select.poll()
+        readable.register(self._pipe, select.POLLIN)
+        look_at_s = 0.0
         while True:
+            is_readable = readable.poll(LOOK_S * 1000 if self._threads.has_lane else None)
+            if (now_s := time.monotonic()) >= look_at_s:
+                look_at_s = now_s + LOOK_S
+                self._threads.look()
+            if not is_readable:
+                continue
             data = self._pipe.recv(_RECEIVE_BYTES)
             if not data:
                 break
@@ -91,8 +97,7 @@ class Child:
 
     def _obey(self, message: ToChild) -> None:
         if isinstance(message, Work):
-            for task in message.tasks:
-                self._begin(task)
+            self._begin(message.tasks)
         elif isinstance(message, Stop):
             for number in message.numbers:
                 self._stop(number, message.reason)
@@ -110,30 +115,35 @@ class Child:
             trace = "".join(traceback.format_exception(error))
             is_config = isinstance(error, ConfigError)
             text = str(error) if is_config else clip(trace, MAX_TRACEBACK_BYTES, keep_end=True)
-            self._note(Broken(text, is_config))
+            self._outbox.note(Broken(text, is_config))
             self._exit_now()
         # Only if the modules or the hook did not choose otherwise (then the root logger has handlers).
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        self._note(Ready(contracts))
+        gc.freeze()  # modules and contracts stay: no collection has to walk them again and again
+        self._outbox.note(Ready(contracts))
 
-    def _begin(self, task: TaskFrame) -> None:
-        stop = StopSignal()
-        try:
-            message = decode_message(task.message)
-        except msgspec.DecodeError as error:
-            self._ended.append((task.number, encode_outcome(_unreadable(error))))
-            self._send()
-            return
-        attempt = Attempt(
-            self._registry, message, task.payload, deadline_s=task.deadline_s, fence=task.fence, stop=stop,
-            heartbeat=_Heartbeat(self, task.number),
-            metadata={"queue": task.queue, "queued_at_ms": task.queued_at_ms, "claimed_at_ms": task.claimed_at_ms},
-        )
-        running = self._running[task.number] = Running(task.number, stop, attempt)
-        if attempt.is_async:
-            self._loop.begin(running)
-        else:
-            self._threads.begin(running)
+    def _begin(self, tasks: Sequence[TaskFrame]) -> None:
+        functions: list[Running] = []
+        coroutines: list[Running] = []
+        for task in tasks:
+            try:
+                message = decode_message(task.message)
+            except msgspec.DecodeError as error:
+                self._outbox.add(task.number, encode_outcome(_unreadable(error)))
+                self._outbox.flush()
+                continue
+            stop = StopSignal()
+            attempt = Attempt(
+                self._registry, message, task.payload, deadline_s=task.deadline_s, fence=task.fence, stop=stop,
+                heartbeat=_Heartbeat(self._outbox, task.number),
+                metadata={"queue": task.queue, "queued_at_ms": task.queued_at_ms, "claimed_at_ms": task.claimed_at_ms},
+            )
+            running = self._running[task.number] = Running(task.number, stop, attempt)
+            (coroutines if attempt.is_async else functions).append(running)
+        if coroutines:
+            self._loop.begin(coroutines)
+        if functions:
+            self._threads.begin(functions)
 
     def _stop(self, number: int, reason: str) -> None:
         running = self._running.get(number)
@@ -141,32 +151,14 @@ class Child:
             return  # it ended just now; its report is on the way
         # Where it is comes first: once it sees the reason it may end, and then there is nothing to show.
         if not running.attempt.is_async and (stack := running.stack()):
-            self._note(Stack(number, stack))
+            self._outbox.note(Stack(number, stack))
         running.stop.reason = reason
         if running.attempt.is_async:
             self._loop.cancel(running)
 
     def _report(self, running: Running, outcome: Outcome) -> None:
         del self._running[running.number]
-        self._ended.append((running.number, encode_outcome(outcome)))
-        self._send()
-
-    def _note(self, message: FromChild) -> None:
-        self._notes.append(message)
-        self._send()
-
-    def _send(self) -> None:
-        """Whoever gets the lock sends for everybody; a batch is what gathered while the one before was sent."""
-        while (self._ended or self._notes) and self._sending.acquire(blocking=False):
-            try:
-                parts = [frame(self._notes.popleft()) for _ in range(len(self._notes))]
-                if ended := [self._ended.popleft() for _ in range(len(self._ended))]:
-                    parts.append(frame(Done(ended)))
-                self._pipe.sendall(b"".join(parts))
-            except OSError:
-                self._exit_now()  # the supervisor is gone
-            finally:
-                self._sending.release()
+        self._outbox.add(running.number, encode_outcome(outcome))
 
     def _exit_now(self) -> NoReturn:
         """Without waiting for any thread."""
@@ -178,10 +170,10 @@ class Child:
 class _Heartbeat:
     """`ctx.heartbeat`, not more often than is useful."""
 
-    __slots__ = ("_child", "_next_s", "_number")
+    __slots__ = ("_next_s", "_number", "_outbox")
 
-    def __init__(self, child: Child, number: int) -> None:
-        self._child = child
+    def __init__(self, outbox: Outbox, number: int) -> None:
+        self._outbox = outbox
         self._number = number
         self._next_s = 0.0
 
@@ -189,7 +181,7 @@ class _Heartbeat:
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + HEARTBEAT_PAUSE_S
-            self._child._note(Alive(self._number, details))
+            self._outbox.note(Alive(self._number, details))
 
 
 def _unreadable(error: Exception) -> Outcome:

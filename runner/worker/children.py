@@ -42,6 +42,7 @@ class Children:
         self._born = 0
         self._failed_starts = 0
         self._next_start_s = 0.0
+        self._ticked_at_s = 0.0  # 0.0: tick now
         self._was_asked_to_stop = False
         self._selector = selectors.DefaultSelector()
         self._bell: tuple[socket.socket, socket.socket] | None = None  # to be looked at, to be rung
@@ -50,9 +51,8 @@ class Children:
 
     def free(self) -> int:
         """How many attempts could begin now."""
-        busy, overdue = self._occupancy()
-        slots = self._options.slots
-        free = sum(slots - busy[each.number] for each in self._hosts(overdue))
+        slots, busy = self._options.slots, self._state.ledger.busy
+        free = sum(slots - busy[each.number] for each in self._hosts())
         return max(0, free - len(self._state.ledger.unplaced))
 
     def place(self, tasks: Sequence[ClaimedTask]) -> None:
@@ -64,9 +64,8 @@ class Children:
         if not ledger.unplaced:
             return
         now_s = uptime_s()
-        busy, overdue = self._occupancy()
-        for child in sorted(self._hosts(overdue), key=lambda each: busy[each.number]):
-            room = self._options.slots - busy[child.number]
+        for child in sorted(self._hosts(), key=lambda each: ledger.busy[each.number]):
+            room = self._options.slots - ledger.busy[child.number]
             begun, ledger.unplaced = ledger.unplaced[:room], ledger.unplaced[room:]
             if begun:
                 child.send(Work([ledger.begin(task, child.number, now_s) for task in begun]))
@@ -113,27 +112,40 @@ class Children:
         try:
             while True:
                 with self._state.lock:
-                    self._tick(uptime_s())
-                    if self._state.is_closing and not self._living:
-                        return
-                    timeout_s = BUSY_TICK_S if self._is_busy() else IDLE_TICK_S
+                    now_s = uptime_s()
+                    if now_s >= self._tick_at_s():
+                        self._ticked_at_s = now_s
+                        self._tick(now_s)
+                        if self._state.is_closing and not self._living:
+                            return
+                    timeout_s = self._tick_at_s() - now_s
                 for key, _ in self._selector.select(timeout_s):
                     if key.data is None:
                         listens.recv(4096)
+                        self._ticked_at_s = 0.0
                     elif key.fileobj is key.data.socket:
                         self._receive(key.data)
+                    else:
+                        self._ticked_at_s = 0.0
         finally:
             self._selector.close()
             for each in self._bell:
                 each.close()
 
+    def _tick_at_s(self) -> float:
+        """When to look at everything again: results alone are no reason to, there are too many of them."""
+        return self._ticked_at_s + (BUSY_TICK_S if self._is_busy() else IDLE_TICK_S)
+
     def _receive(self, child: ChildProcess) -> None:
+        if child.has_backlog:
+            self._ticked_at_s = 0.0  # there may be room for it now
         try:
             for message in child.receive():
                 with self._state.lock:
                     self._heed(child, message)
         except EOFError:
             self._selector.unregister(child.socket)
+            self._ticked_at_s = 0.0
             if not child.closed_at_s:
                 child.kill()  # a process that cannot be heard is as good as dead, and must be
 
@@ -153,6 +165,8 @@ class Children:
             self._welcome(child, message)
         else:
             self._mourn_start(message)
+        if not isinstance(message, Done):
+            self._ticked_at_s = 0.0
 
     def _welcome(self, child: ChildProcess, message: Ready) -> None:
         state = self._state
@@ -227,7 +241,7 @@ class Children:
         if leases < STOP_AT_LEASES:
             self._was_asked_to_stop = False
             return
-        busy = {held.child for held in self._state.ledger.held.values()}
+        busy = self._state.ledger.busy.keys()
         if leases >= KILL_AT_LEASES:
             for number in busy & self._living.keys():
                 if not self._living[number].was_killed:
@@ -242,6 +256,8 @@ class Children:
     def _stop_overdue(self, now_s: float) -> None:
         for held in self._state.ledger.newly_overdue(now_s):
             self.ask_to_stop(held, "lost" if held.is_void else "timeout")
+        if not self._state.ledger.overdue:
+            return
         grouped: dict[int, list[Held]] = defaultdict(list)
         for held in self._state.ledger.held.values():
             grouped[held.child].append(held)
@@ -255,7 +271,7 @@ class Children:
                 child.kill()
 
     def _end_retired(self, now_s: float) -> None:
-        busy = {held.child for held in self._state.ledger.held.values()}
+        busy = self._state.ledger.busy
         for child in self._living.values():
             if child.is_retiring and child.number not in busy:
                 child.close(now_s)
@@ -269,7 +285,7 @@ class Children:
                 child.kill()
 
     def _close_all(self, now_s: float) -> None:
-        busy = {held.child for held in self._state.ledger.held.values()}
+        busy = self._state.ledger.busy
         self._state.ledger.refuse_unplaced()
         for child in self._living.values():
             if child.number in busy or (child.closed_at_s and now_s - child.closed_at_s > END_S) or not child.is_ready:
@@ -301,19 +317,7 @@ class Children:
             self._selector.register(child.death, selectors.EVENT_READ, child)
         child.send(Setup(list(self._options.modules), self._options.slots, self._options.hook))
 
-    def _occupancy(self) -> tuple[dict[int, int], set[int]]:
-        """Attempts by child, and the children in which one is overdue."""
-        busy: dict[int, int] = defaultdict(int)
-        overdue: set[int] = set()
-        for held in self._state.ledger.held.values():
-            busy[held.child] += 1
-            if held.overdue_since_s:
-                overdue.add(held.child)
-        return busy, overdue
-
-    def _hosts(self, overdue: set[int]) -> list[ChildProcess]:
-        """Children that take new attempts."""
-        return [
-            each for each in self._living.values()
-            if each.takes_attempts and each.number not in overdue
-        ]
+    def _hosts(self) -> list[ChildProcess]:
+        """Children that take new attempts: in none of theirs is one overdue."""
+        overdue = {held.child for held in self._state.ledger.overdue.values()}
+        return [each for each in self._living.values() if each.takes_attempts and each.number not in overdue]

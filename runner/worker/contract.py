@@ -158,9 +158,10 @@ def _returned(annotation: Any) -> tuple[bool, Any]:
 
 def _dump(adapter: TypeAdapter[Any], result: Any) -> bytes:
     value = adapter.validate_python(result)
-    data = encode_plain(adapter.dump_python(value, mode="json", by_alias=True, warnings="error"))
-    if b"null" in data:
-        # Below an annotation such as Any, pydantic writes NaN and infinities as null. Only then can there be one.
+    data = adapter.dump_json(value, by_alias=True, warnings="error")
+    if b"NaN" in data or b"Infinity" in data or b"null" in data:
+        # pydantic writes NaN and infinities as one of these. Only then can there be one; and that is rarely so.
+        data = encode_plain(adapter.dump_python(value, mode="json", by_alias=True, warnings="error"))
         json.dumps(adapter.dump_python(value), allow_nan=False, default=str, skipkeys=True)
     return data
 

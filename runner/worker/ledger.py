@@ -6,7 +6,7 @@ tokens are void then.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -71,6 +71,8 @@ class Ledger:
 
     counts: Counts = field(default_factory=Counts)
     held: dict[int, Held] = field(default_factory=dict)
+    overdue: dict[int, Held] = field(default_factory=dict)  # those of them that should have ended
+    busy: Counter[int] = field(default_factory=Counter)  # how many of them are in each child
     unplaced: list[ClaimedTask] = field(default_factory=list)  # claimed, and the child that was to run them died
     _waiting: deque[Completion] = field(default_factory=deque)
     _in_flight: Sequence[Completion] = ()
@@ -89,6 +91,7 @@ class Ledger:
         limits = _limits_of(task)
         heartbeat_s = limits.heartbeat_ms / 1000
         deadline_s = now_s + limits.timeout_ms / 1000
+        self.busy[child] += 1
         self.held[self._number] = Held(
             self._number, task, child, deadline_s, heartbeat_s, now_s + heartbeat_s if heartbeat_s else 0.0
         )
@@ -99,8 +102,9 @@ class Ledger:
 
     def end(self, number: int, outcome: bytes) -> None:
         """An outcome from a child. Of an attempt that is not held any more it is dropped."""
-        held = self.held.pop(number, None)
+        held = self.held.get(number)
         if held is not None:
+            self._drop(held)
             self._complete(held.task, outcome)
 
     def refuse_unplaced(self) -> None:
@@ -113,7 +117,7 @@ class Ledger:
         """Everything in this child is over, for the child is dead."""
         found = [held for held in self.held.values() if held.child == child]
         for held in found:
-            del self.held[held.number]
+            self._drop(held)
             if held.overdue_since_s and not held.is_void:
                 self.counts.timeouts += 1
                 outcome = overrun(_message_of(held.task), _traces(held), silent=held.is_silent)
@@ -138,6 +142,7 @@ class Ledger:
             held.is_silent = 0.0 < held.heartbeat_due_s < now_s and now_s <= held.deadline_s
             if held.is_silent or held.is_void or now_s > held.deadline_s:
                 held.overdue_since_s = now_s
+                self.overdue[held.number] = held
                 found.append(held)
         return found
 
@@ -163,10 +168,16 @@ class Ledger:
 
     def forget(self) -> None:
         """The process was reaped: nothing of this counts any more."""
-        self.held.clear()
-        self.unplaced.clear()
-        self._waiting.clear()
+        for each in (self.held, self.overdue, self.busy, self.unplaced, self._waiting):
+            each.clear()
         self._in_flight = ()
+
+    def _drop(self, held: Held) -> None:
+        del self.held[held.number]
+        self.overdue.pop(held.number, None)
+        self.busy[held.child] -= 1
+        if not self.busy[held.child]:
+            del self.busy[held.child]
 
     def _complete(self, task: ClaimedTask, outcome: bytes) -> None:
         self._waiting.append(Completion(task.run_id, task.path, task.token, outcome))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from runner.wire import Outcome, TaskMessage
+from runner.worker import slots
 from runner.worker.attempt import Attempt
 from runner.worker.context import StopSignal
 from runner.worker.registry import Registry
@@ -25,22 +27,36 @@ class Bench:
 
     def __init__(self) -> None:
         self.reports: Queue[tuple[int, Outcome]] = Queue()
+        self._reported: deque[tuple[int, Outcome]] = deque()
         self.registry = Registry()
-        self.threads = Threads(self._report)
-        self.loop = Loop(self._report)
+        self.threads = Threads(self._report, self._flush)
+        self.loop = Loop(self._report, self._flush)
         self._number = 0
 
     def _report(self, running: Running, outcome: Outcome) -> None:
-        self.reports.put((running.number, outcome))
+        self._reported.append((running.number, outcome))
 
-    def attempt(self, function: Callable[..., Any]) -> Running:
+    def _flush(self) -> None:
+        while self._reported:
+            self.reports.put(self._reported.popleft())
+
+    def attempt(self, function: Callable[..., Any], *, worker: str = "") -> Running:
+        """worker: that of an earlier attempt, which has its own function."""
         self._number += 1
-        name = f"w.number{self._number}"
-        self.registry.worker(name)(function)
+        name = worker or f"w.number{self._number}"
+        if not worker:
+            self.registry.worker(name)(function)
         message = TaskMessage(name, "r", "f", "1", "s", "s", "action", 1, 1, 1000, "r/s", "r/s:action")
         stop = StopSignal()
         attempt = Attempt(self.registry, message, b"{}", deadline_s=uptime_s() + 1, stop=stop)
         return Running(self._number, stop, attempt)
+
+    def quick(self, function: Callable[..., Any], count: int) -> list[Running]:
+        """Attempts of a worker that has proved quick."""
+        first = self.attempt(function)
+        worker = first.attempt.message.worker
+        self.threads._pace[worker] = 0.0
+        return [self.attempt(function, worker=worker) for _ in range(count)]
 
     def next(self) -> Outcome:
         return self.reports.get(timeout=WAIT_S)[1]
@@ -52,32 +68,116 @@ def bench() -> Bench:
 
 
 def test_a_function_runs_on_another_thread(bench: Bench):
-    bench.threads.begin(bench.attempt(lambda: threading.get_ident()))
+    bench.threads.begin([bench.attempt(lambda: threading.get_ident())])
     assert int(bytes(bench.next().output)) != threading.get_ident()
 
 
 def test_a_thread_is_used_again(bench: Bench):
     seen = set()
     for _ in range(5):
-        bench.threads.begin(bench.attempt(lambda: threading.get_ident()))
+        bench.threads.begin([bench.attempt(lambda: threading.get_ident())])
         seen.add(bytes(bench.next().output))
     assert len(seen) == 1
 
 
 def test_an_attempt_that_waits_does_not_hold_up_others(bench: Bench):
     gate = threading.Event()
-    bench.threads.begin(bench.attempt(lambda: gate.wait(WAIT_S)))
+    bench.threads.begin([bench.attempt(lambda: gate.wait(WAIT_S))])
     for number in range(10):
-        bench.threads.begin(bench.attempt(lambda number=number: number))
+        bench.threads.begin([bench.attempt(lambda number=number: number)])
     assert {bytes(bench.next().output) for _ in range(10)} == {str(number).encode() for number in range(10)}
     gate.set()
     assert bytes(bench.next().output) == b"true"
 
 
+def test_a_function_that_proved_quick_shares_a_thread_and_tells_its_ends_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    told_before: list[int] = []
+
+    def ends() -> int:
+        told_before.append(bench.reports.qsize())
+        return threading.get_ident()
+
+    bench.threads.begin([bench.attempt(ends)])
+    worker = "w.number1"
+    bench.next()
+    bench.threads._pace[worker] = 0.0  # however busy the machine was
+    monkeypatch.setattr(slots, "TELL_S", 60.0)
+    bench.threads.begin([bench.attempt(ends, worker=worker) for _ in range(5)])
+    assert len({bytes(bench.next().output) for _ in range(5)}) == 1
+    assert told_before == [0] * 6
+
+
+def test_a_quick_function_is_found_out_by_its_pace(bench: Bench):
+    bench.threads.begin([bench.attempt(lambda: None), bench.attempt(lambda: threading.Event().wait(0.01))])
+    bench.next()
+    bench.next()
+    assert bench.threads._pace["w.number1"] < bench.threads._pace["w.number2"]
+    assert bench.threads._pace["w.number2"] > slots.QUICK_MS
+
+
+def test_what_waits_behind_a_quick_function_that_is_slow_for_once_moves_on(bench: Bench):
+    begun, gate = threading.Event(), threading.Event()
+    numbers = iter(range(10))
+
+    def slow_for_once() -> int:
+        number = next(numbers)
+        if number == 1:
+            begun.set()
+            gate.wait(WAIT_S)
+        return number
+
+    bench.threads.begin(bench.quick(slow_for_once, 4))
+    begun.wait(WAIT_S)
+    assert bench.threads.has_lane
+    bench.threads.look()
+    bench.threads.look()
+    assert {bytes(bench.next().output) for _ in range(3)} == {b"0", b"2", b"3"}
+    gate.set()
+    assert bytes(bench.next().output) == b"1"
+    assert not bench.threads.has_lane
+
+
+def test_a_lane_that_goes_on_is_left_alone(bench: Bench):
+    gates, begun = [threading.Event(), threading.Event()], threading.Semaphore(0)
+    waiting = iter(gates)
+
+    def waits() -> int:
+        begun.release()
+        next(waiting).wait(WAIT_S)
+        return threading.get_ident()
+
+    bench.threads.begin(bench.quick(waits, 2))
+    begun.acquire()
+    bench.threads.look()
+    gates[0].set()
+    begun.acquire()
+    bench.threads.look()
+    gates[1].set()
+    assert bench.next().output == bench.next().output
+
+
+def test_what_arrives_while_a_lane_is_open_joins_it(bench: Bench):
+    begun, gate = threading.Event(), threading.Event()
+
+    def waits() -> int:
+        begun.set()
+        gate.wait(WAIT_S)
+        return threading.get_ident()
+
+    attempts = bench.quick(waits, 2)
+    bench.threads.begin(attempts[:1])
+    begun.wait(WAIT_S)
+    bench.threads.begin(attempts[1:])
+    gate.set()
+    assert bench.next().output == bench.next().output
+
+
 def test_what_was_stopped_before_it_began_has_no_effect(bench: Bench):
     running = bench.attempt(lambda: pytest.fail("it was run"))
     running.stop.reason = "cancelled"
-    bench.threads.begin(running)
+    bench.threads.begin([running])
     outcome = bench.next()
     assert outcome.error is not None
     assert (outcome.outcome, outcome.error.code) == ("failed", "no_effect")
@@ -91,7 +191,7 @@ def test_the_stack_of_a_running_function_can_be_seen(bench: Bench):
         gate.wait(WAIT_S)
 
     running = bench.attempt(waits_here)
-    bench.threads.begin(running)
+    bench.threads.begin([running])
     begun.wait(WAIT_S)
     assert "waits_here" in running.stack()
     gate.set()
@@ -105,7 +205,7 @@ def test_coroutines_share_one_thread(bench: Bench):
         return threading.get_ident()
 
     for _ in range(5):
-        bench.loop.begin(bench.attempt(where))
+        bench.loop.begin([bench.attempt(where)])
     found = {bytes(bench.next().output) for _ in range(5)}
     assert len(found) == 1
     assert int(found.pop()) != threading.get_ident()
@@ -119,7 +219,7 @@ def test_a_coroutine_that_is_cancelled_reports_why(bench: Bench):
         await asyncio.sleep(60)
 
     running = bench.attempt(sleeps)
-    bench.loop.begin(running)
+    bench.loop.begin([running])
     begun.wait(WAIT_S)
     running.stop.reason = "timeout"
     bench.loop.cancel(running)
@@ -138,10 +238,10 @@ def test_a_coroutine_that_is_cancelled_before_its_first_step_has_no_effect(bench
     async def never() -> None:
         pytest.fail("it was run")
 
-    bench.loop.begin(bench.attempt(blocks_the_loop))
+    bench.loop.begin([bench.attempt(blocks_the_loop)])
     begun.wait(WAIT_S)
     running = bench.attempt(never)
-    bench.loop.begin(running)
+    bench.loop.begin([running])
     running.stop.reason = "cancelled"
     bench.loop.cancel(running)
     gate.set()
