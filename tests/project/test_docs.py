@@ -12,8 +12,9 @@ import click
 import pytest
 import yaml
 
+from runner.cli.failure import Exit
 from runner.cli.main import group
-from runner.definition.load import load
+from runner.lint.checked import load_checked
 from tests.project.repository import ROOT, files, relative
 
 PAGES = [*ROOT.glob("README.md"), *files("docs", suffix=".md")]
@@ -92,7 +93,12 @@ def fenced(language: str) -> list[tuple[str, str]]:
 
 
 def is_definition(text: str) -> bool:
-    return re.search(r"^workflow:", text, re.MULTILINE) is not None
+    """Also one that lacks the head which would be the same everywhere; see `whole`."""
+    return re.search(r"^(workflow|steps):", text, re.MULTILINE) is not None
+
+
+def whole(text: str) -> str:
+    return text if re.search(r"^workflow:", text, re.MULTILINE) else f"workflow: shown\nversion: 1.0.0\n{text}"
 
 
 DEFINITIONS = [pytest.param(text, id=place) for place, text in fenced("yaml") if is_definition(text)]
@@ -112,8 +118,8 @@ def test_a_definition_that_is_shown_is_valid(text: str, tmp_path: Path):
     shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
     path = tmp_path / "definitions" / "shown.yaml"
     path.parent.mkdir()
-    path.write_text(text, encoding="utf-8")
-    load(path, root=tmp_path)
+    path.write_text(whole(text), encoding="utf-8")
+    load_checked(path, root=tmp_path)
 
 
 @pytest.mark.parametrize("text", FRAGMENTS)
@@ -124,6 +130,12 @@ def test_a_fragment_that_is_shown_is_yaml(text: str):
 @pytest.mark.parametrize("text", PROGRAMS)
 def test_a_program_that_is_shown_is_python(text: str):
     ast.parse(text)
+
+
+def test_every_exit_code_is_documented():
+    _, _, section = (ROOT / "docs/operating.md").read_text(encoding="utf-8").partition("## Exit codes")
+    listed = re.findall(r"^\| (\d+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    assert [int(code) for code in listed] == [code.value for code in Exit]
 
 
 def links() -> Iterator[tuple[Path, str]]:
