@@ -7,6 +7,7 @@ one conformance suite holds to the same promises.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from runner.interpreter.state import Run, Standing
 from runner.store.memory import MemoryStore
 from runner.store.ports import NewRun, ProcessInfo
 from runner.wire import ErrorRecord
-from runner.worker.context import fake_context
+from runner.worker.context import Context, fake_context
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import REGISTRY, Registry
 
@@ -137,3 +138,20 @@ def _result(store: MemoryStore, run_id: str, duration_ms: int) -> TestRun:
         events=events,
         duration_ms=duration_ms,
     )
+
+
+try:
+    import pytest
+except ImportError:  # the fixtures are for those who have pytest; everything above does without
+    pass
+else:
+
+    @pytest.fixture(name="run_workflow")
+    def _run_workflow(pytestconfig: pytest.Config) -> Callable[..., TestRun]:
+        """`run_workflow` with the project's root filled in. Have it by `pytest_plugins = ["runner.testing"]`."""
+        return partial(run_workflow, root=pytestconfig.rootpath)
+
+    @pytest.fixture(name="fake_context")
+    def _fake_context() -> Callable[..., Context]:
+        """`fake_context`, to make contexts for calling a worker directly."""
+        return fake_context

@@ -76,9 +76,17 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
         cause=_cause(run, event.path) if undoing else None,
         heartbeat_ms=worker.heartbeat_ms if event.phase == "action" else 0,
         item_path=items(event.path),
+        last_details=_last_details(run, event),
     )
     payload = f"{event.path}:{'undo' if undoing else event.phase}"
     return DispatchTask(event.path, message, payload, event.queue_timeout_ms)
+
+
+def _last_details(run: Run, event: ev.TaskDispatched) -> Any:
+    """What an attempt before this one had last said with a heartbeat, if it was ended for its silence or its time."""
+    error = run.nodes[event.path].error
+    told = error.details if error is not None and event.phase == "action" and event.attempt > 1 else None
+    return told.get("last_details") if isinstance(told, dict) else None
 
 
 def _cause(run: Run, path: str) -> ErrorRecord | None:

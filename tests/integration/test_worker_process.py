@@ -382,8 +382,8 @@ def ticking(store: Store) -> Iterator[None]:
 
 @pytest.mark.usefixtures("ticking")
 def test_code_that_hogs_the_interpreter_does_not_starve_the_heartbeat(store: Store, start: Start):
-    start(lease_ms=1000, beat_s=0.1)
-    outcome = one(store, seed(store, "w.hog", {"milliseconds": 2_500}))
+    start(lease_ms=2_000, beat_s=0.2)
+    outcome = one(store, seed(store, "w.hog", {"milliseconds": 5_000}))
     assert outcome.outcome == "completed"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
-from runner.definition.model import Retry
+from runner.definition.model import ParallelAction, Retry, Step
 from runner.interpreter import event as ev
+from runner.wire import ErrorRecord
 from tests.world import (
     ONCE,
     TWICE,
@@ -100,6 +103,13 @@ def test_not_landed_without_a_fence_is_undone_all_the_same() -> None:
     plan = plan_of(step("pay", verify=True))
     world = World(plan, {"do.pay": [unknown()], "look.pay": [not_landed(fenced=False)]}).finish()
     assert world.calls == ["do.pay", "look.pay", "undo.pay"]
+
+
+def test_not_landed_without_a_fence_or_an_undo_is_left_to_a_person() -> None:
+    plan = plan_of(step("a"), step("mail", undo=False, verify=True))
+    world = World(plan, {"do.mail": [unknown()], "look.mail": [not_landed(fenced=False)]}).finish()
+    assert world.calls == ["do.a", "do.mail", "look.mail"]
+    assert world.status == "stuck"
 
 
 def test_a_pending_verification_is_asked_again_after_its_delay() -> None:
@@ -197,6 +207,17 @@ def test_time_in_the_queue_counts_to_the_total_timeout() -> None:
     world.now_ms += 3_000
     world.finish()
     assert [message.timeout_ms for message in world.messages] == [1_000, 399]
+
+
+def test_an_attempt_that_goes_out_late_still_has_a_moment() -> None:
+    """A commit was full, and the engine was away until long after: there is no time limit of nothing."""
+    both = Step("both", "both", ParallelAction({"x": (step("x"),), "y": (step("y", total_timeout_ms=3_500),)}))
+    world = World(plan_of(both), is_slow=True)
+    with patch("runner.interpreter.advance.MAX_DISPATCHES", 1):
+        world.start()
+    world.now_ms += 60_000
+    world.take(ev.Continued(world.now_ms))
+    assert world.tasks["both.y/y"].timeout_ms == 1
 
 
 def test_patient_retries_outlast_the_total_timeout() -> None:
@@ -351,3 +372,9 @@ def test_a_retriable_step_is_tried_patiently() -> None:
     world = World(plan, {"do.ship": [unknown(), unknown(), unknown()]}).finish()
     assert world.calls == ["do.p", "do.ship", "do.ship", "do.ship", "do.ship"]
     assert world.status == "completed"
+
+
+def test_the_next_attempt_is_told_what_the_last_one_had_got_to() -> None:
+    overran = {"outcome": "unknown", "error": ErrorRecord("timeout", details={"last_details": {"page": 7}})}
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [overran]}).finish()
+    assert [message.last_details for message in world.messages] == [None, {"page": 7}]
