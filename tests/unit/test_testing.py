@@ -56,7 +56,7 @@ def test_a_wrong_definition_is_refused(path: Path) -> None:
 
 
 def test_a_run_that_never_rests_is_an_error_and_not_a_hang(path: Path) -> None:
-    path.write_text(TEXT.replace("kind: readonly", "kind: readonly, retry: {max_attempts: 1000, initial: 10m}"))
+    path.write_text(TEXT.replace("kind: readonly", "kind: readonly, retry: {max_attempts: 1000, initial: 10m, max: 10m}"))
 
     def hang_up() -> str:
         raise OSError("down")
@@ -74,7 +74,9 @@ def test_the_fixtures_are_there_for_who_asks(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["runner.testing"]\n')
     (tmp_path / "test_it.py").write_text(
-        "def test_it(run_workflow, fake_context):\n    assert fake_context(attempt=2).attempt == 2\n    assert callable(run_workflow)\n"
+        "def test_it(run_workflow, fake_context):\n"
+        "    assert fake_context(attempt=2).attempt == 2\n"
+        "    assert callable(run_workflow)\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:valkey", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=root, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True)
