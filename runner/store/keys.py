@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PARTITION = "00"
-WRITE, TASK, INBOX, REQUEST = "w:", "t:", "i:", "r:"
+WRITE, TASK, MESSAGE, INBOX, REQUEST = "w:", "t:", "m:", "i:", "r:"
 
 
 class Keys:

@@ -69,7 +69,8 @@ def check_request(request: Request) -> None:
     check_size(f"the request to run {request.run_id}", request.body)
 
 
-def check_commit(commit: Commit) -> None:
+def check_commit(commit: Commit) -> int:
+    """Its size in bytes, by which batches are split. Sizes of parts are looked at only where they could matter."""
     check_name("run id", commit.run_id)
     check_name("etag", commit.etag)
     check_number("entries_seen", commit.entries_seen, MAX_PARTS)
@@ -79,12 +80,9 @@ def check_commit(commit: Commit) -> None:
     parts = max(len(commit.writes), len(commit.timers), len(commit.timers_cleared), len(commit.history))
     if len(commit.revokes) > MAX_REVOKES or parts > MAX_PARTS:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_REVOKES} revokes and {MAX_PARTS} of all else")
-    paths = [dispatch.path for dispatch in commit.dispatches]
-    if len(set(paths)) < len(paths):
+    paths = {dispatch.path for dispatch in commit.dispatches}
+    if len(paths) < len(commit.dispatches):
         raise ValueError(f"run {commit.run_id}: a path is dispatched twice in one commit")
-    check_size(f"the state of run {commit.run_id}", commit.state)
-    for name, value in commit.writes.items():
-        check_size(f"field {name!r} of run {commit.run_id}", value)
     for dispatch in commit.dispatches:
         check_dispatch(dispatch)
     for path in commit.revokes:
@@ -92,6 +90,20 @@ def check_commit(commit: Commit) -> None:
     for name, due_at_ms in commit.timers:
         check_name("timer", name)
         check_number("due_at_ms", due_at_ms)
+    size = len(commit.state) + sum(map(len, commit.writes.values())) + sum(map(len, commit.history))
+    for dispatch in commit.dispatches:
+        size += len(dispatch.message)
+    if size > MAX_VALUE_BYTES:
+        _check_sizes(commit)
+    return size
+
+
+def _check_sizes(commit: Commit) -> None:
+    check_size(f"the state of run {commit.run_id}", commit.state)
+    for name, value in commit.writes.items():
+        check_size(f"field {name!r} of run {commit.run_id}", value)
+    for dispatch in commit.dispatches:
+        check_size(f"the message to {dispatch.path}", dispatch.message)
     for entry in commit.history:
         check_size(f"a history entry of run {commit.run_id}", entry)
 
@@ -100,12 +112,12 @@ def check_dispatch(dispatch: Dispatch) -> None:
     check_name("path", dispatch.path)
     check_name("queue", dispatch.queue)
     check_name("payload", dispatch.payload)
-    check_size(f"the message to {dispatch.path}", dispatch.message)
     check_number("queue_timeout_ms", dispatch.queue_timeout_ms)
 
 
 def check_completion(completion: Completion) -> None:
-    check_size(f"the outcome of {completion.run_id}/{completion.path}", completion.body)
+    if len(completion.body) > MAX_VALUE_BYTES:
+        check_size(f"the outcome of {completion.run_id}/{completion.path}", completion.body)
 
 
 def check_process(process: ProcessInfo) -> None:

@@ -1,7 +1,7 @@
 """The text forms in which Lua keeps inbox entries and tasks, read back into the structs of ports.
 
 An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, then its body. A task's record is
-`state|token|queue|queued_at_ms|timeout_at_ms|process|claimed_at_ms|cancelled|payload`. Only Lua writes them.
+`state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`. Only Lua writes them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ def read_task(text: bytes) -> TaskRecord | None:
         return None
     if len(parts) != 9:
         raise RecordTampered(f"a task's record is {text[:80]!r}")
-    state, token, queue, queued_at_ms, _, process, claimed_at_ms, cancelled, _ = parts
+    state, process, claimed_at_ms, cancelled, token, queue, queued_at_ms, _, _ = parts
     return TaskRecord(
         token, "R" if state == "R" else "Q", queue, int(queued_at_ms), process, int(claimed_at_ms), cancelled == "1"
     )
 
 
 def read_claimed(parts: list[bytes]) -> ClaimedTask:
-    run_id, path, token, queue, queued_at_ms, claimed_at_ms, message, payload = parts
-    name = token.decode()
+    ref, queue, queued_at_ms, claimed_at_ms, message, payload = parts
+    run_id, path, token, _ = ref.decode().split("|", 3)
     return ClaimedTask(
-        run_id.decode(), path.decode(), name, fence_of(name), queue.decode(), int(queued_at_ms), int(claimed_at_ms),
-        message, payload,
+        run_id, path, token, fence_of(token), queue.decode(), int(queued_at_ms), int(claimed_at_ms), message, payload
     )
 
 

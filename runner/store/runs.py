@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import cast
 
 from redis import Redis
@@ -48,10 +50,12 @@ class RunVerbs(RedisBase):
         limits.check_name("nonce", nonce)
         limits.check_number("limit", limit)
         reply = self._scripts.take_runs(engine=engine, nonce=nonce, limit=min(limit, MAX_BATCH), lease_ms=lease_ms)
-        return [
-            TakenRun(run_id.decode(), etag.decode(), tuple(read_entry(text) for text in entries))
-            for run_id, etag, *entries in reply
-        ]
+        taken = []
+        parts = iter(reply)
+        for run_id in parts:
+            etag, entries = next(parts).decode(), [read_entry(text) for text in islice(parts, next(parts))]
+            taken.append(TakenRun(run_id.decode(), etag, tuple(entries)))
+        return taken
 
     def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
         """One HGETALL a run: a record is one hash, so each is from one moment. Raises RecordTampered."""
@@ -62,11 +66,10 @@ class RunVerbs(RedisBase):
         return [read_run(id, record) if record else None for id, record in zip(run_ids, records, strict=True)]
 
     def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]:
-        for commit in commits:
-            limits.check_commit(commit)
+        weighed = [(limits.check_commit(commit), commit) for commit in commits]
         answers: list[CommitAnswer] = []
-        for batch in limits.batches(commits, _size_of_commit):
-            reply = self._scripts.commit_runs(commits=batch)
+        for batch in limits.batches(weighed, itemgetter(0)):
+            reply = self._scripts.commit_runs(commits=[commit for _, commit in batch])
             answers += [cast(CommitAnswer, text.decode()) for text in reply]
         return answers
 
@@ -117,12 +120,3 @@ def _read_hashes(client: Redis, keys: Sequence[str]) -> list[dict[bytes, bytes]]
     for key in keys:
         pipeline.hgetall(key)
     return cast(list[dict[bytes, bytes]], pipeline.execute())
-
-
-def _size_of_commit(commit: Commit) -> int:
-    return (
-        len(commit.state)
-        + sum(len(value) for value in commit.writes.values())
-        + sum(len(task.message) for task in commit.dispatches)
-        + sum(len(entry) for entry in commit.history)
-    )

@@ -13,12 +13,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 from redis import Redis
 from redis.exceptions import NoScriptError
 
 from runner.store import limits
 from runner.store.connection import Connection
-from runner.store.keys import Keys
+from runner.store.keys import MESSAGE, WRITE, Keys
 from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Request
 
 
@@ -70,9 +71,9 @@ class Scripts:
         )
         return reply
 
-    def take_runs(self, *, engine: str, nonce: str, limit: int, lease_ms: int) -> list[list[bytes]]:
+    def take_runs(self, *, engine: str, nonce: str, limit: int, lease_ms: int) -> list[Any]:
         k = self._keys
-        reply: list[list[bytes]] = self._call(
+        reply: list[Any] = self._call(
             "take_runs", (k.clock, k.ready, k.watch, k.wake_runs, k.process(engine)),
             (nonce, limit, lease_ms, MAX_INBOX, limits.MAX_CALL_BYTES),
         )
@@ -80,10 +81,8 @@ class Scripts:
 
     def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
         k = self._keys
-        args: list[str | bytes | int] = [limits.WATCH_MS, limits.REPAIR_MS, len(commits)]
-        for commit in commits:
-            args += _pack_commit(commit)
         keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs)
+        args = (limits.WATCH_MS, limits.REPAIR_MS, _pack_commits(commits))
         reply: list[bytes] = self._call("commit_runs", keys, args)
         return reply
 
@@ -177,18 +176,35 @@ class Scripts:
         return int(self._call("read_clock", (self._keys.clock,), ()))
 
 
-def _pack_commit(commit: Commit) -> list[str | bytes | int]:
-    args: list[str | bytes | int] = [
-        commit.run_id, commit.etag_read, commit.etag, commit.entries_seen, commit.state, commit.status,
-        int(commit.terminal), int(commit.again), commit.retention_ms, len(commit.writes),
-    ]
+_PACKED = msgspec.msgpack.Encoder()
+
+
+def _pack_commits(commits: Sequence[Commit]) -> bytes:
+    """MessagePack as the header of commit_runs.lua describes it."""
+    try:
+        return _PACKED.encode([_pack_commit(commit, bytes.decode) for commit in commits])
+    except UnicodeDecodeError:
+        return _PACKED.encode([_pack_commit(commit, _raw_text) for commit in commits])
+
+
+def _raw_text(value: bytes) -> msgspec.Raw:
+    """Any bytes as a MessagePack string: the scripts' unpacker does not know the binary type."""
+    return msgspec.Raw(b"\xdb" + len(value).to_bytes(4, "big") + value)
+
+
+def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...]:
+    """Names that callers choose get the prefix of their kind here, so none can pass for a field of the store."""
+    fields = ["etag", commit.etag, "state", text(commit.state), "status", commit.status]
     for name, value in commit.writes.items():
-        args += (name, value)
-    args.append(len(commit.dispatches))
+        fields += (WRITE + name, text(value))
+    tasks: list[str | int] = []
     for task in commit.dispatches:
-        args += (task.path, task.queue, task.message, task.payload, task.queue_timeout_ms)
-    args += (len(commit.revokes), *commit.revokes, len(commit.timers))
-    for timer in commit.timers:
-        args += timer
-    args += (len(commit.timers_cleared), *commit.timers_cleared, len(commit.history), *commit.history)
-    return args
+        fields += (MESSAGE + task.path, text(task.message))
+        tasks += (task.path, task.queue, task.payload, task.queue_timeout_ms)
+    packed = (
+        commit.run_id, commit.etag_read, commit.etag, commit.entries_seen, commit.terminal, commit.again,
+        commit.retention_ms, fields, tasks, [text(entry) for entry in commit.history],
+    )
+    if not (commit.revokes or commit.timers or commit.timers_cleared):
+        return packed
+    return (*packed, commit.revokes, [part for timer in commit.timers for part in timer], commit.timers_cleared)

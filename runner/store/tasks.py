@@ -50,7 +50,7 @@ class TaskVerbs(RedisBase):
             if not reply:
                 return ExchangeAnswer(alive=False)
             answers += [_COMPLETIONS[letter] for letter in reply[0].decode()]
-        claimed = tuple(read_claimed(parts) for parts in reply[1:])
+        claimed = tuple(read_claimed(reply[begin : begin + 6]) for begin in range(1, len(reply), 6))
         return ExchangeAnswer(alive=True, completions=tuple(answers), claimed=claimed)
 
     def beat(

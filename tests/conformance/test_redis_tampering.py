@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
@@ -155,6 +156,63 @@ def test_nonsense_arguments_are_refused_before_the_first_write(on_redis: StoreWo
             assert on_redis.dump() == before, (name, mutated)
             refused += 1
     assert refused > 200
+
+
+def commit_calls(world: StoreWorld) -> list[tuple[list[str], list[Any]]]:
+    """Two commits that use every part of the envelope, as they would be sent."""
+    sent: list[tuple[list[str], list[Any]]] = []
+    scripts = scripts_of(world)
+
+    def record(name: str, keys: Any, args: Any, *, admits: bool = False) -> Any:
+        sent.append((list(keys), [world.clock.now_ms, *args]))
+        return [b"ok"] * 2
+
+    original, scripts._call = scripts._call, record  # type: ignore[method-assign]
+    parts: dict[str, Any] = {"revokes": ("a",), "timers_cleared": ("u",), "history": (b"1", b"2")}
+    try:
+        world.store.commit([world.next_commit("r1", "b", timers=(("t", 5), ("v", 6)), **parts),
+                            world.next_commit("r2", "a", "b", again=True)])
+    finally:
+        scripts._call = original  # type: ignore[method-assign]
+    return sent
+
+
+def spots(value: Any) -> list[tuple[list[Any], int]]:
+    """Every place in nested lists."""
+    if not isinstance(value, list):
+        return []
+    return [spot for position, part in enumerate(value) for spot in [(value, position), *spots(part)]]
+
+
+def test_a_mangled_envelope_of_commits_is_refused_before_the_first_write(on_redis: StoreWorld):
+    """Whatever has a wrong type or a wrong length in it: the whole call is refused, and not one key has changed."""
+    on_redis.is_tampered = True
+    on_redis.running("r1", "a")
+    on_redis.start("r2")
+    ((keys, args),) = commit_calls(on_redis)
+    assert on_redis.redis is not None
+    mine = f"*{on_redis.store.namespace}:00*"
+    saved = {key: on_redis.redis.dump(key) for key in on_redis.redis.keys(mine)}
+    before, outcomes = on_redis.dump(), {"refused": 0, "done": 0}
+    for number in range(len(spots(msgspec.msgpack.decode(args[-1])))):
+        for nonsense in (None, True, -1, 1.5, float("nan"), 2**53, "x", ["x"], {"x": 1}, "remove"):
+            envelope = msgspec.msgpack.decode(args[-1])
+            holder, position = spots(envelope)[number]
+            if nonsense == "remove":
+                del holder[position]
+            else:
+                holder[position] = nonsense
+            refusal = error_of(on_redis, "commit_runs", keys, [*args[:-1], msgspec.msgpack.encode(envelope)])
+            outcomes["refused" if refusal else "done"] += 1
+            if refusal:
+                assert refusal == "ARGUMENTS commits are not as they have to be", (number, nonsense, refusal)
+                assert on_redis.dump() == before, (number, nonsense)
+            else:  # some other text or number of the right type: a commit like any other
+                on_redis.redis.delete(*on_redis.redis.keys(mine))
+                for key, value in saved.items():
+                    on_redis.redis.restore(key, 0, value)
+    assert outcomes["refused"] > 400
+    assert outcomes["done"] > 100
 
 
 def error_of(world: StoreWorld, name: str, keys: list[str], args: list[Any]) -> str:

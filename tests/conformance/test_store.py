@@ -380,6 +380,23 @@ def test_the_death_of_a_process_does_not_wake_a_parked_run(world: StoreWorld, pr
     assert world.take() == []
 
 
+def test_bytes_of_any_kind_and_length_come_back_as_they_were(world: StoreWorld):
+    """Lengths at which a packed string changes its form, and bytes that are no text."""
+    texts = [b"", b"x" * 31, b"x" * 32, b"x" * 255, b"x" * 256, b"x" * 65_535, b"x" * 65_536, "ü€😀".encode(), b"\n|\0"]
+    for values in (texts, [*texts, bytes(range(256))]):
+        run_id = f"r{len(values)}"
+        world.start(run_id)
+        writes = {f"f{number}": value for number, value in enumerate(values)}
+        fields = {"payload": values[-1], **writes}
+        commit = world.commit(run_id, "a", writes=fields, state=values[-1], history=tuple(values))
+        run = world.store.load_runs([run_id])[0]
+        assert run is not None
+        assert {name: run.fields[name] for name in writes} == writes
+        assert (run.state, run.etag, world.store.history(run_id)) == (values[-1], commit.etag, values)
+        world.process()
+        assert [task.payload for task in world.claim()] == [values[-1]]
+
+
 def test_a_commit_takes_a_stuck_run_back_into_care(world: StoreWorld):
     world.start("r1")
     world.store.park("r1", "", delay_ms=1, stuck=True, error=b"trace")

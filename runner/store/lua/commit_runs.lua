@@ -12,48 +12,78 @@
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 repair_ms
---      4 commits   how many; then for each: run_id etag_read etag entries_seen state status terminal again
---                  retention_ms, and six lists with their lengths: writes (name value), dispatches (path queue
---                  message payload queue_timeout_ms), revokes, timers (name due_at_ms), timers_cleared, history
+--      4 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
+--                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
+--                  history] and, where there are any, revokes, timers, timers_cleared. Each from `fields` on is one
+--                  flat list: fields (name value; of the run's hash: etag, state, status, w:<name>, m:<path>),
+--                  tasks (path queue payload queue_timeout_ms), timers (name due_at_ms)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set
 -- RETURNS for each commit: ok | stale | gone | tampered
 local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list'})
 if wrong then return wrong end
 
-local function parse_dispatch()
-  return {path = text(), queue = text(), message = text(), payload = text(), timeout_ms = number()}
-end
-
-local function parse_timer() return {name = text(), due_ms = number()} end
-
--- The arguments of the run's HSET, begun with what callers named themselves.
-local function parse_writes()
-  local set = {}
-  for i = 1, count() do set[2 * i - 1], set[2 * i] = 'w:' .. text(), text() end
-  return set
-end
-
-local function parse_commit()
-  local item = {
-    id = text(), read = text(), etag = text(), seen = number(4000), state = text(), status = text(),
-    terminal = text() == '1', again = text() == '1', retention_ms = number(), set = parse_writes(),
-    dispatches = groups(parse_dispatch), revokes = texts(), timers = groups(parse_timer), cleared = texts(),
-    history = texts(),
-  }
-  if #item.dispatches > 100 or #item.revokes > 1000 then refused = 'too many of one commit' end
-  return item
-end
-
-local watch_ms, repair_ms, items = number(), number(), groups(parse_commit)
+local watch_ms, repair_ms, packed = number(), number(), text()
 wrong = refuse_arguments()
 if wrong then return wrong end
 
+-- Raises an error for what is neither text nor number: appending nothing costs less than asking for the type.
+local function check_values(list)
+  for i = 1, #list do local _ = list[i] .. '' end
+end
+
+local function are_texts(list)
+  for i = 1, #list do if type(list[i]) ~= 'string' then return false end end
+  return #list <= 4000
+end
+
+local function is_whole(value) return type(value) == 'number' and value >= 0 and value % 1 == 0 and value < 2^53 end
+
+local function are_tasks(list)
+  for i = 1, #list, 4 do
+    if type(list[i]) ~= 'string' or type(list[i + 1]) ~= 'string' or type(list[i + 2]) ~= 'string' or
+      not is_whole(list[i + 3]) then return false end
+  end
+  return #list <= 400
+end
+
+local function are_timers(list)
+  for i = 1, #list, 2 do
+    if type(list[i]) ~= 'string' or not is_whole(list[i + 1]) then return false end
+  end
+  return #list <= 8000
+end
+
+local function is_sound(item)
+  local id, read, etag, seen, terminal, again, retention_ms, fields, tasks, history = unpack(item)
+  local revokes, named, cleared = item[11], item[12], item[13]
+  check_values(fields)
+  check_values(history)
+  return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
+    type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
+    are_tasks(tasks) and #history <= 4000 and
+    (#item == 10 or #item == 13 and are_texts(revokes) and are_timers(named) and are_texts(cleared))
+end
+
+-- What the caller packed must be as the header says, or nothing of the call is done.
+local function unpack_commits()
+  local list, more = cmsgpack.unpack(packed)
+  local sound = type(list) == 'table' and more == nil
+  for i = 1, sound and #list or 0 do sound = sound and is_sound(list[i]) end
+  return sound and list
+end
+
+local is_packed, items = pcall(unpack_commits)
+if not is_packed or not items then return redis.error_reply('ARGUMENTS commits are not as they have to be') end
+
 local ms, us = now()
+local runs, histories, now_text, watch_text = prefix .. 'run:', prefix .. 'history:', digits(ms), digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
--- By member, and written once at the end: a score, or false to take it out. A later commit of the batch wins.
-local scores = {[watch] = {}, [deadlines] = {}, [timers] = {}, [expiring] = {}}
-local pushed, pushes, woken, ended = {}, {}, {}, {}
+local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again'}  -- and more behind them
+-- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
+local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
+local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
+local pushed, pushes, woken = {}, {}, {}
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -63,156 +93,164 @@ local function queue_is_sound(queue)
   return is_list[queue]
 end
 
--- The run as it is, or nil and the answer. Everything that could refuse the commit is looked at here.
-local function read_run(item)
-  local fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again'}
-  for _, dispatch in ipairs(item.dispatches) do fields[#fields + 1] = 't:' .. dispatch.path end
-  for _, path in ipairs(item.revokes) do fields[#fields + 1] = 't:' .. path end
-  local got = try('HMGET', prefix .. 'run:' .. item.id, unpack(fields))
-  if failed(got) then return nil, 'tampered' end
-  if not got[1] then return nil, 'gone' end
-  if got[1] == item.etag then return nil, 'ok' end
+-- The run's fields, and its inbox; or nil and the answer. Everything that could refuse the commit is looked at here.
+local function read_run(item, key)
+  local tasks, revokes, size = item[9], item[11] or nothing, 7
+  for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
+  for i = 1, #revokes do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
+  local got = try('HMGET', key, unpack(read_fields, 1, size))
+  if got.err then return nil, 'tampered' end
+  local etag = got[1]
+  if not etag then return nil, 'gone' end
+  if etag == item[3] then return nil, 'ok' end
+  if etag ~= item[2] or got[2] == '1' then return nil, 'stale' end
   local head, tail = whole(got[3]), whole(got[4])
-  local run = {head = head, was_head = head, tail = tail, was_tail = tail, fence = whole(got[5]), parked = got[6],
-    again = got[7], revoked = nothing}
-  if got[1] ~= item.read or got[2] == '1' then return nil, 'stale' end
-  if not run.head or not run.tail or not run.fence or run.head > run.tail then return nil, 'tampered' end
-  if run.tail - run.head < item.seen then return nil, 'stale' end
-  for i, dispatch in ipairs(item.dispatches) do
-    if parse_task(got[7 + i]) or not queue_is_sound(dispatch.queue) then return nil, 'tampered' end
+  if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
+  if tail - head < item[4] then return nil, 'stale' end
+  for i = 1, #tasks, 4 do
+    local record = got[7 + (i + 3) / 4]
+    if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
   end
-  if #item.revokes > 0 then run.revoked = {} end
-  for i, path in ipairs(item.revokes) do run.revoked[path] = parse_task(got[7 + #item.dispatches + i]) end
-  return run
+  return got, head, tail
 end
 
-local function consume_entries(item, run, key)
-  local consumed = {}
-  for i = run.head, run.head + item.seen - 1 do
-    -- A few are emptied by the HSET that comes anyway, and soon written again.
-    if item.seen <= 4 then put(item.set, 'i:' .. digits(i), '') else consumed[#consumed + 1] = 'i:' .. digits(i) end
+-- Entries are emptied by the HSET that comes anyway, and soon written again; many of them are deleted.
+local function consume_entries(set, key, head, seen)
+  if seen <= 4 then
+    for i = head, head + seen - 1 do put(set, 'i:' .. digits(i), '') end
+  else
+    local consumed = {}
+    for i = 1, seen do consumed[i] = 'i:' .. digits(head + i - 1) end
+    all('HDEL', key, consumed)
   end
-  all('HDEL', key, consumed)
-  run.head = run.head + item.seen
-  if run.head == run.tail then run.head, run.tail = 0, 0 end
 end
 
-local function dispatch_tasks(item, run)
-  for _, dispatch in ipairs(item.dispatches) do
-    run.fence = max(run.fence + 1, us)
-    local token = digits(run.fence) .. '-' .. item.etag
-    local timeout_ms = dispatch.timeout_ms > 0 and ms + dispatch.timeout_ms or 0
-    local ref = item.id .. '|' .. dispatch.path .. '|' .. token
-    put(item.set, 't:' .. dispatch.path, task_record({state = 'Q', token = token, queue = dispatch.queue,
-      queued_ms = digits(ms), timeout_ms = digits(timeout_ms), process = '', claimed_ms = '0', cancelled = '0',
-      payload = dispatch.payload}))
-    put(item.set, 'm:' .. dispatch.path, dispatch.message)
-    scores[deadlines][ref] = timeout_ms > 0 and min(timeout_ms, ms + repair_ms) or ms + repair_ms
-    if not pushes[dispatch.queue] then
-      pushes[dispatch.queue] = {}
-      pushed[#pushed + 1] = dispatch.queue
+local function dispatch_tasks(item, set, fence)
+  local id, etag, tasks = item[1], item[3], item[9]
+  for i = 1, #tasks, 4 do
+    local path, queue, payload, timeout_ms = tasks[i], tasks[i + 1], tasks[i + 2], tasks[i + 3]
+    fence = max(fence + 1, us)
+    local token, due_ms = digits(fence) .. '-' .. etag, ms + repair_ms
+    if timeout_ms > 0 then
+      timeout_ms = ms + timeout_ms
+      due_ms = min(due_ms, timeout_ms)
     end
-    local list = pushes[dispatch.queue]
-    list[#list + 1] = ref .. '|' .. dispatch.payload
+    local ref, list = id .. '|' .. path .. '|' .. token, pushes[queue]
+    put(set, 't:' .. path, UNCLAIMED .. token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' ..
+      payload)
+    put(due, digits(due_ms), ref)
+    if not list then
+      list = {}
+      pushes[queue], pushed[#pushed + 1] = list, queue
+    end
+    list[#list + 1] = ref .. '|' .. payload
   end
+  put(set, 'fence', digits(fence))
 end
 
--- Queued: taken back, and its run is told. Running: only marked, because its outcome still comes.
-local function revoke_tasks(item, run)
-  for _, path in ipairs(item.revokes) do
-    local task = run.revoked[path]
-    run.revoked[path] = nil
+-- Queued: taken back, and its run is told. Running: only marked, because its outcome still comes. The inbox's new end.
+local function revoke_tasks(item, set, got, tail)
+  local id, seen, first = item[1], {}, 7 + #item[9] / 4
+  for i, path in ipairs(item[11] or nothing) do
+    local task = not seen[path] and parse_task(got[first + i])
+    seen[path] = true
     if task and task.state == 'Q' then
-      local ref = item.id .. '|' .. path .. '|' .. task.token
-      scores[deadlines][ref] = false
+      local ref = id .. '|' .. path .. '|' .. task.token
+      undue[#undue + 1] = ref
       try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
-      put(item.set, 't:' .. path, '')
-      put(item.set, 'm:' .. path, '')
-      put(item.set, 'i:' .. digits(run.tail), entry('revoked', ms, path, '0', '', ''))
-      run.tail = run.tail + 1
+      put(set, 't:' .. path, '')
+      put(set, 'm:' .. path, '')
+      put(set, 'i:' .. digits(tail), entry('revoked', ms, path, '0', '', ''))
+      tail = tail + 1
     elseif task then
-      task.cancelled = '1'
-      put(item.set, 't:' .. path, task_record(task))
+      put(set, 't:' .. path, claimed_record(task.process, task.claimed_ms, '1', task.rest))
     end
+  end
+  return tail
+end
+
+local function set_timers(item, set)
+  local id, named = item[1], item[12]
+  for _, name in ipairs(item[13]) do
+    timer_at[id .. '|' .. name] = false
+    put(set, 'z:' .. name, '')
+  end
+  for i = 1, #named, 2 do
+    timer_at[id .. '|' .. named[i]] = named[i + 1]
+    put(set, 'z:' .. named[i], digits(named[i + 1]))
   end
 end
 
 -- A terminal run keeps its record and its history, and nothing else.
 local function end_run(item, key)
-  local gone, open = {}, {}
+  local id, gone, open = item[1], {}, {}
   for _, name in ipairs(call('HKEYS', key)) do
     local kind = sub(name, 1, 2)
     if kind == 't:' then open[#open + 1] = name end
-    if kind == 'z:' then scores[timers][item.id .. '|' .. sub(name, 3)] = false end
+    if kind == 'z:' then timer_at[id .. '|' .. sub(name, 3)] = false end
     if kind == 't:' or kind == 'm:' or kind == 'i:' or kind == 'z:' then gone[#gone + 1] = name end
   end
   for from = 1, #open, 4000 do
     for i, record in ipairs(call('HMGET', key, unpack(open, from, min(from + 3999, #open)))) do
       local task = parse_task(record)
       if task then
-        local ref = item.id .. '|' .. sub(open[from + i - 1], 3) .. '|' .. task.token
-        scores[deadlines][ref] = false
+        local ref = id .. '|' .. sub(open[from + i - 1], 3) .. '|' .. task.token
+        undue[#undue + 1] = ref
         if task.state == 'Q' then try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
         else try('SREM', prefix .. 'held:' .. task.process, ref) end
       end
     end
   end
   all('HDEL', key, gone)
-  scores[watch][item.id] = false
-  woken[item.id] = nil
-  ended[#ended + 1] = item.id
-  if item.retention_ms > 0 then scores[expiring][item.id] = ms + item.retention_ms end
+  unwatched[#unwatched + 1] = id
+  woken[id] = nil
+  ended[#ended + 1] = id
+  if item[7] > 0 then put(expire, digits(ms + item[7]), id) end
 end
 
-local function write_run(item, run)
-  local key, set = prefix .. 'run:' .. item.id, item.set
+local function commit(item)
+  local id, seen, terminal, again, set, history = item[1], item[4], item[5], item[6], item[8], item[10]
+  local key = runs .. id
+  local got, head, tail = read_run(item, key)
+  if not got then return head end
   -- The only write that can fail, so it comes first: nothing of this commit is written then.
-  local written = #item.history > 0 and try('RPUSH', prefix .. 'history:' .. item.id, unpack(item.history))
-  if failed(written) then return 'tampered' end
-  consume_entries(item, run, key)
-  if item.terminal then run.head, run.tail = 0, 0
-  else
-    revoke_tasks(item, run)
-    dispatch_tasks(item, run)
-    for _, name in ipairs(item.cleared) do
-      scores[timers][item.id .. '|' .. name] = false
-      put(set, 'z:' .. name, '')
+  if #history > 0 and failed(try('RPUSH', histories .. id, unpack(history))) then return 'tampered' end
+  consume_entries(set, key, head, seen)
+  local new_head, new_tail = head + seen, tail
+  if terminal or new_head == tail then new_head, new_tail = 0, 0 end
+  if not terminal then
+    if item[11] then
+      new_tail = revoke_tasks(item, set, got, new_tail)
+      set_timers(item, set)
     end
-    for _, timer in ipairs(item.timers) do
-      scores[timers][item.id .. '|' .. timer.name] = timer.due_ms
-      put(set, 'z:' .. timer.name, digits(timer.due_ms))
-    end
-    scores[watch][item.id] = ms + watch_ms
-    woken[item.id] = (item.again or run.tail > run.head) or nil
+    if #item[9] > 0 then dispatch_tasks(item, set, whole(got[5])) end
+    put(watched, watch_text, id)
+    woken[id] = (again or new_tail > new_head) or nil
   end
-  put(set, 'etag', item.etag)
-  put(set, 'state', item.state)
-  put(set, 'status', item.status)
-  put(set, 'updated', digits(ms))
-  if #item.dispatches > 0 then put(set, 'fence', digits(run.fence)) end
-  if run.head ~= run.was_head then put(set, 'head', digits(run.head)) end
-  if run.tail ~= run.was_tail then put(set, 'tail', digits(run.tail)) end
-  if item.again ~= (run.again == '1') then put(set, 'again', item.again and '1' or '0') end
-  if item.terminal then put(set, 'end', '1') end
+  put(set, 'updated', now_text)
+  if new_head ~= head then put(set, 'head', digits(new_head)) end
+  if new_tail ~= tail then put(set, 'tail', digits(new_tail)) end
+  if again ~= (got[7] == '1') then put(set, 'again', again and '1' or '0') end
+  if terminal then put(set, 'end', '1') end
   all('HSET', key, set)
-  if run.parked then call('HDEL', key, 'parked', 'park_nonce', 'broken') end
-  if item.terminal then end_run(item, key) end
+  if got[6] then call('HDEL', key, 'parked', 'park_nonce', 'broken') end
+  if terminal then end_run(item, key) end
   return 'ok'
 end
 
 local answers = {}
-for i, item in ipairs(items) do
-  local run, answer = read_run(item)
-  answers[i] = answer or write_run(item, run)
+for i = 1, #items do answers[i] = commit(items[i]) end
+local timers_set, timers_gone = {}, {}
+for member, due_ms in pairs(timer_at) do
+  if due_ms then put(timers_set, digits(due_ms), member) else timers_gone[#timers_gone + 1] = member end
 end
-for key, members in pairs(scores) do
-  local add, drop = {}, {}
-  for member, score in pairs(members) do
-    if score then put(add, digits(score), member) else drop[#drop + 1] = member end
-  end
-  all('ZADD', key, add)
-  all('ZREM', key, drop)
-end
+all('ZADD', watch, watched)
+all('ZREM', watch, unwatched)
+all('ZADD', deadlines, due)
+all('ZREM', deadlines, undue)
+all('ZADD', timers, timers_set)
+all('ZREM', timers, timers_gone)
+all('ZADD', expiring, expire)
 local new_queues = {}
 for _, queue in ipairs(pushed) do
   local key = prefix .. 'q:' .. queue

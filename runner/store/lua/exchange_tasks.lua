@@ -17,69 +17,73 @@
 --      7 queues            how many; then each
 --      8 completions       how many; then for each: run_id path token lost body
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list
--- RETURNS {} if the process was reaped; else {answers, task...} with one letter a completion (r recorded,
---         d duplicate, s stale, t tampered) and tasks as {run_id, path, token, queue, queued_ms, claimed_ms,
---         message, payload}
+-- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
+--         t tampered), and behind them for each task: run_id|path|token|…, queue, queued_ms, claimed_ms, message,
+--         payload. One flat list: a list in the list costs the server more than what is in it.
 local clock, procs, deadlines, ready, wake_runs, process_key, held = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set'})
 if wrong then return wrong end
 local process, nonce, lease_ms, capacity, max_bytes = text(), text(), number(), number(1000), number()
-local queues, items = texts(), groups(function()
-  return {id = text(), path = text(), token = text(), lost = text() == '1', body = text()}
-end)
+local queues, completions = texts(), count()
+local first = position + 1
+position = position + 5 * completions
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
 
 local ms = now()
-local added, dropped, taken, left, woken = {}, {}, {}, {}, {}
+local runs, now_text, due_text = prefix .. 'run:', digits(ms), digits(ms + 2 * lease_ms)
+local added, dropped, taken, woken = {}, {}, {}, {}
 
-local function complete(item)
-  local run, ref = prefix .. 'run:' .. item.id, item.id .. '|' .. item.path .. '|' .. item.token
-  local got = try('HMGET', run, 't:' .. item.path, 'head', 'tail', 'parked')
-  if failed(got) then return 't' end
-  if got[1] == 'D|' .. item.token then return 'd' end
-  local task, tail = parse_task(got[1]), whole(got[3])
-  if not task or task.token ~= item.token or task.state ~= 'R' or task.process ~= process then return 's' end
+local function complete(id, path, token, lost, body)
+  local key, task_field = runs .. id, 't:' .. path
+  local got = try('HMGET', key, task_field, 'tail', 'parked')
+  if got.err then return 't' end
+  local record = got[1] or ''
+  local holder, claimed_ms, held_token = match(record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|')
+  if held_token ~= token or holder ~= process then return record == 'D|' .. token and 'd' or 's' end
+  local tail = whole(got[2])
   if not tail then return 't' end
-  local what = item.lost and entry('lost', ms, item.path, task.claimed_ms, process, '')
-    or entry('outcome', ms, item.path, task.claimed_ms, process, item.body)
-  call('HSET', run, 't:' .. item.path, 'D|' .. item.token, 'm:' .. item.path, '', 'i:' .. digits(tail), what,
-    'tail', digits(tail + 1))
-  dropped[#dropped + 1], left[#left + 1] = ref, ref
-  if not got[4] then woken[#woken + 1] = item.id end
+  local what = lost == '1' and entry('lost', ms, path, claimed_ms, process, '')
+    or entry('outcome', ms, path, claimed_ms, process, body)
+  call('HSET', key, task_field, 'D|' .. token, 'm:' .. path, '', 'i:' .. digits(tail), what, 'tail', digits(tail + 1))
+  dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
+  if not got[3] then woken[#woken + 1] = id end
   return 'r'
 end
 
 -- A ref is `run id|path|token|payload`, so that one HMGET reads task, message and payload. A ref whose
 -- token is not current any more was left behind by a revoke or a repair, and is dropped here.
-local function read_task(ref, state)
+local function read_task(ref, pattern)
   local id, path, token, payload = match(ref, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
   if not id then return nil end
-  local got = try('HMGET', prefix .. 'run:' .. id, 't:' .. path, 'm:' .. path, 'w:' .. payload)
-  if failed(got) then return nil end
-  local task = parse_task(got[1])
-  if not task or task.token ~= token or task.state ~= state then return nil end
-  task.id, task.path, task.message, task.body = id, path, got[2] or '', got[3] or ''
-  return task
-end
-
-local function describe(task)
-  return {task.id, task.path, task.token, task.queue, task.queued_ms, task.claimed_ms, task.message, task.body}
-end
-
-local function claim(ref)
-  local task = read_task(ref, 'Q')
-  if not task then return nil end
-  task.state, task.process, task.claimed_ms = 'R', process, digits(ms)
-  call('HSET', prefix .. 'run:' .. task.id, 't:' .. task.path, task_record(task))
-  local name = task.id .. '|' .. task.path .. '|' .. task.token
-  put(added, digits(ms + 2 * lease_ms), name)
-  taken[#taken + 1] = name
-  return task
+  local got = try('HMGET', runs .. id, 't:' .. path, 'm:' .. path, 'w:' .. payload)
+  if got.err or not got[1] then return nil end
+  local claimed_ms, rest, its_token, queue, queued_ms = match(got[1], pattern)
+  if its_token ~= token then return nil end
+  return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, got[2] or '', got[3] or ''
 end
 
 local answer, refs, bytes, scanned = {''}, {}, 0, 0
+local function describe(ref, queue, queued_ms, claimed_ms, message, payload)
+  local size = #answer
+  answer[size + 1], answer[size + 2], answer[size + 3] = ref, queue, queued_ms
+  answer[size + 4], answer[size + 5], answer[size + 6] = claimed_ms, message, payload
+end
+
+local function claim(ref)
+  local id, path, token, rest, queue, queued_ms, _, message, payload = read_task(
+    ref, '^Q||(0)|0|()([^|]*)|([^|]*)|(%d+)|%d+|')
+  if not id then return end
+  call('HSET', runs .. id, 't:' .. path, claimed_record(process, now_text, '0', rest))
+  local size = #taken + 1
+  taken[size] = id .. '|' .. path .. '|' .. token
+  added[2 * size - 1], added[2 * size] = due_text, taken[size]
+  refs[size] = ref
+  bytes = bytes + #message + #payload
+  describe(ref, queue, queued_ms, now_text, message, payload)
+end
+
 local function claim_from(queue)
   local key, wake = prefix .. 'q:' .. queue, prefix .. 'wake:q:' .. queue
   while #refs < capacity and scanned < 400 and bytes < max_bytes do
@@ -90,11 +94,7 @@ local function claim_from(queue)
     for _, ref in ipairs(found) do
       if bytes >= max_bytes then break end
       popped = popped + 1
-      local task = claim(ref)
-      if task then
-        refs[#refs + 1], answer[#answer + 1] = ref, describe(task)
-        bytes = bytes + #task.message + #task.body
-      end
+      claim(ref)
     end
     scanned = scanned + popped
     if popped > 0 then call('LPOP', key, popped) end
@@ -108,25 +108,29 @@ local function claim_from(queue)
 end
 
 local last = call('HMGET', process_key, 'nonce', 'answers', 'claimed')
-call('ZADD', procs, digits(ms + 2 * lease_ms), process)
+call('ZADD', procs, due_text, process)
 if last[1] == nonce then
-  call('HSET', process_key, 'seen', digits(ms))
+  call('HSET', process_key, 'seen', now_text)
   answer[1] = last[2] or ''
   for ref in string.gmatch(last[3] or '', '[^\n]+') do
-    local task = read_task(ref, 'R')
-    if task then answer[#answer + 1] = describe(task) end
+    local id, _, _, _, queue, queued_ms, claimed_ms, message, payload = read_task(
+      ref, '^R|[^|]*|(%d+)|[01]|()([^|]*)|([^|]*)|(%d+)|%d+|')
+    if id then describe(ref, queue, queued_ms, claimed_ms, message, payload) end
   end
   return answer
 end
 local answers = {}
-for i, item in ipairs(items) do answers[i] = complete(item) end
+for i = 1, completions do
+  local from = first + 5 * (i - 1)
+  answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4])
+end
 answer[1] = concat(answers)
 if capacity > 0 then for _, queue in ipairs(queues) do claim_from(queue) end end
 all('ZREM', deadlines, dropped)
-all('SREM', held, left)
+all('SREM', held, dropped)
 all('ZADD', deadlines, added)
 all('SADD', held, taken)
 call('HSET', process_key, 'nonce', nonce, 'answers', answer[1], 'claimed', concat(refs, '\n'),
-  'seen', digits(ms))
+  'seen', now_text)
 make_ready(ready, wake_runs, woken, ms)
 return answer

@@ -23,9 +23,11 @@ end
 
 -- The number that a text spells in plain digits; nil for anything else: tonumber takes 'nan', '0x1', '1e9'.
 local function whole(value)
-  if not value or not find(value, '^%d+$') then return nil end
-  local number = tonumber(value)
-  return number <= 9007199254740991 and number or nil
+  local number = value and tonumber(value)
+  if not number or spelled[number] == value then return number or nil end
+  if not find(value, '^%d+$') or number > 9007199254740991 then return nil end
+  if number < 1000 then digits(number) end  -- from now on it takes the short way
+  return number
 end
 
 local function text()
@@ -126,17 +128,21 @@ local function entry(kind, ms, path, claimed_ms, process, body)
   return kind .. '|' .. digits(ms) .. '|' .. path .. '|' .. claimed_ms .. '|' .. process .. '\n' .. body
 end
 
--- A task's record: state Q (queued), R (running); nil for a closed one. Every part but the payload is free of '|'.
+-- A task's record is `state|process|claimed_ms|cancelled|token|queue|queued_ms|timeout_ms|payload`, its state
+-- Q (queued) or R (running): what a claim changes comes first, so that it copies the rest as it is. Every part
+-- but the payload is free of '|'. A closed task has another state or none.
+local UNCLAIMED = 'Q||0|0|'
+
+-- The record's parts; nil for a closed task.
 local function parse_task(record)
-  local state, token, queue, queued_ms, timeout_ms, process, claimed_ms, cancelled, payload = match(
-    record or '', '^([QR])|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|(%d+)|([01])|(.*)$')
-  return state and {state = state, token = token, queue = queue, queued_ms = queued_ms, timeout_ms = timeout_ms,
-    process = process, claimed_ms = claimed_ms, cancelled = cancelled, payload = payload}
+  local state, process, claimed_ms, cancelled, rest, token, queue, queued_ms, timeout_ms, payload = match(
+    record or '', '^([QR])|([^|]*)|(%d+)|([01])|()([^|]*)|([^|]*)|(%d+)|(%d+)|(.*)$')
+  return state and {state = state, process = process, claimed_ms = claimed_ms, cancelled = cancelled, token = token,
+    queue = queue, queued_ms = queued_ms, timeout_ms = timeout_ms, payload = payload, rest = sub(record, rest)}
 end
 
-local function task_record(task)
-  return concat({task.state, task.token, task.queue, task.queued_ms, task.timeout_ms, task.process,
-    task.claimed_ms, task.cancelled, task.payload}, '|')
+local function claimed_record(process, claimed_ms, cancelled, rest)
+  return 'R|' .. process .. '|' .. claimed_ms .. '|' .. cancelled .. '|' .. rest
 end
 
 local function fence_of(token) return whole(match(token or '', '^(%d+)-')) or 0 end

@@ -13,7 +13,7 @@
 --      5 max_entries      of one run
 --      6 max_bytes        after which no further run is handed out
 -- DERIVED run:<run_id> hash
--- RETURNS for each run: {run_id, etag, entry...}
+-- RETURNS for each run: run_id, etag, how many entries, then each; all in one flat list
 local clock, ready, watch, wake_runs, process = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'list', 'hash'})
 if wrong then return wrong end
@@ -22,44 +22,43 @@ wrong = refuse_arguments()
 if wrong then return wrong end
 
 local ms = now()
+local runs, watch_text = prefix .. 'run:', digits(ms + lease_ms)
+local answer, watched, taken, bytes = {}, {}, {}, 0
 local last = call('HMGET', process, 'info', 'take_nonce', 'taken')
 local repeated = last[1] and last[2] == nonce
 local ids = {}
 if repeated then for id in string.gmatch(last[3] or '', '[^|]+') do ids[#ids + 1] = id end
 elseif limit > 0 then ids = call('ZRANGE', ready, 0, limit - 1) end
 
--- Nearly every inbox begins at 0 and is short, so one HMGET reads state and entries.
-local function read_inbox(id)
-  local got = try('HMGET', prefix .. 'run:' .. id, 'etag', 'end', 'again', 'head', 'tail', 'i:0', 'i:1', 'i:2', 'i:3')
-  if failed(got) then return nil, true end
+-- Adds what one run has to the answer; nearly every inbox begins at 0 and is short, so one HMGET reads state and
+-- entries. Nothing of a run that is gone, ended, idle or broken.
+local function read_run(id)
+  local key = runs .. id
+  local got = try('HMGET', key, 'etag', 'end', 'again', 'head', 'tail', 'i:0', 'i:1')
+  if got.err or not got[1] or got[2] == '1' then return end
   local head, tail = whole(got[4]), whole(got[5])
-  if not got[1] or got[2] == '1' then return nil, not got[1] end
-  if not head or not tail or head > tail then return nil, true end
-  if head == tail and got[3] ~= '1' then return nil end
-  local fields = {}
-  for i = head, min(tail, head + max_entries) - 1 do fields[#fields + 1] = 'i:' .. digits(i) end
-  local entries = {}
-  if head == 0 and #fields <= 4 then entries = {unpack(got, 6, 5 + #fields)}
-  elseif #fields > 0 then entries = call('HMGET', prefix .. 'run:' .. id, unpack(fields)) end
-  local bytes = 0
-  for i = 1, #fields do
-    if not entries[i] then return nil, true end
-    bytes = bytes + #entries[i]
+  if not head or not tail or head > tail or (head == tail and got[3] ~= '1') then return end
+  local entries, from, size = got, 5, min(tail - head, max_entries)
+  if head > 0 or size > 2 then
+    local fields = {}
+    for i = 1, size do fields[i] = 'i:' .. digits(head + i - 1) end
+    entries, from = size > 0 and call('HMGET', key, unpack(fields)) or nothing, 0
   end
-  return {id, got[1], unpack(entries)}, nil, bytes
+  for i = 1, size do if not entries[from + i] then return end end
+  local last = #answer + 3
+  answer[last - 2], answer[last - 1], answer[last] = id, got[1], size
+  for i = 1, size do
+    local text = entries[from + i]
+    answer[last + i], bytes = text, bytes + #text
+  end
+  taken[#taken + 1] = id
+  put(watched, watch_text, id)
 end
 
-local answer, looked, watched, taken, bytes = {}, {}, {}, {}, 0
-for _, id in ipairs(ids) do
-  if bytes > max_bytes then break end
-  looked[#looked + 1] = id
-  local run, _, size = read_inbox(id)
-  if run then
-    bytes = bytes + size
-    answer[#answer + 1] = run
-    taken[#taken + 1] = id
-    put(watched, digits(ms + lease_ms), id)
-  end
+local looked = ids
+for i = 1, #ids do
+  if bytes > max_bytes then looked = {unpack(ids, 1, i - 1)} break end
+  read_run(ids[i])
 end
 if #looked > 0 then all('ZREM', ready, looked) end
 if #taken > 0 then all('ZADD', watch, watched) end

@@ -25,7 +25,7 @@ def test_an_entry_that_lua_never_wrote_is_refused(text: bytes):
 
 
 def test_an_open_task_is_read():
-    task = read_task(b"R|5-e|q|10|0|host:1:x|12|1|payload|with bar")
+    task = read_task(b"R|host:1:x|12|1|5-e|q|10|0|payload|with bar")
     assert task == TaskRecord("5-e", "R", "q", 10, "host:1:x", 12, True)
 
 
@@ -40,7 +40,7 @@ def test_a_task_that_lua_never_wrote_is_refused():
 
 
 def test_a_claimed_task_carries_the_fence_of_its_token():
-    task = read_claimed([b"r", b"a", b"17-e", b"q", b"10", b"12", b"message", b"payload"])
+    task = read_claimed([b"r|a|17-e|p|q", b"q", b"10", b"12", b"message", b"payload"])
     assert (task.fence, task.token, task.queued_at_ms, task.claimed_at_ms) == (17, "17-e", 10, 12)
 
 

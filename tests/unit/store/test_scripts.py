@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
 from redis.exceptions import NoScriptError
 
 from runner.store.keys import Keys
@@ -57,17 +58,32 @@ def test_a_clock_is_passed_as_the_first_argument():
     assert connection.sent[0][-1] == 42
 
 
-def test_lists_are_packed_with_their_lengths():
-    made, connection = scripts([b"ok"])
-    made.commit_runs(commits=[Commit(
+def packed(*commits: Commit) -> bytes:
+    made, connection = scripts([b"ok"] * len(commits))
+    made.commit_runs(commits=commits)
+    envelope = connection.sent[0][-1]
+    assert isinstance(envelope, bytes)
+    return envelope
+
+
+def test_commits_are_packed_as_one_argument():
+    commit = Commit(
         "r", "e1", "e2", 3, b"state", "running", True, {"w": b"1"}, (Dispatch("a", "q", b"m", "p", 5),), ("b",),
         (("t", 9),), ("u",), (b"h",), True, 7,
-    )])
-    args = connection.sent[0][2 + 8 :]
-    assert args[3:] == (
-        1, "r", "e1", "e2", 3, b"state", "running", 1, 1, 7, 1, "w", b"1", 1, "a", "q", b"m", "p", 5, 1, "b", 1, "t", 9,
-        1, "u", 1, b"h",
     )
+    plain = Commit("r", "e2", "e3", 0, b"state", "running")
+    assert msgspec.msgpack.decode(packed(commit, plain)) == [
+        ["r", "e1", "e2", 3, True, True, 7,
+         ["etag", "e2", "state", "state", "status", "running", "w:w", "1", "m:a", "m"],
+         ["a", "q", "p", 5], ["h"], ["b"], ["t", 9], ["u"]],
+        ["r", "e2", "e3", 0, False, False, 0, ["etag", "e3", "state", "state", "status", "running"], [], []],
+    ]
+
+
+def test_bytes_that_are_no_text_are_packed_as_a_string_all_the_same():
+    """The scripts' unpacker knows no binary type."""
+    envelope = packed(Commit("r", "e1", "e2", 0, b"\xff\x00", "running"))
+    assert b"\xa5state\xdb\x00\x00\x00\x02\xff\x00\xa6status" in envelope
 
 
 def test_starts_and_outcomes_are_packed_in_order():
