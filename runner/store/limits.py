@@ -27,6 +27,9 @@ LEASE_MS = 15_000
 TICK_MS = 1_000
 WATCH_MS = 60_000  # how soon somebody looks after a run in which nothing happens
 MAX_WATCH_MS = 3_600_000
+# A new run is handed out as if it had come so much later: what has begun is finished first, so few runs are under way
+# at once, and a flood of new ones neither pushes the others out of the engines' caches nor delays them.
+FRESH_MS = 60_000
 REPAIR_MS = 30_000  # how soon somebody looks after a queued task that nobody claimed
 MAX_REPAIR_MS = 600_000
 REAPED_MS = 86_400_000  # how long the id of a reaped process is remembered

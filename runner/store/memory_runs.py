@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from runner.errors import StoreError
 from runner.store.limits import (
+    FRESH_MS,
     MAX_REQUESTS,
     MAX_WAITING,
     NEVER_MS,
@@ -54,7 +55,7 @@ class RunsInMemory(MemoryBase):
         run.inbox.append(InboxEntry("started", now, body=new.body))
         self._tables.runs[new.run_id] = run
         self._tables.watch[new.run_id] = now + WATCH_MS
-        self._tables.wake(run, now)
+        self._tables.wake(run, now + FRESH_MS)
         return StartAnswer("created")
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:

@@ -238,7 +238,9 @@ class Store(Protocol):
     def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]: ...
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
-        """Runs with something in their inbox, oldest first; each is watched for `lease_ms`.
+        """Runs with something in their inbox, the longest waiting first; each is watched for `lease_ms`.
+
+        A new run counts as if it had come a minute later: what has begun is finished first.
 
         Only for a registered engine is what it took remembered: for a repeat, and for when it is reaped.
         """

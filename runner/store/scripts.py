@@ -63,7 +63,7 @@ class Scripts:
     # -- runs -------------------------------------------------------------------------------------
     def start_runs(self, *, runs: Sequence[NewRun]) -> list[bytes]:
         k = self._keys
-        args: list[str | bytes | int] = [limits.WATCH_MS, len(runs)]
+        args: list[str | bytes | int] = [limits.WATCH_MS, limits.FRESH_MS, len(runs)]
         for run in runs:
             args += (run.run_id, run.nonce, run.digest, run.summary, run.body)
         reply: list[bytes] = self._call(

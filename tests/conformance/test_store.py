@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import StoreError
-from runner.store.limits import MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
+from runner.store.limits import FRESH_MS, MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
 from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, StartAnswer
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
@@ -68,6 +68,17 @@ def test_runs_are_taken_oldest_first(world: StoreWorld):
     assert [run.run_id for run in world.take(limit=2)] == ["r3", "r1"]
     assert [run.run_id for run in world.take()] == ["r2"]
 
+
+@pytest.mark.parametrize(("waited_ms", "order"), [(FRESH_MS, ["begun", "new"]), (FRESH_MS + 1, ["new", "begun"])])
+def test_what_has_begun_goes_before_a_new_run_for_a_while(world: StoreWorld, waited_ms: int, order: list[str]):
+    """Few runs are under way at once then, and a flood of new ones delays nobody; but no new one waits for ever."""
+    world.start("begun")
+    world.take()
+    world.commit("begun")
+    world.start("new")
+    world.clock.advance(waited_ms)
+    world.store.post([Request("begun", "n", b"{}")])
+    assert [run.run_id for run in world.take()] == order
 
 def test_a_taken_run_is_not_handed_out_again_before_its_lease_is_over(world: StoreWorld):
     world.start("r1")

@@ -8,13 +8,14 @@
 --      5 wake:runs list  tokens that idle engines block on
 -- ARGV 1 now_ms
 --      2 watch_ms
---      3 runs      how many; then for each: run_id nonce digest summary body
+--      3 fresh_ms  how much later than now they count as ready: runs that have begun go first
+--      4 runs      how many; then for each: run_id nonce digest summary body
 -- DERIVED run:<run_id> hash, history:<run_id> list
 -- RETURNS for each run: created | existing | conflict | tampered, then its status
 local clock, ready, watch, runs, wake_runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list'})
 if wrong then return wrong end
-local watch_ms, items = number(), groups(function() return {text(), text(), text(), text(), text()} end)
+local watch_ms, fresh_ms, items = number(), number(), groups(function() return {text(), text(), text(), text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 
@@ -45,6 +46,6 @@ if #started > 0 then
   all('DEL', histories[1], histories)
   all('ZADD', watch, watched)
   all('ZADD', runs, created)
-  make_ready(ready, wake_runs, started, ms)
+  make_ready(ready, wake_runs, started, ms + fresh_ms)
 end
 return answers
