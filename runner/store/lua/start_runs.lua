@@ -15,7 +15,8 @@
 local clock, ready, watch, runs, wake_runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list'})
 if wrong then return wrong end
-local watch_ms, fresh_ms, items = number(), number(), groups(function() return {text(), text(), text(), text(), text()} end)
+local watch_ms, fresh_ms = number(), number()
+local items = groups(function() return {text(), text(), text(), text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 
