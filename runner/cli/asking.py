@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from runner.cli.access import Access, access, require_runs
 from runner.cli.failure import Exit
-from runner.cli.settings import settings
+from runner.cli.settings import Settings, settings
 from runner.client import Client
 from runner.interpreter.verdict import Verdict
 
@@ -22,15 +22,16 @@ def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -
         run_id = reach.client.find(run)
         if not reach.opened.is_embedded:
             return _tell(reach, run_id, verb, ask(reach.client, run_id))
-        return _ask_here(reach, run_id, verb, ask, modules)
+        reach.client.check_applies(run_id, verb)
+        return _ask_here(chosen, run_id, verb, ask, modules)
 
 
-def _ask_here(reach: Access, run_id: str, verb: str, ask: Ask, modules: Sequence[str]) -> int:
+def _ask_here(chosen: Settings, run_id: str, verb: str, ask: Ask, modules: Sequence[str]) -> int:
     """On the embedded server nobody may be there to do it, so this command does, and shows it."""
-    from runner.cli.host import Host
+    from runner.cli.hosting import hosting
 
-    reach.client.check_applies(run_id, verb)
-    with Host(reach, modules) as host:
+    with hosting(chosen, modules) as host:
+        reach = host.reach
         host.start()
         host.look_after(run_id)
         told = len(reach.client.store.history(run_id))

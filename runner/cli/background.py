@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.cli.access import Access
 from runner.cli.host import Host
+from runner.cli.hosting import hosting
 from runner.cli.settings import Settings
 from runner.errors import SagarunError
 from runner.monitor.views import live_runs
@@ -65,36 +65,37 @@ def _spawn(settings: Settings, modules: Sequence[str]) -> None:
     raise SagarunError(f"the background host ended (exit code {child.wait(START_TIMEOUT_S)}); its output is in {log}")
 
 
-def serve(reach: Access, modules: Sequence[str]) -> None:
+def serve(settings: Settings, modules: Sequence[str]) -> None:
     """Be the background host, if there is none."""
-    lock = open_lock(_lock_path(reach.settings))
+    lock = open_lock(_lock_path(settings))
     try:
         if not try_lock(lock):
             _tell_ready()
             return
-        with Host(reach, modules) as host:
+        with hosting(settings, modules) as host:
             host.start()
             _tell_ready()
             while True:
-                _until_idle(host, reach)
+                _until_idle(host)
                 os.close(lock)
-                lock = open_lock(_lock_path(reach.settings))
-                if _is_idle(reach) or not try_lock(lock):
+                lock = open_lock(_lock_path(settings))
+                if _is_idle(host) or not try_lock(lock):
                     return
     finally:
         os.close(lock)
 
 
-def _until_idle(host: Host, reach: Access) -> None:
+def _until_idle(host: Host) -> None:
     quiet = 0
     while quiet < IDLE_POLLS:
         host.check()
-        quiet = quiet + 1 if _is_idle(reach) else 0
+        host.take_up()  # or a command that starts now would wait for a run that this one is about to finish
+        quiet = quiet + 1 if _is_idle(host) else 0
         time.sleep(POLL_S)
 
 
-def _is_idle(reach: Access) -> bool:
-    return all(row.status == "stuck" for row in live_runs(reach.client.store))
+def _is_idle(host: Host) -> bool:
+    return all(row.status == "stuck" for row in live_runs(host.reach.client.store))
 
 
 def _tell_ready() -> None:

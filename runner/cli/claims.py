@@ -24,12 +24,12 @@ class Claims:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._path = folder / f"{os.getpid()}.json"
-        self._runs: set[str] = set()
+        self._runs: frozenset[str] = frozenset()
         self._descriptor = -1
 
     @property
     def runs(self) -> frozenset[str]:
-        return frozenset(self._runs)
+        return self._runs
 
     def take(self, run_id: str) -> None:
         """Look after this run, whoever else does."""
@@ -37,10 +37,15 @@ class Claims:
             self._write(self._runs | {run_id})
 
     def take_unclaimed(self, run_ids: Iterable[str]) -> frozenset[str]:
-        """Look after those of these runs that no living command looks after; which these are."""
+        """Look after those of these runs that no living command looks after, and no longer after any that is not
+        among these. Which ones are new.
+        """
+        live = frozenset(run_ids)
+        if live == self._runs:
+            return frozenset()
         with self._alone():
-            taken = frozenset(run_ids) - self._of_others()
-            self._write(self._runs | taken)
+            taken = live - self._runs - self._of_others()
+            self._write((self._runs & live) | taken)
         return taken
 
     def release(self) -> None:
@@ -59,8 +64,8 @@ class Claims:
         finally:
             os.close(lock)
 
-    def _write(self, runs: set[str] | frozenset[str]) -> None:
-        self._runs = set(runs)
+    def _write(self, runs: frozenset[str]) -> None:
+        self._runs = runs
         if self._descriptor < 0:
             # A file of this name is of a dead process that had the same id.
             self._path.unlink(missing_ok=True)

@@ -14,9 +14,11 @@ PATIENCE_MS = 2_000  # a task that waits for so long probably has nobody to take
 def follow_elsewhere(reach: Access, run_id: str, wait_ms: int | None) -> int:
     """To the end of the run, or of the wait; the exit code."""
     screen = reach.settings.screen
-    follower = Follower(reach.client, run_id, screen, look=Missing(reach).look)
-    if not reach.living("engine"):
-        screen.note("! no engine is running on this server: start one with `sagarun engine`")
+    missing = Missing(reach)
+    # An embedded server is only there while somebody uses it: that nobody moves the run is plain at once.
+    if reach.opened.is_embedded and not reach.client.stored(run_id).terminal and not reach.living("engine"):
+        missing.say_no_engine()
+    follower = Follower(reach.client, run_id, screen, recover=reach.recover, look=missing.look)
     try:
         view = follower.follow(None if wait_ms is None else wait_ms / 1_000)
     except KeyboardInterrupt:
@@ -26,7 +28,7 @@ def follow_elsewhere(reach: Access, run_id: str, wait_ms: int | None) -> int:
 
 
 class Missing:
-    """Says, once for each queue, that nobody serves what the run waits for."""
+    """Says, once for each thing, that nobody does what the run waits for."""
 
     def __init__(self, reach: Access) -> None:
         self._reach = reach
@@ -38,13 +40,20 @@ class Missing:
         if stored is None:
             return
         now_ms = store.now_ms()
+        if stored.entries and now_ms - stored.entries[0].at_ms > PATIENCE_MS and not self._reach.living("engine"):
+            self.say_no_engine()
         queued = [task for task in stored.tasks.values() if task.state == "Q"]
         late = {task.queue for task in queued if now_ms - task.queued_at_ms > PATIENCE_MS}
         if not late - self._said:
             return
         served = {queue for process in self._reach.living("worker") for queue in process.queues}
-        for queue in sorted(late - served - self._said):
-            self._said.add(queue)
-            self._reach.settings.screen.note(
-                f"! nobody serves the queue {queue}: start `sagarun worker` with the modules that have its worker"
-            )
+        for queue in sorted(late - served):
+            self._say(queue, f"nobody serves the queue {queue}: start `sagarun worker` where its worker is")
+
+    def say_no_engine(self) -> None:
+        self._say("engine", "no engine is running on this server: start one with `sagarun engine`")
+
+    def _say(self, about: str, text: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self._reach.settings.screen.note(f"! {text}")

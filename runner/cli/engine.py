@@ -11,7 +11,7 @@ from runner.cli.options import shared_options
 from runner.cli.parameters import workers_option
 
 if TYPE_CHECKING:
-    from runner.cli.access import Access
+    from runner.cli.settings import Settings
 
 
 @click.command(short_help="Host an engine: it decides what runs do next.")
@@ -24,41 +24,42 @@ def command(until_idle: bool, workers: tuple[str, ...]) -> int:
     On a server of your own it needs no definitions and no workers: those run with `sagarun worker`. On the embedded
     server it hosts the project's workers too, so that one command keeps everything going.
     """
-    from runner.cli.access import access
     from runner.cli.settings import settings
 
     chosen = settings()
-    with access(chosen) as reach:
-        chosen.open_log()
-        if not reach.opened.is_embedded:
-            return _serve(reach)
-        if until_idle:
-            from runner.cli.background import serve
+    chosen.open_log()
+    if chosen.redis_url is not None:
+        return _serve(chosen)
+    if until_idle:
+        from runner.cli.background import serve
 
-            serve(reach, workers)
-            return Exit.DONE
-        return _serve_embedded(reach, workers)
+        serve(chosen, workers)
+        return Exit.DONE
+    return _serve_embedded(chosen, workers)
 
 
-def _serve(reach: Access) -> int:
+def _serve(chosen: Settings) -> int:
+    from runner.cli.access import access
     from runner.cli.engine_process import EngineProcess
 
-    process = EngineProcess(reach)
-    reach.settings.screen.note(f"engine {process.id} on {reach.opened.label}; log {reach.settings.project.log_file}")
-    process.run()
-    reach.settings.screen.note("engine stopped")
+    with access(chosen) as reach:
+        reach.warn()
+        process = EngineProcess(reach)
+        chosen.screen.note(f"engine {process.id} on {reach.opened.label}; log {chosen.project.log_file}")
+        process.run()
+        chosen.screen.note("engine stopped")
     return Exit.DONE
 
 
-def _serve_embedded(reach: Access, workers: tuple[str, ...]) -> int:
-    from runner.cli.host import Host
+def _serve_embedded(chosen: Settings, workers: tuple[str, ...]) -> int:
+    from runner.cli.hosting import hosting
 
-    screen = reach.settings.screen
-    with Host(reach, workers) as host:
+    with hosting(chosen, workers) as host:
         contracts = host.start()
-        screen.note(f"engine and {len(contracts)} workers on {reach.opened.label}; Ctrl-C ends them")
+        server = host.reach.opened.label
+        chosen.screen.note(f"engine and {len(contracts)} workers on {server}; Ctrl-C ends them")
         try:
             host.serve()
         except KeyboardInterrupt:
-            screen.note("stopping")
+            chosen.screen.note("stopping")
     return Exit.DONE

@@ -139,7 +139,8 @@ class Follower:
                     self.screen.note(f"! {error}; waiting for it")
                 elif time.monotonic() >= give_up_at:
                     raise StoreUnavailable(
-                        f"{error}\nthe run goes on when the server is back: sagarun watch {self.run_id}"
+                        f"{error}\nwaited {PATIENCE_S:g} s; the run goes on when the server is back: "
+                        f"sagarun watch {self.run_id}"
                     ) from error
                 self.recover()
                 time.sleep(LAST_POLL_S)

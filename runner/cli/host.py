@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,68 +22,58 @@ from runner.cli.ending import conclude
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
 from runner.cli.wording import plural
-from runner.cli.workshop import start_workers, worker_process
+from runner.cli.workshop import OUTAGE_S, Crew
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError, StoreUnavailable
 from runner.monitor.views import live_runs
 from runner.store.ports import ProcessInfo, StoredRun
-from runner.store.process_lock import ProcessLock, forget_dead
+from runner.store.process_lock import forget_dead
 from runner.store.redis_store import RedisStore
-from runner.worker.identity import new_process_id
 
 log = logging.getLogger("sagarun.host")
 
 QUIET_MS = 5_000  # a run that only waits for longer than this is left to the next command
-OUTAGE_S = 5.0  # how long a call is repeated before the embedded server is looked for
 DRAIN_S = 30.0  # for what the workers have begun
 POLL_S = 0.1
-ENGINE_END_S = 0.2  # before its connection is closed under it
+SERVE_POLL_S = 0.5
+ENGINE_END_S = 0.02  # before its connection is closed under it
 
 
 class Host:
-    """A context manager: the workers' child starts with it, and from `start` on runs move."""
+    """An engine beside a crew of workers. A context manager; from `start` on, runs move."""
 
-    def __init__(self, reach: Access, modules: Sequence[str] = (), *, children: int = 1) -> None:
+    def __init__(self, reach: Access, crew: Crew) -> None:
         if reach.opened.server is None:
             raise ValueError("a host is for the embedded server; elsewhere engines have processes of their own")
-        self._reach = reach
+        self.reach = reach
+        self.crew = crew
         self._server = reach.opened.server
         self._project = reach.settings.project
         self._screen = reach.settings.screen
-        reach.settings.open_log()
-        self.modules = tuple(modules) or self._project.workers
         self._claims = Claims(self._project.state / "hosts")
-        self._processes = self._project.state / "processes"
-        self._engine_id = new_process_id()
-        self._lock = ProcessLock(self._processes, self._engine_id)
+        self._engine_id = f"{crew.process_id}:engine"
+        self._engine_store = RedisStore.connect(
+            self._server.url, namespace=self._project.namespace, patience_s=OUTAGE_S
+        )
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._engine_store = self._connect()
-        self._worker_store = self._connect()
-        self._workers = worker_process(
-            self._worker_store, self._project, self.modules, children=children, lock=self._lock
-        )
         self._threads: list[threading.Thread] = []
-
-    def _connect(self) -> RedisStore:
-        return RedisStore.connect(self._server.url, namespace=self._project.namespace, patience_s=OUTAGE_S)
 
     # -- life ---------------------------------------------------------------------------------------
     def __enter__(self) -> Host:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
-        self._workers.launch()
         return self
 
     def start(self) -> Mapping[str, Mapping[str, Any]]:
         """Claim tasks, interpret runs, take up what was left lying. The answer is the workers' contracts."""
-        store = self._reach.client.store
-        start_workers(self._workers, self._project)
+        contracts = self.crew.start()
+        store = self.reach.client.store
         store.register(
             ProcessInfo(
-                self._engine_id, "engine", os.uname().nodename, os.getpid(), started_at_ms=store.now_ms(),
-                lock=str(self._lock.path),
+                self._engine_id, "engine", socket.gethostname(), os.getpid(), started_at_ms=store.now_ms(),
+                lock=str(self.crew.lock.path),
             )
         )
         self._threads = [
@@ -93,7 +84,7 @@ class Host:
             thread.start()
         self._sweep()
         self._adopt()
-        return self._workers.contracts
+        return contracts
 
     def _interpret(self) -> None:
         engine = Engine(
@@ -127,16 +118,18 @@ class Host:
     def close(self) -> None:
         """Let the workers finish what they began, then stop. A second interrupt kills them instead."""
         self._claims.release()
+        workers = self.crew.process
         try:
-            if not self._workers.is_idle:
+            if workers.is_idle:
+                self._stop.set()  # while the child ends, the engine does
+            else:
                 self._screen.note("· letting the workers finish what they began; Ctrl-C again kills them")
-            self._workers.stop(DRAIN_S)
+            workers.stop(DRAIN_S)
         except KeyboardInterrupt:
-            self._workers.stop(0)
+            workers.stop(0)
             self._screen.note("· killed; the next command goes on from there")
         finally:
             self._end_engine()
-            self._lock.release()
 
     def _end_engine(self) -> None:
         self._stop.set()
@@ -144,10 +137,9 @@ class Host:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         # Whoever still waits for a wake token is woken by this; a commit under way is repeated by the next engine.
-        for store in (self._engine_store, self._worker_store):
-            store.close()
+        self._engine_store.close()
         try:
-            self._reach.client.store.retire(self._engine_id)
+            self.reach.client.store.retire(self._engine_id)
         except StoreError as error:
             log.warning("the engine could not sign off: %s", error)
 
@@ -158,7 +150,7 @@ class Host:
     def follow(self, run_id: str, wait_ms: int | None = None, *, skip: int = 0) -> int:
         """Show the run to its end, then finish what else was taken up; the exit code. `skip`: see Follower."""
         follower = Follower(
-            self._reach.client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip
+            self.reach.client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip
         )
         try:
             view = follower.follow(None if wait_ms is None else wait_ms / 1_000)
@@ -178,21 +170,22 @@ class Host:
         from runner.cli.background import ensure_background
         from runner.cli.ending import timed_out
 
-        ensure_background(self._reach.settings, self.modules)
+        ensure_background(self.reach.settings, self.crew.modules)
         return timed_out(self._screen, run_id)
 
     def serve(self) -> None:
         """Until it is interrupted."""
         while True:
             self.check()
-            time.sleep(POLL_S)
+            self.take_up()
+            time.sleep(SERVE_POLL_S)
 
     def check(self) -> None:
         """Raise what broke in a thread of this host: nobody would move the run any more."""
         if self._failure is not None:
             raise self._failure
-        if self._workers.failure is not None:
-            raise self._workers.failure
+        if self.crew.process.failure is not None:
+            raise self.crew.process.failure
 
     def finish(self, *, besides: str = "") -> None:
         """Until every run that was taken up is at rest."""
@@ -209,7 +202,7 @@ class Host:
             time.sleep(POLL_S)
 
     def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
-        store = self._reach.client.store
+        store = self.reach.client.store
         now_ms = store.now_ms()
         return frozenset(
             stored.run_id for stored in store.load_runs(sorted(run_ids))
@@ -220,23 +213,26 @@ class Host:
         """Nothing is to be done for it now that this host could do."""
         if stored.terminal or stored.status == "stuck" or stored.broken:
             return True
-        served = {contract["queue"] for contract in self._workers.contracts.values()}
+        served = {contract["queue"] for contract in self.crew.process.contracts.values()}
         if any(task.state == "R" or task.queue in served for task in stored.tasks.values()):
             return False
         return not stored.entries and now_ms - stored.updated_at_ms > QUIET_MS
 
+    def take_up(self) -> frozenset[str]:
+        """Look after every run that is under way and that no living command looks after; which ones are new."""
+        waiting = [row.run_id for row in live_runs(self.reach.client.store) if row.status != "stuck"]
+        return self._claims.take_unclaimed(waiting)
+
     def _adopt(self) -> None:
-        """Look after every run that is under way and that no living command looks after."""
-        waiting = [row.run_id for row in live_runs(self._reach.client.store) if row.status != "stuck"]
-        adopted = self._claims.take_unclaimed(waiting)
+        adopted = self.take_up()
         if adopted:
             names = ", ".join(sorted(adopted))
             self._screen.note(f"· going on with {plural(len(adopted), 'run')} that was interrupted: {names}")
 
     def _sweep(self) -> None:
         """Remove the lock files of processes that are gone and reaped."""
-        known = {process.lock for process in self._reach.client.store.processes()}
-        for path in self._processes.glob("*.lock"):
+        known = {process.lock for process in self.reach.client.store.processes()}
+        for path in self.crew.lock.path.parent.glob("*.lock"):
             if str(path) not in known:
                 forget_dead(path)
 

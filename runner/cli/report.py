@@ -141,9 +141,9 @@ def _headline(view: RunView) -> Line:
         return [("✔ ", "bold green"), (f"completed{took}", "bold")]
     if view.status == "compensated":
         where = f"failed at {view.error.step}" if view.error and view.error.step else "failed"
-        return [("✘ ", "bold red"), (f"{where}, {_undone(view)}{took}", "bold")]
+        return [("✘ ", "bold red"), (f"{where}{_undone(view, took)}", "bold")]
     if view.status == "cancelled":
-        return [("✘ ", "bold yellow"), (f"cancelled, {_undone(view)}{took}", "bold")]
+        return [("✘ ", "bold yellow"), (f"cancelled{_undone(view, took)}", "bold")]
     if view.status == "abandoned":
         rest = plural(len(view.standing), "effect") if view.standing else "nothing"
         return [("✘ ", "bold red"), (f"abandoned{took}, {rest} left standing", "bold")]
@@ -152,11 +152,13 @@ def _headline(view: RunView) -> Line:
     return [("· ", "dim"), (view.status, "bold")]
 
 
-def _undone(view: RunView) -> str:
+def _undone(view: RunView, took: str) -> str:
     """A step that has no undo may still stand; then it is not `everything`."""
     if view.standing:
-        return "what can be undone is undone"
-    return "everything undone" if any(step.compensation for step in view.steps) else "there was nothing to undo"
+        return f", what can be undone is undone{took}"
+    if any(step.compensation for step in view.steps):
+        return f", everything undone{took}"
+    return f"{took}, nothing had to be undone"
 
 
 def _stuck_text(view: RunView) -> str:

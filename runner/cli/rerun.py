@@ -17,7 +17,7 @@ def command(run: str, wait: int | None, workers: tuple[str, ...]) -> int:
     """Start a new run with the definition and the input of RUN, which must be over. Its key gets a number (KEY~2)."""
     from runner.cli.access import access, require_runs
     from runner.cli.elsewhere import follow_elsewhere
-    from runner.cli.host import Host
+    from runner.cli.hosting import hosting
     from runner.cli.settings import settings
 
     chosen = settings()
@@ -29,9 +29,9 @@ def command(run: str, wait: int | None, workers: tuple[str, ...]) -> int:
             handle = reach.client.rerun(run_id)
             chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
             return follow_elsewhere(reach, handle.id, wait)
-        with Host(reach, workers) as host:
+        with hosting(chosen, workers) as host:
             host.start()
-            handle = reach.client.rerun(run_id)
+            handle = host.reach.client.rerun(run_id)
             host.look_after(handle.id)
             chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
             return host.follow(handle.id, wait)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.assignment import Assignment, assignments
 from runner.cli.failure import Exit
 from runner.cli.options import shared_options
 from runner.cli.parameters import duration_ms, workers_option
@@ -31,7 +32,7 @@ class Order:
     file: str
     given: str | None
     case: str | None
-    sets: tuple[str, ...]
+    sets: tuple[Assignment, ...]
     key: str | None
     detach: bool
     wait_ms: int | None
@@ -41,7 +42,10 @@ class Order:
 @click.command(short_help="Start a workflow and follow it to its end.")
 @click.argument("file")
 @click.option("--input", "given", metavar="FILE|-", help="The input: a JSON or YAML file, or standard input.")
-@click.option("--set", "sets", multiple=True, metavar="a.b=TEXT", help="Change the input: a.b=text or a.b:=json.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="a.b=TEXT", callback=assignments,
+    help="Change the input: a.b=text or a.b:=json; may be repeated.",
+)
 @click.option("--case", metavar="NAME", help="The input of a case of FILE.test.yaml.")
 @click.option("--key", metavar="KEY", help="The idempotency key, instead of the definition's.")
 @click.option("--detach", is_flag=True, help="Start it, and do not wait.")
@@ -49,7 +53,7 @@ class Order:
 @workers_option
 @shared_options
 def command(
-    file: str, given: str | None, sets: tuple[str, ...], case: str | None, key: str | None, detach: bool,
+    file: str, given: str | None, sets: tuple[Assignment, ...], case: str | None, key: str | None, detach: bool,
     wait: int | None, workers: tuple[str, ...],
 ) -> int:
     """Start the workflow defined in FILE (`-`: standard input; or its name in definitions/), and follow it.
@@ -73,22 +77,22 @@ def command(
 
 def _run_here(order: Order, chosen: Settings) -> int:
     """On the embedded server, with an engine and the workers in this command."""
-    from runner.cli.access import access
-    from runner.cli.host import Host
+    from runner.cli.hosting import hosting
 
     path = _path(order.file, chosen)
     text = sys.stdin.read() if path is None else ""
     if order.detach:
         return _start_detached(order, chosen, path, text)
-    with access(chosen) as reach, Host(reach, order.modules) as host:
+    with hosting(chosen, order.modules) as host:
         # Twice: what can be said without the workers is said while they are still being imported.
         definition = load_definition(path, text, chosen, None)
         value = choose(order, chosen, definition, path)
         contracts = host.start()
         definition = load_definition(path, text, chosen, contracts)
-        handle = reach.client.start(definition, value, order.key)
+        handle = host.reach.client.start(definition, value, order.key)
         host.look_after(handle.id)
-        _announce(reach, definition, handle, f"{', '.join(host.modules)} ({plural(len(contracts), 'worker')})")
+        workers = f"{', '.join(host.crew.modules)} ({plural(len(contracts), 'worker')})"
+        _announce(host.reach, definition, handle, workers)
         return host.follow(handle.id, order.wait_ms)
 
 

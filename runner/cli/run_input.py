@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import Any
 
 import msgspec
 
+from runner.cli.assignment import Assignment, assign
 from runner.cli.failure import did_you_mean
 from runner.definition.model import Definition
 from runner.definition.schema import check_schema
 from runner.definition.source import read_file, read_text
 from runner.errors import DefinitionError, InputError, UsageError
 
-_ASSIGNMENT = re.compile(r"([^=]*?)(:?=)(.*)", re.DOTALL)
-
 
 def choose_input(
-    definition: Definition, file: Path | None, *, given: str | None, case: str | None, settings: Sequence[str]
+    definition: Definition, file: Path | None, *, given: str | None, case: str | None, settings: Sequence[Assignment]
 ) -> tuple[Any, str]:
     """The input, and what to tell about where it is from ("" if the caller knows). `file` is the definition's."""
     if given is not None and case is not None:
@@ -32,8 +30,8 @@ def choose_input(
         value = _case_input(file, case)
     else:
         value, origin = _example(definition)
-    for setting in settings:
-        value = assign(value, setting)
+    for assignment in settings:
+        value = assign(value, assignment)
     return value, origin
 
 
@@ -97,37 +95,3 @@ def read_cases(definition: Path) -> dict[str, Any]:
     if problems:
         raise DefinitionError(problems)
     return {case["name"]: case["input"] for case in source.value["cases"]}
-
-
-# -- --set --------------------------------------------------------------------------------------------
-def assign(value: Any, setting: str) -> Any:
-    """`a.b=text` or `a.b:=json` applied to a copy of the input. Raises UsageError."""
-    match = _ASSIGNMENT.fullmatch(setting)
-    if match is None or not match[1]:
-        raise UsageError(f"--set {setting!r}: a.b=text or a.b:=json is needed")
-    path, operator, text = match.groups()
-    if operator == ":=":
-        try:
-            new: Any = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"--set {setting!r}: {text!r} is not JSON ({error}); {path}={text} gives text") from None
-    else:
-        new = text
-    return _assigned(value, path.split("."), new, setting)
-
-
-def _assigned(value: Any, path: Sequence[str], new: Any, setting: str) -> Any:
-    if not path:
-        return new
-    key, rest = path[0], path[1:]
-    if isinstance(value, list):
-        if not key.isdecimal() or int(key) > len(value):
-            raise UsageError(f"--set {setting!r}: {key!r} is no place in a list of {len(value)}")
-        index = int(key)
-        before = value[index] if index < len(value) else None
-        return [*value[:index], _assigned(before, rest, new, setting), *value[index + 1 :]]
-    if value is None:
-        value = {}
-    if not isinstance(value, dict) or not key:
-        raise UsageError(f"--set {setting!r}: {key!r} cannot be set in {msgspec.json.encode(value).decode()}")
-    return {**value, key: _assigned(value.get(key), rest, new, setting)}

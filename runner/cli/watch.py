@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from runner.cli.failure import Exit
 from runner.cli.options import shared_options
 from runner.cli.parameters import duration_ms
 
@@ -16,22 +15,10 @@ from runner.cli.parameters import duration_ms
 def command(run: str, wait: int | None) -> int:
     """Follow RUN (its id, or the beginning of it) to its end. The exit code is that of `run`."""
     from runner.cli.access import access, require_runs
-    from runner.cli.ending import conclude, interrupted, timed_out
-    from runner.cli.follow import Follower
+    from runner.cli.elsewhere import follow_elsewhere
     from runner.cli.settings import settings
 
     chosen = settings()
     require_runs(chosen, run)
     with access(chosen) as reach:
-        run_id = reach.client.find(run)
-        if not reach.client.stored(run_id).terminal and not reach.living("engine"):
-            chosen.screen.note("no engine is running, so nothing will move: start one with `sagarun engine`")
-        try:
-            follower = Follower(reach.client, run_id, chosen.screen, recover=reach.recover)
-            view = follower.follow(None if wait is None else wait / 1_000)
-        except KeyboardInterrupt:
-            interrupted(chosen.screen, run_id)
-            return Exit.INTERRUPTED
-        if view is None:
-            return timed_out(chosen.screen, run_id)
-        return conclude(chosen.screen, view)
+        return follow_elsewhere(reach, reach.client.find(run), wait)

@@ -32,6 +32,7 @@ def command(modules: tuple[str, ...], children: int, slots: int, queues: tuple[s
     chosen = settings()
     with access(chosen) as reach:
         chosen.open_log()
+        reach.warn()
         return _serve(reach, modules, children, slots, queues, grace / 1_000)
 
 

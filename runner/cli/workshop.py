@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,24 @@ import msgspec
 
 from runner.definition.project import Project
 from runner.errors import ConfigError
+from runner.store.opening import OpenStore
 from runner.store.ports import Store
 from runner.store.process_lock import ProcessLock
+from runner.store.redis_store import RedisStore
+from runner.worker.identity import new_process_id
 from runner.worker.process import WorkerProcess
 from runner.worker.registry import Registry, load_modules
 
-LOG = "SAGARUN_CHILD_LOG"  # what `prepare_child` is to set up, as JSON
-_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
-
-_REASON = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$", re.MULTILINE)
-
-
-def find_modules(project: Project) -> None:
-    """The project's root comes first on the import path: its `workers` is meant, not one that is installed."""
-    root = str(project.root)
-    if sys.path[:1] != [root]:
-        sys.path.insert(0, root)
+CHILD_LOG = "SAGARUN_CHILD_LOG"  # what `prepare_child` is to set up, as JSON
+OUTAGE_S = 5.0  # how long a call is repeated before the embedded server is looked for
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+).*$', re.MULTILINE)
 
 
 def import_workers(project: Project, modules: Sequence[str] = ()) -> Registry:
     """Import the modules (default: those of the project) into this process. Raises ConfigError."""
-    find_modules(project)
+    import traceback
+
+    _find_modules(project)
     try:
         return load_modules(tuple(modules) or project.workers)
     except ConfigError as error:
@@ -47,37 +43,49 @@ def import_workers(project: Project, modules: Sequence[str] = ()) -> Registry:
         raise ConfigError(_import_failure(trace, project.root)) from error
 
 
+class Crew:
+    """The worker process of a command on the embedded server. Its child starts at once, and works from `start` on."""
+
+    def __init__(self, project: Project, opened: OpenStore, modules: Sequence[str] = (), *, children: int = 1) -> None:
+        if opened.server is None:
+            raise ValueError("on a server of one's own, workers have a process of their own")
+        self.modules = tuple(modules) or project.workers
+        self._project = project
+        self.process_id = new_process_id()  # of the engine beside it too: they live and die together
+        self.lock = ProcessLock(project.state / "processes", self.process_id)
+        self._store = RedisStore.connect(opened.server.url, namespace=project.namespace, patience_s=OUTAGE_S)
+        self.process = worker_process(self._store, project, self.modules, children=children, lock=self.lock)
+
+    def __enter__(self) -> Crew:
+        self.process.launch()
+        return self
+
+    def start(self) -> Mapping[str, Mapping[str, Any]]:
+        """Claim tasks; the answer is the contracts. Raises ConfigError when the modules cannot be imported."""
+        try:
+            self.process.start()
+        except ConfigError as error:
+            raise import_failure(error, self._project) from error
+        return self.process.contracts
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop(0)
+        self._store.close()
+        self.lock.release()
+
+
 def worker_process(
     store: Store, project: Project, modules: Sequence[str], *, children: int = 1, slots: int = 64,
     queues: Sequence[str] | None = None, lock: ProcessLock | None = None,
 ) -> WorkerProcess:
     """Not started yet. Its children log to the project's log, and what they print goes to stderr."""
-    find_modules(project)
-    os.environ[LOG] = msgspec.json.encode({**log_settings(project), "path": str(project.log_file)}).decode()
+    _find_modules(project)
+    log = {"level": project.log.level, "max_bytes": project.log.max_bytes, "backups": project.log.backups}
+    os.environ[CHILD_LOG] = msgspec.json.encode({**log, "path": str(project.log_file)}).decode()
     return WorkerProcess(
         store, modules, queues=queues, children=children, slots=slots, hook="runner.cli.workshop:prepare_child",
         lock_path="" if lock is None else str(lock.path), lock_fd=None if lock is None else lock.fileno(),
     )
-
-
-def start_workers(workers: WorkerProcess, project: Project) -> None:
-    """Raises ConfigError with the place when the modules cannot be imported."""
-    try:
-        workers.start()
-    except ConfigError as error:
-        raise import_failure(error, project) from error
-
-
-def import_failure(error: ConfigError, project: Project) -> ConfigError:
-    """The same, told so that it helps: a child reports what went wrong with its whole traceback."""
-    text = str(error)
-    if "Traceback" not in text:
-        return _with_advice(error, project)
-    return ConfigError(_import_failure(text, project.root))
-
-
-def log_settings(project: Project) -> dict[str, Any]:
-    return {"level": project.log.level, "max_bytes": project.log.max_bytes, "backups": project.log.backups}
 
 
 def prepare_child() -> None:
@@ -85,10 +93,26 @@ def prepare_child() -> None:
     from runner.monitor.logs import write_log
 
     os.dup2(2, 1)
-    given = os.environ.pop(LOG, "")
+    given = os.environ.pop(CHILD_LOG, "")
     if given:
         settings = msgspec.json.decode(given)
         write_log(Path(settings.pop("path")), **settings)
+
+
+def _find_modules(project: Project) -> None:
+    """The project's root comes first on the import path: its `workers` is meant, not one that is installed."""
+    root = str(project.root)
+    if sys.path[:1] != [root]:
+        sys.path.insert(0, root)
+
+
+# -- what went wrong ----------------------------------------------------------------------------------
+def import_failure(error: ConfigError, project: Project) -> ConfigError:
+    """The same, told so that it helps: a child reports what went wrong with its whole traceback."""
+    text = str(error)
+    if "Traceback" not in text:
+        return _with_advice(error, project)
+    return ConfigError(_import_failure(text, project.root))
 
 
 def _with_advice(error: ConfigError, project: Project) -> ConfigError:
@@ -100,8 +124,11 @@ def _with_advice(error: ConfigError, project: Project) -> ConfigError:
 
 def _import_failure(trace: str, root: Path) -> str:
     """`workers/payments.py:12: NameError: …`: the innermost line of the project's own, else of anybody's."""
-    reason = (_REASON.findall(trace) or ["unknown reason"])[-1]
-    frames = [(Path(match["file"]), match["line"]) for match in _FRAME.finditer(trace)]
+    found = list(_FRAME.finditer(trace))
+    # Below the last frame: its source, indented, and then what was raised, of which one line is enough.
+    below = trace[found[-1].end() :].splitlines() if found else trace.splitlines()
+    reason = next((line for line in below if line and not line[0].isspace()), "unknown reason")
+    frames = [(Path(match["file"]), match["line"]) for match in found]
     own = [frame for frame in frames if frame[0].is_relative_to(root)]
     if not frames:
         return f"the workers cannot be imported\n{reason}"

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from runner.errors import ConfigError
 
-MAX_BYTES = 5_000_000
-BACKUPS = 3
+MAX_BYTES = 10_000_000
+BACKUPS = 5
 _FIELDS = ("asctime", "levelname", "name", "process", "message")  # what `extra=` gives follows
 _NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "process": "pid"}
 _CHATTY = ("httpx", "httpcore", "asyncio")  # somebody else's details would drown the project's own
 
 
 class SharedLogFile(logging.Handler):
-    """A rotated log file that several processes may have open. Raises OSError at once if it can't be written."""
+    """A log file that several processes may have open. `max_bytes` 0: never rotated. Raises OSError at once."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class SharedLogFile(logging.Handler):
             line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
             if self._was_renamed():
                 self._reopen()
-            if os.fstat(self._descriptor).st_size + len(line) > self._max_bytes:
+            if self._max_bytes and os.fstat(self._descriptor).st_size + len(line) > self._max_bytes:
                 self._rotate()
             os.write(self._descriptor, line)
         except Exception:  # the logging package's own rule: a log that fails must not end the program

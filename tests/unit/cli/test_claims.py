@@ -55,6 +55,16 @@ def test_a_run_of_ones_own_may_be_taken_whoever_else_has_it(tmp_path: Path, othe
     claims.release()
 
 
+def test_a_host_that_stays_looks_after_what_is_live_now_and_nothing_else(
+    tmp_path: Path, other: subprocess.Popen[str]
+):
+    claims = Claims(tmp_path)
+    assert claims.take_unclaimed(["a", "c", "d"]) == {"c", "d"}
+    assert claims.take_unclaimed(["a", "d", "e"]) == {"e"}
+    assert claims.runs == {"d", "e"}
+    claims.release()
+
+
 def test_released_claims_leave_no_file(tmp_path: Path):
     claims = Claims(tmp_path)
     claims.take("a")

@@ -1,0 +1,69 @@
+"""`--set a.b=text` and `--set a.b:=json`: read with the command line, applied when the input is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from runner.errors import UsageError
+
+_ASSIGNMENT = re.compile(r"([^=]*?)(:?=)(.*)", re.DOTALL)
+
+
+class Assignment(NamedTuple):
+    """A value for one place of the input. `text` is how it was written."""
+
+    text: str
+    path: tuple[str, ...]
+    value: Any
+
+
+def assignments(
+    _context: click.Context, _parameter: click.Parameter, values: Sequence[str]
+) -> tuple[Assignment, ...]:
+    """A click callback."""
+    try:
+        return tuple(parse(value) for value in values)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def parse(text: str) -> Assignment:
+    """Raises UsageError."""
+    match = _ASSIGNMENT.fullmatch(text)
+    if match is None or not match[1]:
+        raise UsageError(f"{text!r}: a.b=text or a.b:=json is needed")
+    path, operator, value = match.groups()
+    if operator == "=":
+        return Assignment(text, tuple(path.split(".")), value)
+    try:
+        return Assignment(text, tuple(path.split(".")), msgspec.json.decode(value))
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{text!r}: {value!r} is not JSON ({error}); {path}={value} gives text") from None
+
+
+def assign(value: Any, assignment: Assignment) -> Any:
+    """The input with this value in its place; what was given is not changed. Raises UsageError."""
+    return _assigned(value, assignment.path, assignment)
+
+
+def _assigned(value: Any, path: Sequence[str], assignment: Assignment) -> Any:
+    if not path:
+        return assignment.value
+    key, rest = path[0], path[1:]
+    if isinstance(value, list):
+        if not key.isdecimal() or int(key) > len(value):
+            raise UsageError(f"--set {assignment.text!r}: {key!r} is no place in a list of {len(value)}")
+        index = int(key)
+        before = value[index] if index < len(value) else None
+        return [*value[:index], _assigned(before, rest, assignment), *value[index + 1 :]]
+    if value is None:
+        value = {}
+    if not isinstance(value, dict) or not key:
+        there = msgspec.json.encode(value).decode()
+        raise UsageError(f"--set {assignment.text!r}: {key!r} cannot be set in {there}")
+    return {**value, key: _assigned(value.get(key), rest, assignment)}

@@ -1,0 +1,32 @@
+"""Starts a host so that nothing waits for anything: server first, then the workers' child, then our own imports.
+
+Rule: this module and what it imports at its top stay light (no jinja2, no jsonschema, no rich): the child imports the
+project's code on one core while this process imports the engine on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runner.cli.opened import opened_store
+from runner.cli.settings import Settings
+from runner.cli.workshop import Crew
+
+if TYPE_CHECKING:
+    from runner.cli.host import Host
+
+
+@contextmanager
+def hosting(settings: Settings, modules: Sequence[str] = (), *, children: int = 1) -> Iterator[Host]:
+    """A host on the embedded server, not started yet: see Host.start. Raises StoreError, ConfigError."""
+    settings.open_log()
+    with opened_store(settings) as opened, Crew(settings.project, opened, modules, children=children) as crew:
+        from runner.cli.access import Access
+        from runner.cli.host import Host
+        from runner.client import Client
+
+        client = Client(root=settings.project.root, store=opened.store)
+        with Host(Access(settings, opened, client), crew) as host:
+            yield host

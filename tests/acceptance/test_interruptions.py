@@ -1,0 +1,189 @@
+"""Commands that are killed, interrupted, detached, or run at the same time: no order is lost, none is charged twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.program import Project, await_line, now_ms, soon
+
+ORDER = "definitions/order.yaml"
+SLOW = {"PAYMENT_GATEWAY_TIMEOUT_S": "6"}  # how long the charge of the silent gateway is in the air
+SILENT = (ORDER, "--case", "payment_timeout_charged")
+
+
+def in_the_middle_of_the_charge(project: Project, **options: object):
+    """A command whose order is reserved, and charged by a gateway that does not answer."""
+    process = project.start(*SILENT, environment=SLOW, **options)
+    run_id = await_line(process, "▶")[-1].split()[5]
+    await_line(process, "reserve")
+    soon(lambda: project.charges("ORD-004"), "the gateway has charged the order")
+    return process, run_id
+
+
+NEXT = [
+    pytest.param(("definitions/order.yaml", "--case", "card_declined"), 1, id="run"),
+    pytest.param(("resume", "{stuck}"), 0, id="resume"),
+]
+
+
+@pytest.mark.parametrize(("command", "code"), NEXT)
+def test_the_order_of_a_killed_command_is_finished_by_the_next_one_and_charged_once(
+    project: Project, command: tuple[str, ...], code: int
+):
+    stuck = ""
+    if "{stuck}" in command:
+        stuck = project.run_json(ORDER, "--case", "refund_refused", code=3)["run_id"]
+    process, run_id = in_the_middle_of_the_charge(project)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    began_ms = now_ms()
+    project.sagarun(*(word.format(stuck=stuck) for word in command), code=code)
+    run = project.run_json("show", run_id, code=0)
+    assert run["status"] == "completed"
+    assert run["started_at_ms"] + run["duration_ms"] - began_ms < 5_000
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+    tries = next(step["tries"] for step in run["steps"] if step["id"] == "charge")
+    assert tries[0]["error"]["code"] == "worker_lost"
+
+
+def test_an_engine_finishes_the_order_of_a_killed_command(project: Project):
+    process, run_id = in_the_middle_of_the_charge(project)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    engine = project.start("engine")
+    soon(lambda: project.run_json("show", run_id)["status"] == "completed", "the engine has finished the order")
+    engine.send_signal(signal.SIGTERM)
+    assert engine.wait(30) == 0
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_lets_its_workers_finish_and_says_how_to_watch(project: Project, number: signal.Signals):
+    process, run_id = in_the_middle_of_the_charge(project)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"sagarun watch {run_id}" in err
+    assert "letting the workers finish" in err
+    project.sagarun(ORDER, "--case", "card_declined", code=1)
+    run = project.run_json("show", run_id)
+    assert run["status"] == "completed"
+    assert "worker_lost" not in [(entry["error"] or {}).get("code") for step in run["steps"] for entry in step["tries"]]
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+
+
+def test_a_second_interrupt_does_not_wait(project: Project):
+    process, _ = in_the_middle_of_the_charge(project)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "letting the workers finish" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 4  # the charge would have taken 6 s
+
+
+def test_two_commands_at_once_share_the_server_and_do_not_disturb_each_other(project: Project):
+    first = project.start(*SILENT, "--format", "json")
+    second = project.start(ORDER, "--case", "shipping_refused", "--format", "json")
+    outputs = [process.communicate(timeout=60) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 1], outputs
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+    assert project.charges("ORD-006") == [("refunded", 4_999, 4_999)]
+    assert project.books().holds == [("ORD-004", "PROD-001", 1)]
+
+
+def test_the_server_outlives_the_first_of_two_commands(project: Project):
+    process, run_id = in_the_middle_of_the_charge(project)
+    project.sagarun(ORDER, "--case", "card_declined", code=1)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "completed in" in out
+    assert project.run_json("show", run_id)["status"] == "completed"
+
+
+def test_a_command_does_not_wait_for_the_run_of_another_one(project: Project):
+    process, _ = in_the_middle_of_the_charge(project)
+    ended = project.sagarun(ORDER, "--case", "card_declined", code=1)
+    assert "interrupted" not in ended.err
+    process.communicate(timeout=60)
+
+
+def test_a_detached_run_is_finished_by_a_background_host_that_then_ends(project: Project):
+    ended = project.sagarun(*SILENT, "--detach", "--format", "json", code=0)
+    run_id = ended.json["run_id"]
+    assert f"sagarun watch {run_id}" in ended.err
+    watched = project.sagarun("watch", run_id, code=0)
+    assert "completed in" in watched.out
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+    soon(lambda: not project.hosts(), "the background host has ended")
+
+
+def test_detached_runs_share_one_background_host(project: Project):
+    project.sagarun(*SILENT, "--detach", code=0)
+    project.sagarun(ORDER, "--case", "card_declined", "--detach", code=0)
+    project.sagarun(ORDER, "--case", "success", "--detach", code=0)
+    assert len(project.hosts()) == 1
+    soon(lambda: not project.hosts(), "the background host has ended")
+    statuses = {run["key"]: run["status"] for run in project.run_json("list")}
+    assert statuses == {"ORD-004": "completed", "ORD-002": "compensated", "ORD-001": "completed"}
+
+
+def test_a_wait_that_is_over_leaves_a_run_that_goes_on(project: Project):
+    ended = project.sagarun(*SILENT, "--wait", "1ms", code=5)
+    assert "the run goes on: sagarun watch" in ended.err
+    soon(lambda: project.run_json("list")[0]["status"] == "completed", "the run is finished in the background")
+    assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+
+
+def test_watch_and_show_never_start_an_engine(project: Project):
+    process, run_id = in_the_middle_of_the_charge(project)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    ended = project.sagarun("watch", run_id, "--wait", "1500ms", code=5)
+    assert "no engine is running" in ended.err
+    assert project.run_json("show", run_id)["status"] == "running"
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(project: Project):
+    process = project.start(ORDER)
+    await_line(process, "▶")
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert project.charges("ORD-001") == [("succeeded", 10_997, 0)]
+    process.stdout = None
+
+
+def test_cancel_from_another_shell_undoes_the_order(project: Project):
+    process, run_id = in_the_middle_of_the_charge(project)
+    cancelled = project.sagarun("cancel", run_id, "--reason", "changed my mind", environment=SLOW, code=0)
+    assert "cancel" in cancelled.out
+    process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert project.run_json("show", run_id)["status"] == "cancelled"
+    assert project.charges("ORD-004") == [("refunded", 2_999, 2_999)]
+    assert project.books().holds == []
+
+
+def test_nothing_is_left_running_but_the_gateway(project: Project):
+    project.sagarun(ORDER, code=0)
+    soon(lambda: len(_processes_of(project)) == 1, "server and keeper have ended; the sandbox gateway is left")
+
+
+def _processes_of(project: Project) -> list[Path]:
+    return [process for process in Path("/proc").glob("[0-9]*") if _belongs_to(process, project.root)]
+
+
+def _belongs_to(process: Path, root: Path) -> bool:
+    """Whether its command line or its folder names the project."""
+    try:
+        return str(root) in (process / "cmdline").read_text() or (process / "cwd").readlink().is_relative_to(root)
+    except OSError:
+        return False

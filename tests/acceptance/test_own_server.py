@@ -1,0 +1,117 @@
+"""A server of one's own, an engine and two worker processes in other shells: every order is processed once.
+
+SAGARUN_ACCEPTANCE_ORDERS=1000 for the long form.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from runner.client import Client
+from tests.acceptance.program import Project, await_line, soon
+
+ORDERS = int(os.environ.get("SAGARUN_ACCEPTANCE_ORDERS", "100"))
+ORDER = "definitions/order.yaml"
+
+
+@pytest.fixture(params=["valkey_url", "redis7_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
+@contextmanager
+def engine_and_two_workers(project: Project, url: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """In other shells; every command finds the server through SAGARUN_REDIS_URL. Gives the worker processes."""
+    project.environment["SAGARUN_REDIS_URL"] = url
+    engine = project.start("engine")
+    workers = [project.start("worker"), project.start("worker")]
+    soon(lambda: _staff(project) == {"engine": 1, "worker": 2}, "engine and workers are there")
+    yield workers
+    living = [process for process in (*workers, engine) if process.poll() is None]
+    for process in living:
+        process.send_signal(signal.SIGTERM)
+    assert [process.wait(30) for process in living] == [0] * len(living)
+
+
+@pytest.fixture
+def staffed(named_project: Project, url: str) -> Iterator[Project]:
+    with engine_and_two_workers(named_project, url):
+        yield named_project
+
+
+def _staff(project: Project) -> Counter[str]:
+    with Client(project.environment["SAGARUN_REDIS_URL"], root=project.root) as client:
+        return Counter(process.kind for process in client.store.processes())
+
+
+def test_a_run_needs_no_engine_and_no_workers_of_its_own(staffed: Project):
+    completed = staffed.run_json(ORDER, code=0)
+    assert completed["status"] == "completed"
+    assert staffed.run_json(ORDER, "--case", "shipping_refused", code=1)["status"] == "compensated"
+    assert staffed.charges("ORD-001") == [("succeeded", 10_997, 0)]
+    assert not (staffed.state / "data").exists()  # no embedded server was started
+
+
+def test_every_one_of_many_orders_is_processed_once(staffed: Project):
+    template = staffed.run_json(ORDER, code=0)["input"]
+    line = {"sku": "PROD-001", "quantity": 1, "unit_price": 2_999}
+    inputs = [
+        {**template, "order_id": f"MANY-{number:04}", "items": [line], "total": 2_999} for number in range(ORDERS)
+    ]
+    with Client(staffed.environment["SAGARUN_REDIS_URL"], root=staffed.root) as client:
+        handles = client.start_many(staffed.root / ORDER, inputs)
+        statuses = Counter(handle.result(timeout=110).status for handle in handles)
+    assert statuses == {"completed": ORDERS}
+    once = [(order["order_id"], 1) for order in inputs]
+    count = "SELECT {0}, count(*) FROM {1} WHERE {0} LIKE 'MANY-%' GROUP BY 1 ORDER BY 1"
+    assert staffed.query("gateway", count.format("reference", "charges")) == once
+    assert staffed.query("shop", count.format("order_id", "shipments")) == once
+    assert staffed.query("shop", count.format("order_id", "holds")) == once
+
+
+def test_a_verb_is_answered_by_the_engine_elsewhere(staffed: Project):
+    run_id = staffed.run_json(ORDER, "--case", "refund_refused", code=3)["run_id"]
+    answered = staffed.sagarun("resume", run_id, "--format", "json", code=0)
+    assert answered.json == {"run_id": run_id, "verb": "resume", "answer": "accepted"}
+    watched = staffed.sagarun("watch", run_id, code=1)
+    assert "everything undone" in watched.out
+
+
+def test_without_engine_and_workers_the_command_says_what_is_missing(named_project: Project, url: str):
+    named_project.environment["SAGARUN_REDIS_URL"] = url
+    waited = named_project.sagarun(ORDER, "--wait", "3s", code=5)
+    assert "no engine is running on this server: start one with `sagarun engine`" in waited.err
+    engine = named_project.start("engine")
+    soon(lambda: named_project.run_json("list")[0]["status"] == "running", "the engine has taken it up")
+    run_id = named_project.run_json("list")[0]["run_id"]
+    waited = named_project.sagarun("watch", run_id, "--wait", "4s", code=5)
+    assert "nobody serves the queue orders.validate" in waited.err
+    asked = named_project.sagarun("cancel", run_id, code=0)
+    assert "accepted" in asked.out
+    engine.send_signal(signal.SIGTERM)
+    assert engine.wait(30) == 0
+
+
+def test_a_killed_worker_process_costs_no_order(named_project: Project, url: str):
+    named_project.environment["PAYMENT_GATEWAY_TIMEOUT_S"] = "6"
+    with engine_and_two_workers(named_project, url) as workers:
+        process = named_project.start(ORDER, "--case", "payment_timeout_charged")
+        await_line(process, "reserve")
+        soon(lambda: named_project.charges("ORD-004"), "the gateway has charged the order")
+        with Client(url, root=named_project.root) as client:
+            holder = next(each.pid for each in client.store.processes() if each.held)
+        killed = next(worker for worker in workers if worker.pid == holder)
+        killed.kill()
+        killed.wait()
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "completed in" in out
+    assert named_project.charges("ORD-004") == [("succeeded", 2_999, 0)]

@@ -1,0 +1,42 @@
+"""`--set`: text with `=`, JSON with `:=`, at any place of the input."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from runner.cli.assignment import assign, parse
+from runner.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("a=1", {"a": "1"}),
+        ("a:=1", {"a": 1}),
+        ("a=x=y", {"a": "x=y"}),
+        ("a=x:=y", {"a": "x:=y"}),
+        ("a:=[1,2]", {"a": [1, 2]}),
+        ("a=", {"a": ""}),
+        ("a.b.c=x", {"a": {"b": {"c": "x"}}}),
+    ],
+)
+def test_set_takes_text_with_equals_and_json_with_colon_equals(setting: str, expected: object):
+    assert assign({}, parse(setting)) == expected
+
+
+def test_set_appends_to_a_list_at_its_length():
+    assert assign({"items": [1]}, parse("items.1:=2")) == {"items": [1, 2]}
+
+
+def test_set_leaves_what_it_was_given_unchanged():
+    before = {"a": {"b": 1}}
+    assign(before, parse("a.b:=2"))
+    assert before == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize("setting", ["a", "=x", ":=1", "a:=nope", "a.b=1", "items.x=1", "items.9=1", "..=1"])
+def test_a_setting_that_cannot_be_applied_is_a_usage_error(setting: str):
+    with pytest.raises(UsageError, match=re.escape(repr(setting))):
+        assign({"a": "text", "items": [1]}, parse(setting))

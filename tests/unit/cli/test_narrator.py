@@ -1,0 +1,110 @@
+"""A run told line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.cli.follow import plan_of, read_events
+from runner.cli.narrator import Layout, Narrator, attempts_text
+from runner.cli.screen import plain
+from runner.monitor.story import Attempt
+from runner.wire import ErrorRecord
+from tests.desk import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def told(desk: Desk, run_id: str, *, verbose: bool = False) -> list[str]:
+    narrator = Narrator(plan_of(desk.client, desk.client.stored(run_id)), verbose=verbose)
+    return [plain(line) for event in read_events(desk.client, run_id) for line in narrator.tell(event)]
+
+
+def test_a_completed_run_is_a_line_a_step(desk: Desk):
+    assert told(desk, desk.run()) == [
+        "  ✓ reserve  stock.reserve      0 ms",
+        "  - gift     stock.reserve             skipped",
+        "  ✓ charge   card.charge        0 ms",
+    ]
+
+
+def test_a_failed_run_says_why_and_what_was_undone(desk: Desk):
+    assert told(desk, desk.run(fail="declined"))[2:] == [
+        "  ✗ charge   card.charge        0 ms   declined: insufficient funds",
+        "  ↩ undoing 1 step",
+        "  ✓ reserve  stock.release      0 ms",
+    ]
+
+
+def test_a_retry_after_a_short_pause_is_told_with_the_end_only(desk: Desk):
+    lines = told(desk, desk.run(fail="flaky"))
+    assert lines[-1] == "  ✓ charge   card.charge      1.00 s   2 attempts (exception, then ok)"
+    assert len(lines) == 3
+
+
+def test_every_pause_is_told_to_who_wants_to_know(desk: Desk):
+    assert any("again in 1.00 s" in line for line in told(desk, desk.run(fail="flaky"), verbose=True))
+
+
+def test_attempts_that_all_ended_alike_are_only_counted(desk: Desk):
+    (line,) = [line for line in told(desk, desk.run(fail="broken")) if "✗" in line]
+    assert "3 attempts" in line
+    assert "it is not known whether it took effect" in line
+
+
+def test_a_stuck_undo_is_told(desk: Desk):
+    assert told(desk, desk.run(fail="undo"))[-1] == (
+        "  ‼ reserve  stock.release             the undo is stuck · 1 attempt · locked: the shelf is locked"
+    )
+
+
+def test_a_cancel_is_told_with_who_asked_and_why(desk: Desk):
+    handle = desk.start()
+    desk.client.cancel(handle.id, reason="no longer\nwanted", timeout=0)
+    desk.work()
+    assert any(line.startswith("  · cancel asked for by ") and line.endswith(": no longer wanted")
+               for line in told(desk, handle.id))  # fmt: skip
+
+
+def test_a_message_of_many_lines_stays_on_one(desk: Desk):
+    narrator = Narrator(None)
+    line = narrator.step_line(("✗", "red"), "pay", "card.charge", 3, "first\nsecond\tthird")
+    assert plain(line).endswith("first second third")
+
+
+def test_a_run_is_told_also_when_its_definition_is_gone(desk: Desk):
+    run_id = desk.run(fail="declined")
+    narrator = Narrator(None)
+    lines = [plain(line) for event in read_events(desk.client, run_id) for line in narrator.tell(event)]
+    assert any("declined: insufficient funds" in line for line in lines)
+
+
+def test_the_columns_are_as_wide_as_the_definition_needs(desk: Desk):
+    layout = Layout.of(plan_of(desk.client, desk.client.stored(desk.run())))
+    assert layout == Layout(step=len("reserve"), worker=len("stock.reserve"))
+
+
+def attempts(*codes: str) -> list[Attempt]:
+    return [
+        Attempt("action", number, "w", 0, "completed" if code == "ok" else "unknown", ErrorRecord(code))
+        for number, code in enumerate(codes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        ((), ""),
+        (("ok",), ""),
+        (("timeout", "ok"), "2 attempts (timeout, then ok)"),
+        (("a", "b", "c", "ok"), "4 attempts (a, b, c, then ok)"),
+        (("a", "b", "c", "d", "ok"), "5 attempts (…, d, then ok)"),
+        (("a", "a", "a"), "3 attempts"),
+    ],
+)
+def test_attempts_in_words(codes: tuple[str, ...], text: str):
+    assert attempts_text(attempts(*codes)) == text

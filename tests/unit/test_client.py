@@ -1,0 +1,279 @@
+"""The client: starting, keys, waiting, and what is asked of runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from runner import client as client_module
+from runner.client import AsyncClient, Client, derived_run_id, random_run_id
+from runner.errors import (
+    ConfigError,
+    DefinitionError,
+    DuplicateRun,
+    InputError,
+    RunConflict,
+    RunNotFound,
+    UsageError,
+    VerbRefused,
+)
+from tests.desk import ORDER, Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def with_on_duplicate(tmp_path: Path, answer: str) -> Desk:
+    return Desk(tmp_path, ORDER.replace("steps:", f"on_duplicate: {answer}\nsteps:", 1))
+
+
+# -- starting -----------------------------------------------------------------------------------------
+def test_a_start_fills_in_defaults_and_completes(desk: Desk):
+    handle = desk.start()
+    assert handle.created
+    assert handle.status() == "pending"
+    desk.work()
+    result = handle.result(timeout=0)
+    assert result.is_completed
+    assert result.output == {"charged": 5}
+
+
+def test_the_same_key_and_input_is_the_same_run(desk: Desk):
+    first, again = desk.start(), desk.start()
+    assert again.id == first.id
+    assert not again.created
+
+
+def test_inputs_are_compared_with_their_defaults_filled_in(desk: Desk):
+    assert desk.start(amount=5).id == desk.start().id
+
+
+def test_the_same_key_with_another_input_is_a_conflict_that_names_the_run(desk: Desk):
+    first = desk.start()
+    with pytest.raises(RunConflict, match=first.id):
+        desk.start(amount=6)
+
+
+def test_a_given_key_stands_above_the_definitions(desk: Desk):
+    by_input = desk.start()
+    by_key = desk.client.start(desk.definition, {"id": "A-1"}, "another")
+    assert by_key.id != by_input.id
+    assert by_key.id == derived_run_id("desk", "order", "another")
+
+
+def test_without_a_key_every_start_is_a_new_run(tmp_path: Path):
+    desk = Desk(tmp_path, ORDER.replace('idempotency_key: "{{ input.id }}"\n', ""))
+    assert desk.start().id != desk.start().id
+
+
+def test_reject_refuses_a_second_start(tmp_path: Path):
+    desk = with_on_duplicate(tmp_path, "reject")
+    desk.start()
+    with pytest.raises(DuplicateRun, match="on_duplicate says reject"):
+        desk.start()
+
+
+def test_rerun_if_undone_starts_again_only_what_was_undone(tmp_path: Path):
+    desk = with_on_duplicate(tmp_path, "rerun_if_undone")
+    first = desk.start(fail="declined")
+    assert desk.start(fail="declined").id == first.id  # it is under way
+    desk.wait(1_000)
+    second = desk.start(fail="declined")
+    assert second.created
+    assert second.id == derived_run_id("desk", "order", "A-1~2")
+    desk.wait(1_000)
+    third = desk.start(fail="declined")
+    info = desk.client.list()[0]
+    assert (info.run_id, info.key, info.rerun_of) == (third.id, "A-1~3", second.id)
+
+
+def test_a_key_that_cannot_be_made_of_the_input_starts_nothing(tmp_path: Path):
+    desk = Desk(tmp_path, ORDER.replace("{{ input.id }}", "{{ input.ids }}", 1))
+    with pytest.raises(InputError, match="idempotency key"):
+        desk.start()
+    assert desk.client.list() == []
+
+
+@pytest.mark.parametrize("key", ["", "x" * 257, "two\nlines"])
+def test_a_key_has_to_be_short_printable_text(desk: Desk, key: str):
+    if key:
+        with pytest.raises(InputError, match="printable"):
+            desk.client.start(desk.definition, {"id": "A-1"}, key)
+    else:
+        with pytest.raises(InputError, match="idempotency key"):
+            desk.start(id="")
+
+
+def test_many_are_started_together_or_not_at_all(desk: Desk):
+    with pytest.raises(InputError):
+        desk.client.start_many(desk.definition, [{"id": "1"}, {"id": 2}])
+    assert desk.client.list() == []
+    handles = desk.client.start_many(desk.definition, [{"id": str(number)} for number in range(250)])
+    desk.work()
+    assert {handle.result(timeout=0).status for handle in handles} == {"completed"}
+
+
+def test_as_many_keys_as_inputs_are_needed(desk: Desk):
+    with pytest.raises(UsageError, match="2 inputs and 1 idempotency keys"):
+        desk.client.start_many(desk.definition, [{"id": "1"}, {"id": "2"}], ["one"])
+
+
+def test_a_definition_is_found_by_its_file_and_by_its_name(desk: Desk, tmp_path: Path):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions/order.yaml").write_text(ORDER)
+    by_file = desk.client.start(tmp_path / "definitions/order.yaml", {"id": "1"})
+    by_name = desk.client.start("order", {"id": "1"})
+    assert by_file.id == by_name.id
+
+
+def test_a_definition_that_is_not_there_or_wrong_starts_nothing(desk: Desk, tmp_path: Path):
+    with pytest.raises(ConfigError, match="no definition 'ordr'"):
+        desk.client.start("ordr", {})
+    (tmp_path / "wrong.yaml").write_text(ORDER.replace("steps.charge.output", "steps.chrage.output"))
+    with pytest.raises(DefinitionError, match="chrage"):
+        desk.client.start(tmp_path / "wrong.yaml", {"id": "1"})
+    assert desk.client.list() == []
+
+
+def test_run_ids_are_sixteen_letters_that_cannot_be_misread():
+    for run_id in (random_run_id(), derived_run_id("a", "b", "c")):
+        assert len(run_id) == 16
+        assert set(run_id) <= set("0123456789abcdefghjkmnpqrstvwxyz")
+
+
+# -- finding and waiting ------------------------------------------------------------------------------
+def test_a_run_is_found_by_the_beginning_of_its_id(desk: Desk):
+    handle = desk.start()
+    assert desk.client.get(handle.id[:5]).id == handle.id
+    assert desk.client.get(handle.id.upper()).id == handle.id
+
+
+def test_a_beginning_that_several_have_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_module, "derived_run_id", lambda _n, _w, key: f"aaaa{key:0>12}")
+    desk.start(id="1")
+    desk.start(id="2")
+    with pytest.raises(RunNotFound, match="several runs"):
+        desk.client.get("aaaa")
+
+
+@pytest.mark.parametrize("name", ["zzzz", "not an id", "", "a*"])
+def test_a_run_that_is_not_there_is_told(desk: Desk, name: str):
+    with pytest.raises(RunNotFound):
+        desk.client.get(name)
+
+
+def test_waiting_ends_with_the_time_and_the_run_goes_on(desk: Desk):
+    handle = desk.start()
+    with pytest.raises(TimeoutError, match="it goes on"):
+        handle.result(timeout=0)
+
+
+def test_a_failed_run_is_a_value(desk: Desk):
+    run_id = desk.run(fail="declined")
+    result = desk.client.get(run_id).result(timeout=0)
+    assert result.status == "compensated"
+    assert not result.is_completed
+    assert result.error is not None
+    assert result.error.code == "declined"
+
+
+def test_a_stuck_run_is_a_result_too(desk: Desk):
+    assert desk.client.get(desk.run(fail="undo")).result(timeout=0).status == "stuck"
+
+
+# -- asking -------------------------------------------------------------------------------------------
+def test_cancel_before_an_engine_looks_is_asked_for_and_then_done(desk: Desk):
+    handle = desk.start()
+    assert desk.client.cancel(handle.id, timeout=0) == "asked"
+    desk.work()
+    assert handle.status() == "cancelled"
+
+
+def test_resume_asks_the_stuck_undo_again(desk: Desk):
+    run_id = desk.run(fail="undo")
+    desk.undo_is_broken = False
+    assert desk.client.resume(run_id, timeout=0) == "asked"
+    desk.work()
+    assert desk.client.get(run_id).status() == "compensated"
+    assert desk.calls.count("release A-1") == 2
+
+
+def test_the_engines_answer_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    run_id = desk.run(fail="undo")
+    monkeypatch.setattr(client_module.time, "sleep", lambda _s: desk.work())
+    assert desk.client.resolve(run_id, "reserve", "skipped") == "accepted"
+    assert desk.client.get(run_id).status() == "abandoned"
+
+
+def test_a_refusal_by_the_engine_is_raised_with_its_reason(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    run_id = desk.run(fail="undo")
+    monkeypatch.setattr(client_module.time, "sleep", lambda _s: desk.work())
+    with pytest.raises(VerbRefused, match="say compensated"):
+        desk.client.resolve(run_id, "reserve", "completed")
+    with pytest.raises(VerbRefused, match="not stuck"):
+        desk.client.resolve(run_id, "charge", "failed")
+
+
+def test_what_would_surely_be_refused_is_refused_at_once(desk: Desk):
+    completed = desk.run()
+    stuck = desk.run(id="B", fail="undo")
+    for ask in (desk.client.cancel, desk.client.resume, desk.client.abandon):
+        with pytest.raises(VerbRefused, match="is completed already"):
+            ask(completed)
+    with pytest.raises(VerbRefused, match="resume, resolve or abandon"):
+        desk.client.cancel(stuck)
+    running = desk.start(id="C").id
+    with pytest.raises(VerbRefused, match="only a stuck one can be resumed"):
+        desk.client.resume(running)
+
+
+def test_an_unknown_answer_to_a_stuck_step_is_a_usage_error(desk: Desk):
+    with pytest.raises(UsageError, match="is not one of"):
+        desk.client.resolve("x", "charge", "done")
+
+
+def test_rerun_takes_input_and_definition_of_the_run_and_numbers_its_key(desk: Desk):
+    run_id = desk.run(fail="declined")
+    first, second = desk.client.rerun(run_id), desk.client.rerun(run_id)
+    keys = {info.run_id: (info.key, info.rerun_of) for info in desk.client.list()}
+    assert keys[first.id] == ("A-1~2", run_id)
+    assert keys[second.id] == ("A-1~3", run_id)
+    desk.work()
+    third = desk.client.rerun(first.id)
+    assert {info.run_id: info.key for info in desk.client.list()}[third.id] == "A-1~4"
+
+
+def test_a_run_that_is_under_way_is_not_run_again(desk: Desk):
+    handle = desk.start()
+    desk.store.tick()
+    with pytest.raises(VerbRefused, match="only one that is over is run again"):
+        desk.client.rerun(handle.id)
+
+
+def test_the_asynchronous_client_does_the_same(desk: Desk, tmp_path: Path):
+    async def story() -> str:
+        async with AsyncClient(store=desk.store, root=tmp_path) as client:
+            handle = await client.start(desk.definition, {"id": "A-1"})
+            desk.work()
+            assert [info.run_id for info in await client.list()] == [handle.id]
+            assert (await (await client.get(handle.id[:6])).result(0)).status == "completed"
+            with pytest.raises(VerbRefused):
+                await client.cancel(handle.id)
+            return (await client.rerun(handle.id)).id
+
+    run_id = asyncio.run(story())
+    assert run_id == derived_run_id("desk", "order", "A-1~2")
+
+
+def test_a_client_finds_the_projects_server_and_namespace_by_itself(
+    tmp_path: Path, valkey_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("SAGARUN_REDIS_URL", raising=False)
+    (tmp_path / "sagarun.yaml").write_text(f"project: {namespace}\nredis_url: {valkey_url}\n")
+    with Client(root=tmp_path) as client:
+        assert client.store.namespace == namespace
+        assert client.list() == []
