@@ -1,4 +1,4 @@
-"""Saga semantics in a hundred lines, written apart from the interpreter, as an oracle for it.
+"""Saga semantics in two hundred lines, written apart from the interpreter, as an oracle for it.
 
 Sequential steps and blocks only. Where the interpreter walks a tree, this keeps a stack of undos: a catch
 rolls back to its savepoint by popping, a failing run pops everything. It has no events, no state to resume.
@@ -14,7 +14,6 @@ from typing import Any
 
 from runner.definition.model import BlockAction, Definition, FailAction, Retry, Step, WorkerAction
 from runner.wire import ErrorRecord
-
 
 CRASH_LOOP = 5
 FINAL = ("invalid_input", "unknown_worker", "already_undone")

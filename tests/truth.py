@@ -208,7 +208,7 @@ class Truth:
             elif there:
                 assert path in listed, f"{path} is there, and {world.status} says nothing of it"
             elif path in listed and world.status != "abandoned":
-                assert listed[path].startswith("may "), f"{path} is listed as standing ({listed[path]}) and is not there"
+                assert listed[path].startswith("may "), f"{path} is not there, and listed: {listed[path]}"
         if world.status in ("compensated", "cancelled"):
             assert world.header.pivot != "passed"
             assert not world.header.skipped_undo

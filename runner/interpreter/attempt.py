@@ -13,7 +13,7 @@ from runner.errors import ExpressionError
 from runner.expression.evaluate import Template
 from runner.interpreter import event as ev
 from runner.interpreter.backoff import delay_ms
-from runner.interpreter.evolve import CRASH_LOOP
+from runner.interpreter.evolve_task import CRASH_LOOP
 from runner.interpreter.failure import expression_error
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
 from runner.interpreter.scope import ABSENT, scope_at
@@ -48,6 +48,7 @@ def dispatch(
         queue_timeout_ms = worker.queue_timeout_ms
         left = _left_ms(node, worker, at_ms)
         if left is not None:
+            left = max(1, left)  # 0 would be no limit at all
             timeout_ms = min(timeout_ms, left)
             queue_timeout_ms = min(queue_timeout_ms or left, left)
     return ev.TaskDispatched(

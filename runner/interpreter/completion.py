@@ -37,7 +37,7 @@ def complete(
             undo = {name: template.render(scope) for name, template in place.compensate.late.items()}
         except ExpressionError as error:
             wrong = wrong or expression_error(plan, node.path, "compensate", error)
-    if run.header.size > MAX_STATE:
+    if run.header.size > MAX_STATE and place.worker is not None:
         wrong = ErrorRecord("state_limit", message=f"the run's payloads exceed {MAX_STATE} bytes")
     if wrong is not None:
         wrong = named(plan, node, wrong)

@@ -119,7 +119,8 @@ def _begin_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
 
 
 def _decide_side_by_side(
-    plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int, name: Callable[[int], str], *, count: int, window: int
+    plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int, name: Callable[[int], str],
+    *, count: int, window: int,
 ) -> Proposals:
     """Children begin in order, `window` at once; after a failure no more begin, and those on their way come to rest."""
     if node.halt or node.faulted:

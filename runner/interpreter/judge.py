@@ -106,17 +106,21 @@ def _failed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> A
 
 
 def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    place = plan.steps[static(node.path)]
+    if place.kind in _CONTAINERS:
+        return "its steps have done their work: say completed, with its output"
     if run.header.pivot != "passed":
         return "before the point of no return say completed (it took effect) or failed (it did not)"
     if node.effect:
         return _IT_DID
-    if node.unknown and plan.steps[static(node.path)].compensate is not None:
+    if node.unknown and place.compensate is not None:
         return "it may have to be undone later: say completed (it took effect) or failed (it did not)"
     if node.handler >= 0:
         return (ev.StepCaught(request.at_ms, node.path, resolved=request.as_),)
     return (ev.StepSkipped(request.at_ms, node.path, resolved=True),)
 
 
+_CONTAINERS = frozenset({"scope", "steps", "parallel", "for_each"})
 _IT_DID = "it took effect: say completed, with its output"
 _SETTLED: dict[str, Callable[[Plan, Run, Node, ev.ResolveRequested], Answer | str]] = {
     "completed": _completed,

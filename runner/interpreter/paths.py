@@ -37,8 +37,13 @@ def instance(static_path: str, seen_from: str) -> str:
     """The node at this place that a step at `seen_from` means: the same items of the loops around both."""
     if "#" not in static_path:
         return static_path
+    seen = static(seen_from)
     items = iter(_ITEM.findall(seen_from))
-    return re.sub("#", lambda _: next(items, "#"), static_path)
+
+    def item(loop: re.Match[str]) -> str:
+        return next(items, "#") if seen.startswith(static_path[: loop.end()]) else "#"
+
+    return re.sub("#", item, static_path)
 
 
 def items(path: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from runner.definition.model import WorkerAction
 from runner.interpreter import event as ev
 from runner.interpreter.attempt import budget, call_of, dispatch, error_of, is_final, may_retry, render, wait
 from runner.interpreter.completion import complete
-from runner.interpreter.evolve import CRASH_LOOP
+from runner.interpreter.evolve_task import CRASH_LOOP
 from runner.interpreter.failure import fail, give_up, must_go_on
 from runner.interpreter.paths import FINALLY
 from runner.interpreter.plan import Plan, StepPlan

@@ -210,6 +210,10 @@ class Run:
         self.changed.add(node.path)
         return node
 
+    def due(self, path: str) -> None:
+        """The node there, or the run itself, may have something to do: `decide` is to look at it."""
+        self.agenda.setdefault(path)
+
     def put(self, name: str, value: Any) -> None:
         self.payloads[name] = value
         self.dirty.add(name)

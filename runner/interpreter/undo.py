@@ -27,7 +27,7 @@ def decide_undo(plan: Plan, run: Run, node: Node, at_ms: int) -> Proposals:
         # The handler came after what it handled.
         return (ev.UndoStarted(at_ms, handler.path),) if handler.undo == "" else ()
     if node.rolled_back:
-        return (_undone(run, node, [handler] if handler else [], at_ms),)
+        return (_undone(node, [handler] if handler else [], at_ms),)
     if place.kind == "worker":
         return _undo_operation(plan, run, node, place, at_ms)
     if place.kind == "parallel":
@@ -78,7 +78,7 @@ def _undo_sequence(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposa
         if below is None or below.undo == "undone" or below.status is StepStatus.SKIPPED:
             continue
         return (ev.UndoStarted(at_ms, path),) if below.undo == "" else ()
-    return (_undone(run, node, [run.nodes.get(path) for path in paths], at_ms),)
+    return (_undone(node, [run.nodes.get(path) for path in paths], at_ms),)
 
 
 def _undo_branches(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
@@ -86,7 +86,7 @@ def _undo_branches(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposa
     waiting = [path for path in paths if path in run.nodes and run.nodes[path].undo == ""]
     if waiting:
         return [ev.UndoStarted(at_ms, path) for path in waiting]
-    return () if node.active else (_undone(run, node, [run.nodes.get(path) for path in paths], at_ms),)
+    return () if node.active else (_undone(node, [run.nodes.get(path) for path in paths], at_ms),)
 
 
 def _undo_items(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
@@ -95,10 +95,10 @@ def _undo_items(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     waiting = [i for i in begun if run.nodes[f"{node.path}#{i}"].undo == ""][: max(0, window)]
     if waiting:
         return [ev.UndoStarted(at_ms, f"{node.path}#{index}") for index in waiting]
-    return () if node.active else (_undone(run, node, [run.nodes[f"{node.path}#{i}"] for i in begun], at_ms),)
+    return () if node.active else (_undone(node, [run.nodes[f"{node.path}#{i}"] for i in begun], at_ms),)
 
 
-def _undone(run: Run, node: Node, children: Sequence[Node | None], at_ms: int) -> ev.StepUndone:
+def _undone(node: Node, children: Sequence[Node | None], at_ms: int) -> ev.StepUndone:
     """The container is undone; whether there was anything shows in its children."""
     something = any(below is not None and below.status is StepStatus.COMPENSATED for below in children)
     return ev.StepUndone(at_ms, node.path, nothing=not something)

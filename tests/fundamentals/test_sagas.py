@@ -138,7 +138,10 @@ def test_a_step_is_skipped_when_its_condition_is_false(saga: Saga) -> None:
     text = """
 steps:
   - {id: wrap, worker: stock.reserve, when: "{{ input.gift }}", compensate: {worker: stock.release}}
-  - {id: send, worker: parcel.send, with: {wrap: "{{ steps.wrap.output | default('no') }}"}, compensate: {worker: parcel.stop}}
+  - id: send
+    worker: parcel.send
+    with: {wrap: "{{ steps.wrap.output | default('no') }}"}
+    compensate: {worker: parcel.stop}
 """
     run = saga(text, {"gift": False})
     assert run.calls == ("parcel.send",)

@@ -56,7 +56,8 @@ def test_a_wrong_definition_is_refused(path: Path) -> None:
 
 
 def test_a_run_that_never_rests_is_an_error_and_not_a_hang(path: Path) -> None:
-    path.write_text(TEXT.replace("kind: readonly", "kind: readonly, retry: {max_attempts: 1000, initial: 10m, max: 10m}"))
+    patient = "kind: readonly, retry: {max_attempts: 1000, initial: 10m, max: 10m}"
+    path.write_text(TEXT.replace("kind: readonly", patient))
 
     def hang_up() -> str:
         raise OSError("down")

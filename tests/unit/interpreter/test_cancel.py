@@ -123,6 +123,7 @@ def test_no_catch_takes_a_failure_that_comes_after_the_stop(how: str) -> None:
     status = stop(world, how)
     world.finish()
     assert world.calls == ["do.x"]
+    assert [event.caught for event in world.of(ev.StepFailed)] == [-1, -1, -1]
     assert world.status == status
     assert run_error(world).code == ("cancelled" if how == "cancel" else "run_timeout")
 
@@ -251,6 +252,7 @@ def test_an_attempt_that_was_taken_back_after_clean_failures_leaves_nothing_to_u
     world.finish()
     assert world.calls == ["do.a", "do.b", "undo.a"]
     assert world.status == "cancelled"
+    assert world.run_node("b").tries == 1
 
 
 def test_an_attempt_that_was_taken_back_after_an_unknown_one_is_undone() -> None:

@@ -293,7 +293,8 @@ def test_a_step_whose_undo_was_skipped_goes_on_with_its_handler() -> None:
 
 def test_a_skipped_undo_is_still_standing_after_everything_around_it_was_undone() -> None:
     pay = step("pay", catch=[Catch(steps=(step("h"),))])
-    world = World(plan_of(pay, step("z")), {"do.pay": [unknown()], "undo.pay": [no("refused")], "do.z": [no()]}).finish()
+    replies = {"do.pay": [unknown()], "undo.pay": [no("refused")], "do.z": [no()]}
+    world = World(plan_of(pay, step("z")), replies).finish()
     world.take(ev.ResolveRequested(world.now_ms, nonce="n", step="pay", as_="skipped"))
     world.finish()
     assert world.status == "abandoned"

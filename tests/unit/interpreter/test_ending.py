@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.definition.model import Catch, Retry
+from runner.definition.model import Catch, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
 from runner.interpreter.paths import RUN_TIMEOUT
 from tests.world import World, block, landed, no, not_landed, ok, plan_of, step, unknown
@@ -48,7 +48,8 @@ def test_a_failure_after_the_pivot_is_stuck_and_never_an_undo() -> None:
 
 
 def test_a_failure_after_the_pivot_in_a_scope_that_catches_it_goes_on() -> None:
-    plan = plan_of(step("p", kind="pivot"), block("s", step("x"), step("y"), catch=[Catch()]), step("z", kind="readonly"))
+    scope = block("s", step("x"), step("y"), catch=[Catch()])
+    plan = plan_of(step("p", kind="pivot"), scope, step("z", kind="readonly"))
     world = World(plan, {"do.y": [no()]}).finish()
     assert world.calls == ["do.p", "do.x", "do.y", "undo.x", "do.z"]
     assert world.status == "completed"
@@ -176,8 +177,6 @@ def test_an_undo_whose_outcome_is_unknown_is_repeated_with_its_key() -> None:
 
 
 def test_a_branch_that_is_stuck_does_not_keep_another_from_being_undone() -> None:
-    from runner.definition.model import ParallelAction, Step
-
     both = Step("both", "both", ParallelAction({"x": (step("a"),), "y": (step("b"),)}))
     world = World(plan_of(step("first"), both, step("last")), {"do.last": [no()], "undo.a": [no("refused")]}).finish()
     assert world.status == "stuck"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.definition.model import Catch, LoopAction, ParallelAction, Retry, Step
+from runner.definition.model import Catch, FailAction, LoopAction, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
 from tests.world import TWICE, World, block, landed, no, no_effect, not_landed, ok, plan_of, step, unknown
 
@@ -143,7 +143,8 @@ def test_a_step_that_was_resolved_as_failed_goes_to_its_handler() -> None:
 
 
 def test_a_failure_after_the_pivot_that_is_resolved_lets_the_run_go_on() -> None:
-    plan = plan_of(step("p", kind="pivot"), block("s", step("r", kind="retriable"), output=1), step("z", kind="readonly"))
+    scope = block("s", step("r", kind="retriable"), output=1)
+    plan = plan_of(step("p", kind="pivot"), scope, step("z", kind="readonly"))
     world = World(plan, {"do.r": [no()]}).finish()
     resolve(world, "r", "completed")
     assert world.finish().status == "completed"
@@ -178,6 +179,51 @@ def test_a_step_that_is_resumed_after_its_scope_turned_back_is_undone_where_that
     resume(world)
     assert world.calls == ["do.x", "do.x", "do.x", "do.y", "undo.x"]
     assert world.status == "compensated"
+
+
+def test_an_output_that_a_person_has_to_give_cannot_be_skipped_or_called_failed() -> None:
+    world = World(plan_of(step("p", kind="pivot"), output="{{ steps.p.output.nothing }}")).finish()
+    assert world.header.stuck == ("",)
+    for as_ in ("failed", "skipped", "compensated"):
+        (refused,) = resolve(world, "output", as_)
+        assert isinstance(refused, ev.RequestRefused)
+    resolve(world, "output", "completed", 1)
+    assert world.status == "completed"
+
+
+def test_a_block_whose_output_is_broken_after_the_pivot_is_given_one_by_a_person() -> None:
+    scope = block("s", step("r", kind="retriable"), output="{{ steps.r.output.nothing }}")
+    world = World(plan_of(step("p", kind="pivot"), scope, step("z", kind="readonly"))).finish()
+    assert world.header.stuck == ("s",)
+    (refused,) = resolve(world, "s", "skipped")
+    assert isinstance(refused, ev.RequestRefused)
+    resolve(world, "s", "completed", "by hand")
+    assert world.finish().status == "completed"
+
+
+def test_a_failure_that_was_meant_can_be_skipped_after_the_pivot() -> None:
+    stop = Step("stop", "stop", FailAction("too_bad"))
+    world = World(plan_of(step("p", kind="pivot"), stop, step("z", kind="readonly"))).finish()
+    assert world.header.stuck == ("stop",)
+    resolve(world, "stop", "skipped")
+    assert world.finish().calls == ["do.p", "do.z"]
+
+
+def test_payloads_over_the_limit_after_the_pivot_are_left_to_a_person_once_a_step() -> None:
+    scope = block("s", step("r", kind="retriable"))
+    world = World(plan_of(step("p", kind="pivot"), scope)).start()
+    world.answer("p")
+    world.answer("s/r", {**ok(), "size": 5 << 20})
+    assert world.header.stuck == ("s/r",)
+    resolve(world, "r", "completed", 1)
+    assert world.status == "completed"
+
+
+def test_a_run_that_was_abandoned_holds_nothing_any_more() -> None:
+    world = World(plan_of(step("p", kind="pivot"))).start()
+    world.take(ev.CancelRequested(world.now_ms, nonce="c"))
+    world.take(ev.AbandonRequested(world.now_ms, nonce="n"))
+    assert world.header.pending == ""
 
 
 def test_a_landed_verification_of_a_resumed_step_completes_it() -> None:

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from runner.definition.model import ParallelAction, Retry, Step
+from runner.definition.model import Catch, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
 from runner.wire import ErrorRecord
 from tests.world import (
@@ -359,8 +359,6 @@ def test_a_skipped_steps_output_is_absent() -> None:
 
 
 def test_a_condition_that_is_no_boolean_fails_the_step_and_its_own_catch_may_take_it() -> None:
-    from runner.definition.model import Catch
-
     plan = plan_of(step("a", when="{{ 1 }}", catch=[Catch(errors=("expression_error",))]), step("b"))
     world = World(plan).finish()
     assert world.calls == ["do.b"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.definition.model import Catch, FailAction, ParallelAction, Step
+from runner.definition.model import Catch, FailAction, ParallelAction, SetAction, Step
 from runner.interpreter import event as ev
 from runner.interpreter.paths import RUN_TIMEOUT
 from tests.world import ONCE, TWICE, World, block, landed, no, not_landed, ok, plan_of, run_error, step, unknown
@@ -121,7 +121,8 @@ def test_a_failed_handler_does_not_make_a_passed_pivot_forgotten() -> None:
 
 
 def test_a_sibling_that_fails_while_its_scope_goes_back_does_not_stick_the_run() -> None:
-    both = Step("both", "both", ParallelAction({"x": (step("x"),), "y": (step("y"),)}), catch=(Catch(errors=("first",)),))
+    steps = ParallelAction({"x": (step("x"),), "y": (step("y"),)})
+    both = Step("both", "both", steps, catch=(Catch(errors=("first",)),))
     world = World(plan_of(step("p", kind="pivot"), both), {"do.x": [no("first")], "do.y": [no("second")]}).start()
     world.answer("p")
     world.claimed.add("both.y/y")
@@ -225,8 +226,6 @@ def test_an_unknown_step_with_an_undo_in_a_scope_after_the_pivot_cannot_be_skipp
 
 
 def test_a_set_after_the_pivot_that_is_settled_by_hand_is_taken_back_with_its_scope() -> None:
-    from runner.definition.model import SetAction
-
     setting = Step("v", "v", SetAction({"n": 2}), output="{{ result.nothing }}")
     scope = block("s", setting, step("y"), catch=[Catch()])
     last = step("z", kind="retriable", with_={"n": "{{ vars.n }}"})

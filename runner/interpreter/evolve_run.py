@@ -1,0 +1,84 @@
+"""What events do to a run as a whole: its status, what is held, how it ends. evolve.py has the rule."""
+
+from __future__ import annotations
+
+from runner.interpreter import event as ev
+from runner.interpreter.evolve_step import unstick
+from runner.interpreter.paths import ROOT, RUN
+from runner.interpreter.plan import Plan
+from runner.interpreter.state import Node, Run, RunStatus, move_run
+
+
+def run_started(plan: Plan, run: Run, event: ev.RunStarted) -> None:
+    run.put("~input", event.input)
+    if plan.definition.vars:
+        run.put("~vars", dict(plan.definition.vars))
+    run.add(Node(path=ROOT, started_at_ms=event.at_ms))
+    run.due(ROOT)
+
+
+def continued(_plan: Plan, _run: Run, _event: ev.Continued) -> None:
+    """What was left over is on the agenda already."""
+
+
+def request_held(_plan: Plan, run: Run, event: ev.RequestHeld) -> None:
+    # A cancel that waits is not replaced by a timeout: it ends the run as the person asked.
+    if run.header.pending != "cancel":
+        run.header.pending, run.header.pending_nonce = event.verb, event.nonce
+        run.header.pending_reason = event.reason
+
+
+def request_accepted(_plan: Plan, _run: Run, _event: ev.RequestAccepted) -> None:
+    """For the record; what follows from it are events of their own."""
+
+
+def request_refused(_plan: Plan, run: Run, event: ev.RequestRefused) -> None:
+    header = run.header
+    if header.pending == event.verb:
+        header.pending_nonce = header.pending_reason = ""
+        header.pending = "timeout" if header.overdue else ""
+        # The whole is looked at once more: what was held may have been all that the run waited for.
+        run.due(RUN)
+
+
+def alert_raised(_plan: Plan, run: Run, event: ev.AlertRaised) -> None:
+    run.header.alerts = (*run.header.alerts, event.message)[-20:]
+    if event.overdue:
+        run.header.overdue = False
+        if run.header.pending == "timeout":
+            run.header.pending = ""
+        run.due(RUN)
+
+
+def run_failing(_plan: Plan, run: Run, event: ev.RunFailing) -> None:
+    run.header.error = event.error
+    run.header.ending = event.ending
+    run.header.pending = run.header.pending_nonce = run.header.pending_reason = ""
+    run.header.overdue = False
+    move_run(run.header, RunStatus.COMPENSATING)
+    run.edit(ROOT).halt = True
+    run.due(ROOT)
+    run.due(RUN)
+
+
+def root_resolved(_plan: Plan, run: Run, _event: ev.RootResolved) -> None:
+    unstick(run, run.edit(ROOT), "completed")
+
+
+def run_decided(_plan: Plan, run: Run, event: ev.RunDecided) -> None:
+    run.header.decided = True
+    run.put("~output", event.output)
+    run.due(RUN)
+
+
+def run_stuck(_plan: Plan, run: Run, _event: ev.RunStuck) -> None:
+    move_run(run.header, RunStatus.STUCK)
+
+
+def run_finished(_plan: Plan, run: Run, event: ev.RunFinished) -> None:
+    move_run(run.header, RunStatus(event.status))
+    run.header.standing = event.standing
+    run.header.ended_at_ms = event.at_ms
+    run.header.stuck = ()
+    run.header.pending = ""
+    run.agenda.clear()

@@ -1,0 +1,107 @@
+"""What tasks and timers do to a node: the attempt that is out, how it ended, the budgets. evolve.py has the rule."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from runner.interpreter import event as ev
+from runner.interpreter.evolve_step import is_pivot
+from runner.interpreter.paths import RUN, RUN_TIMEOUT, static
+from runner.interpreter.plan import Plan
+from runner.interpreter.state import Node, Run, StepStatus, move_step
+
+CRASH_LOOP = 5  # lost processes in a row after which the task itself is to blame
+
+
+def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
+    node = run.edit(event.path)
+    node.phase, node.open, node.last, node.due, node.hint_ms = event.phase, True, "", False, 0
+    node.verdict, node.fencing, node.fenced = "", event.fencing, False
+    run.header.busy += 1
+    if event.phase == "action":
+        node.spent, node.patient = event.attempt, event.patient
+        node.tries += 1
+        if is_pivot(plan, event.path) and run.header.pivot != "passed":
+            run.header.pivot = "in_flight"
+    elif event.phase == "verify":
+        node.asked = event.attempt
+    else:
+        node.undo_spent = event.attempt
+        node.undo_tries += 1
+        if node.status is not StepStatus.COMPENSATING:
+            move_step(node, StepStatus.COMPENSATING)
+    if event.fresh:
+        run.put(f"{event.path}:{'undo' if event.phase == 'compensate' else event.phase}", event.input)
+        if event.undo is not None:
+            run.put(f"{event.path}:undo", event.undo)
+
+
+def task_settled(plan: Plan, run: Run, event: ev.TaskSettled) -> None:
+    node = run.edit(event.path)
+    node.open, node.revoking, node.last = False, False, event.outcome
+    node.hint_ms, node.verdict, node.fenced = event.hint_ms, event.verdict, event.fenced
+    run.header.busy -= 1
+    run.header.size += event.size
+    if event.outcome == "revoked":
+        # It never began, so it was no attempt.
+        if node.phase == "action":
+            node.spent, node.tries = node.spent - 1, node.tries - 1
+    elif node.phase == "compensate":
+        node.undo_error = event.error
+    elif node.phase == "verify":
+        node.verify_error = event.error
+    else:
+        _action_settled(plan, node, event)
+    if event.outcome == "completed" and (node.phase == "action" or node.verdict == "landed"):
+        run.put(f"{event.path}:result", event.output)
+    run.due(event.path)
+
+
+def _action_settled(plan: Plan, node: Node, event: ev.TaskSettled) -> None:
+    node.error = event.error
+    # Only actions count: a verification that is answered in between does not make the action any safer.
+    node.lost = node.lost + 1 if event.error is not None and event.error.code == "worker_lost" else 0
+    if node.lost >= CRASH_LOOP and event.error is not None:
+        message = f"{node.lost} worker processes in a row were lost while they ran it"
+        node.error = replace(event.error, code="crash_loop", message=message)
+    worker = plan.steps[static(event.path)].worker
+    if event.outcome == "unknown" and worker is not None and worker.kind != "readonly":
+        node.unknown = True
+
+
+def revoke_asked(_plan: Plan, run: Run, event: ev.RevokeAsked) -> None:
+    run.edit(event.path).revoking = True
+
+
+def retry_scheduled(_plan: Plan, run: Run, event: ev.RetryScheduled) -> None:
+    node = run.edit(event.path)
+    if event.patient and not node.patient:
+        node.patient, node.spent = True, 0
+    if event.phase != node.phase:
+        # After "not landed" the action is asked again: what is known of it is still its unknown attempt.
+        node.phase, node.asked, node.last = event.phase, 0, "unknown"
+    node.timer, node.waits = event.timer, node.waits + 1
+    run.header.busy += 1
+
+
+def timer_fired(_plan: Plan, run: Run, event: ev.TimerFired) -> None:
+    if event.name == RUN_TIMEOUT:
+        run.header.pending = run.header.pending or "timeout"
+        run.header.overdue = True
+        run.due(RUN)
+        return
+    path = event.name.partition("@")[0]
+    node = run.nodes.get(path)
+    if node is None or node.timer != event.name:
+        return  # it was dropped while the timer was on its way
+    node = run.edit(path)
+    node.timer, node.due = "", True
+    run.header.busy -= 1
+    run.due(path)
+
+
+def timer_dropped(_plan: Plan, run: Run, event: ev.TimerDropped) -> None:
+    node = run.edit(event.path)
+    node.timer = ""
+    run.header.busy -= 1
+    run.due(event.path)
