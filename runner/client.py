@@ -48,7 +48,7 @@ MAX_RERUNS = 1_000
 ALIVE_MS = 10_000  # a process that was seen within this time is taken to live
 UNDONE = ("compensated", "cancelled")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_FIRST_POLL_S, _LAST_POLL_S = 0.02, 0.1
+_FIRST_POLL_S, _LAST_POLL_S = 0.002, 0.1
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from runner.interpreter.completion import complete
 from runner.interpreter.ending import decide_run
 from runner.interpreter.failure import expression_error, fail
 from runner.interpreter.operation import decide_operation
-from runner.interpreter.paths import FINALLY, RUN, child, parent, static
+from runner.interpreter.paths import FINALLY, ROOT, RUN, child, parent, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import error_at, scope_at
 from runner.interpreter.state import Node, Run, StepStatus
@@ -84,7 +84,8 @@ def _complete_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms:
     """A sequence gives the output of its last step, unless its `output` says otherwise."""
     last = child(node.path, place.children[-1]) if place.children else ""
     below = run.nodes.get(last)
-    has_output = below is not None and below.has_output
+    # Nobody reads the output of the root or of finally: it would only be stored twice.
+    has_output = below is not None and below.has_output and node.path not in (ROOT, FINALLY)
     result = run.payloads.get(f"{last}:output") if has_output else None
     return complete(plan, run, node, place, result, at_ms, has_output=has_output)
 
@@ -155,8 +156,8 @@ def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
         return fail(plan, run, node, expression_error(plan, node.path, "set", error), at_ms)
     before = {name: ({"value": known[name]} if name in known else {}) for name in values}
     completed = complete(plan, run, node, place, values, at_ms)
-    if any(isinstance(event, ev.StepStuck) for event in completed):
-        return completed  # nothing is set twice, or `before` would no longer be what was before
+    if f"{node.path}:before" in run.payloads:
+        return completed  # it was stuck over its output; setting again would take its own value for what was before
     return (ev.VarsSet(at_ms, node.path, values, before), *completed)
 
 

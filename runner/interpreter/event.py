@@ -274,9 +274,9 @@ class AlertRaised(Event, frozen=True, tag=True, gc=False):
 
 
 class RequestHeld(Event, frozen=True, tag=True, gc=False):
-    """A cancel or a timeout waits until it is known whether the pivot took effect."""
+    """A cancel waits until it is known whether the pivot took effect."""
 
-    verb: Literal["cancel", "timeout"]
+    verb: Literal["cancel"]
     nonce: str = ""
     reason: str = ""
 

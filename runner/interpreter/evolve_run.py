@@ -22,10 +22,9 @@ def continued(_plan: Plan, _run: Run, _event: ev.Continued) -> None:
 
 
 def request_held(_plan: Plan, run: Run, event: ev.RequestHeld) -> None:
-    # A cancel that waits is not replaced by a timeout: it ends the run as the person asked.
-    if run.header.pending != "cancel":
-        run.header.pending, run.header.pending_nonce = event.verb, event.nonce
-        run.header.pending_reason = event.reason
+    # In the place of a timeout that waits: the run is to end as the person asked.
+    header = run.header
+    header.pending, header.pending_nonce, header.pending_reason = event.verb, event.nonce, event.reason
 
 
 def request_accepted(_plan: Plan, _run: Run, _event: ev.RequestAccepted) -> None:

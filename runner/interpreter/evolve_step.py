@@ -118,8 +118,7 @@ def vars_set(_plan: Plan, run: Run, event: ev.VarsSet) -> None:
 
 
 def halt_asked(_plan: Plan, run: Run, event: ev.HaltAsked) -> None:
-    node = run.edit(event.path)
-    node.halt, node.resumed = True, False
+    run.edit(event.path).halt = True
     run.due(event.path)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from runner.definition.model import Catch, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
+from runner.interpreter.decide import decide
 from runner.interpreter.paths import RUN_TIMEOUT
 from tests.world import (
     TWICE,
@@ -241,6 +242,16 @@ def test_a_timeout_of_a_stuck_run_alerts() -> None:
     world.fire(RUN_TIMEOUT)
     assert world.status == "stuck"
     assert len(world.header.alerts) == 1
+
+
+def test_the_end_of_an_attempt_is_asked_for_once() -> None:
+    world = World(plan_of(step("a"), step("b"))).start()
+    world.answer("a")
+    world.claimed.add("b")
+    cancel(world)
+    assert world.run is not None
+    assert list(decide(world.plan, world.run, "b", world.now_ms)) == []
+    assert len(world.of(ev.RevokeAsked)) == 1
 
 
 def test_an_attempt_that_was_taken_back_after_clean_failures_leaves_nothing_to_undo() -> None:

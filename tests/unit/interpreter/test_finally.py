@@ -39,6 +39,13 @@ def test_a_finally_step_never_sticks_the_run(on_unknown: str, verdict: dict[str,
     assert world.calls[-1] == "do.g"
 
 
+def test_a_finally_step_is_not_tried_on_patiently() -> None:
+    """Its own attempts are patience enough: the run's status waits for it."""
+    plan = plan_of(step("a"), finally_=[step("f", kind="retriable", retry=TWICE)])
+    world = World(plan, {"do.f": [unknown()] * 9}).finish()
+    assert world.calls == ["do.a", "do.f", "do.f"]
+
+
 def test_a_verification_in_finally_whose_input_is_broken_alerts() -> None:
     last = step("f", kind="retriable", verify=True, look_with={"x": "{{ input.nothing.there }}"})
     world = World(plan_of(step("a"), finally_=[last]), {"do.f": [unknown()]}, input={}).finish()
@@ -84,6 +91,13 @@ def test_a_cancel_while_finally_runs_after_an_undo_changes_nothing() -> None:
     world.finish()
     assert world.status == "compensated"
     assert world.calls == ["do.a", "do.record"]
+
+
+def test_a_run_keeps_its_last_twenty_alerts() -> None:
+    steps = [step(f"f{number}", kind="retriable") for number in range(25)]
+    world = World(plan_of(step("a"), finally_=steps), {f"do.f{number}": [no()] for number in range(25)}).finish()
+    assert len(world.header.alerts) == 20
+    assert "f24" in world.header.alerts[-1]
 
 
 def test_a_skipped_finally_step_is_passed_over() -> None:

@@ -201,6 +201,13 @@ def test_a_block_whose_output_is_broken_after_the_pivot_is_given_one_by_a_person
     assert world.finish().status == "completed"
 
 
+def test_nothing_can_be_skipped_before_the_pivot() -> None:
+    world = World(plan_of(step("mail", undo=False)), {"do.mail": [unknown()]}).finish()
+    (refused,) = resolve(world, "mail", "skipped")
+    assert isinstance(refused, ev.RequestRefused)
+    assert "completed" in refused.why
+
+
 def test_a_failure_that_was_meant_can_be_skipped_after_the_pivot() -> None:
     stop = Step("stop", "stop", FailAction("too_bad"))
     world = World(plan_of(step("p", kind="pivot"), stop, step("z", kind="readonly"))).finish()

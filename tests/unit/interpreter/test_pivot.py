@@ -120,6 +120,43 @@ def test_a_failed_handler_does_not_make_a_passed_pivot_forgotten() -> None:
     assert "undo.a" not in world.calls
 
 
+def test_a_second_pivot_takes_nothing_back_of_the_first() -> None:
+    """No definition that was checked has two on one path; but a run does not go back over one for that."""
+    world = World(plan_of(step("a"), step("p", kind="pivot"), step("q", kind="pivot")), {"do.q": [no()]}).finish()
+    assert world.status == "stuck"
+    assert world.calls == ["do.a", "do.p", "do.q"]
+
+
+FICKLE = Catch(when="{{ steps.x.status == 'running' }}")  # by the time that the failure arrives, it is not any more
+
+
+def test_a_handler_that_catches_no_more_when_the_failure_arrives_leaves_the_run_to_a_person() -> None:
+    outer = block("o", step("w"), block("s", step("v"), catch=[Catch(steps=(step("x"),))]), catch=[FICKLE])
+    world = World(plan_of(step("p", kind="pivot"), outer), {"do.v": [no()], "do.x": [no()]}).finish()
+    assert world.status == "stuck"
+    assert world.calls == ["do.p", "do.w", "do.v", "do.x"]
+
+
+def test_a_step_whose_condition_is_broken_does_not_run_because_somebody_resumes_it() -> None:
+    odd = step("r", kind="retriable", when="{{ input.nothing.there }}")
+    world = World(plan_of(step("p", kind="pivot"), odd), input={}).finish()
+    assert world.header.stuck == ("r",)
+    world.take(ev.ResumeRequested(world.now_ms, nonce="n"))
+    assert world.finish().calls == ["do.p"]
+    world.take(ev.ResolveRequested(world.now_ms, nonce="m", step="r", as_="skipped"))
+    assert world.status == "completed"
+
+
+def test_a_run_with_steps_left_cannot_be_resolved_as_a_whole() -> None:
+    scope = block("s", block("t", step("x"), catch=[FICKLE]), catch=[FICKLE])
+    world = World(plan_of(step("p", kind="pivot"), scope, step("z", kind="readonly")), {"do.x": [no()]}).finish()
+    assert world.status == "stuck"
+    world.take(ev.ResolveRequested(world.now_ms, nonce="n", step="output", as_="completed", output=1))
+    assert world.status == "stuck"
+    world.take(ev.ResolveRequested(world.now_ms, nonce="n", step=world.header.stuck[0], as_="completed", output=1))
+    assert world.finish().calls == ["do.p", "do.x", "do.z"]
+
+
 def test_a_sibling_that_fails_while_its_scope_goes_back_does_not_stick_the_run() -> None:
     steps = ParallelAction({"x": (step("x"),), "y": (step("y"),)})
     both = Step("both", "both", steps, catch=(Catch(errors=("first",)),))
@@ -223,6 +260,17 @@ def test_an_unknown_step_with_an_undo_in_a_scope_after_the_pivot_cannot_be_skipp
     world = World(plan_of(step("p", kind="pivot"), scope), {"do.x": [unknown()]}).finish()
     (refused,) = world.take(ev.ResolveRequested(world.now_ms, nonce="n", step="x", as_="skipped"))
     assert isinstance(refused, ev.RequestRefused)
+
+
+def test_a_set_that_is_stuck_over_its_output_sets_once() -> None:
+    setting = Step("v", "v", SetAction({"n": "{{ vars.n + 1 }}"}), output="{{ result.nothing }}")
+    last = step("z", kind="retriable", with_={"n": "{{ vars.n }}"})
+    world = World(plan_of(step("p", kind="pivot"), setting, last, vars={"n": 1})).finish()
+    world.take(ev.ResumeRequested(world.now_ms, nonce="r"))
+    assert world.header.stuck == ("v",)
+    world.take(ev.ResolveRequested(world.now_ms, nonce="n", step="v", as_="completed"))
+    world.finish()
+    assert world.inputs["do.z"] == {"n": 2}
 
 
 def test_a_set_after_the_pivot_that_is_settled_by_hand_is_taken_back_with_its_scope() -> None:

@@ -96,6 +96,12 @@ def test_the_first_failure_of_several_branches_is_the_runs() -> None:
     assert (run_error(world).code, run_error(world).step) == ("first", "y")
 
 
+def test_the_walk_back_passes_over_what_was_skipped() -> None:
+    world = World(plan_of(step("a"), step("b", when="{{ false }}"), step("c")), {"do.c": [no()]}).finish()
+    assert [event.path for event in world.of(ev.UndoStarted)] == ["", "c", "a"]
+    assert world.step_status("b") == "skipped"
+
+
 def test_an_undone_step_is_never_undone_twice() -> None:
     inner = block("inner", step("x"), step("y"), catch=[Catch(steps=(step("h"),))])
     world = World(plan_of(step("a"), inner, step("z")), {"do.y": [no()], "do.z": [no()]}).finish()
