@@ -209,6 +209,8 @@ class Truth:
                 assert path in listed, f"{path} is there, and {world.status} says nothing of it"
             elif path in listed and world.status != "abandoned":
                 assert listed[path].startswith("may "), f"{path} is not there, and listed: {listed[path]}"
+        if world.status != "abandoned":
+            assert world.header.busy == 0, "it is over, and something is still under way"
         if world.status in ("compensated", "cancelled"):
             assert world.header.pivot != "passed"
             assert not world.header.skipped_undo

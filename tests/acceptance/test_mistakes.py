@@ -21,6 +21,7 @@ USAGE = [
     (("run", ORDER, "--case", "succes"), 'Did you mean "success"?'),
     (("run", ORDER, "--case", "success", "--input", "x.json"), "leave one out"),
     (("run", ORDER, "--detach", "--wait", "1s"), "--detach does not wait"),
+    (("run", ORDER, "--key", ""), "the key is empty"),
     (("run", ORDER, "--set", "total"), "a.b=text or a.b:=json is needed"),
     (("run", ORDER, "--input", "nowhere.json"), "nowhere.json cannot be read"),
     (("definitions/oder.yaml",), 'is not there. Did you mean "order"?'),

@@ -66,6 +66,13 @@ def test_an_unknown_word_gets_a_suggestion(capsys: pytest.CaptureFixture[str]):
     )
 
 
+def test_no_word_at_all_gets_the_help(capsys: pytest.CaptureFixture[str]):
+    assert main.invoke([]) == Exit.USAGE
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "Usage: sagarun [OPTIONS] COMMAND [ARGS]..."
+    assert "Run:" in rest
+
+
 ENDINGS = [
     (errors.UsageError("x"), 2),
     (errors.ConfigError("x"), 2),

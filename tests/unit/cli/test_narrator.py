@@ -108,3 +108,45 @@ def attempts(*codes: str) -> list[Attempt]:
 )
 def test_attempts_in_words(codes: tuple[str, ...], text: str):
     assert attempts_text(attempts(*codes)) == text
+
+
+OWN = """
+workflow: own
+version: 1.0.0
+vars: {n: 0}
+steps:
+  - {id: count, set: {n: 1}}
+  - id: block
+    steps:
+      - {id: compare, set: {n: "{{ input.how == 'step' and 1 < 'a' }}"}}
+    output: {wrong: "{{ input.how == 'block' and 1 < 'a' }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [("step", "    ✗ compare                    0 ms   expression_error: set: < needs two numbers or two strings, "),
+     ("block", "  ✗ block                      0 ms   expression_error: output: /wrong: < needs two numbers ")],
+)  # fmt: skip
+def test_what_fails_by_itself_says_why(tmp_path: Path, how: str, line: str):
+    desk = Desk(tmp_path, OWN)
+    (failed,) = [each for each in told(desk, _own_run(desk, how)) if "✗" in each]
+    assert failed.startswith(line)
+
+
+def _own_run(desk: Desk, how: str) -> str:
+    run = desk.client.start(desk.definition, {"how": how})
+    desk.work()
+    return run.id
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_step_that_asks_nobody_has_its_line(tmp_path: Path, verbose: bool):
+    desk = Desk(tmp_path, OWN)
+    assert told(desk, _own_run(desk, ""), verbose=verbose)[0] == "  ✓ count                      0 ms"
+
+
+def test_no_line_is_about_what_is_no_step(desk: Desk):
+    """Also for who wants to know everything: the whole of the run has no name, nor has its `finally`."""
+    for run_id in (desk.run(), desk.run(id="A-2", fail="declined")):
+        assert told(desk, run_id, verbose=True) == told(desk, run_id)

@@ -61,11 +61,22 @@ def test_an_input_may_come_from_standard_input(definition: Definition, monkeypat
     assert chosen(definition, given="-")[0] == {"name": "S"}
 
 
-@pytest.mark.parametrize("text", ['{"name": ', "[1, 2", '{"a": NaN}', "", '{"a": 1} trailing'])
+@pytest.mark.parametrize("text", ['{"name": ', "[1, 2", '{"a": NaN}', '{"a": 1} trailing'])
 def test_broken_json_is_an_input_error(definition: Definition, tmp_path: Path, text: str):
     (tmp_path / "broken.json").write_text(text)
     with pytest.raises(InputError, match="is not JSON"):
         chosen(definition, given=str(tmp_path / "broken.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [(b"\xff\xfe", "standard input is not UTF-8 text"), (b" \n", "standard input is empty")]
+)
+def test_standard_input_is_named_where_it_is_wrong(
+    definition: Definition, monkeypatch: pytest.MonkeyPatch, given: bytes, message: str
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    with pytest.raises(InputError, match=message):
+        chosen(definition, given="-")
 
 
 def test_a_missing_input_file_is_a_usage_error(definition: Definition):
