@@ -31,8 +31,8 @@ RUNS = {
     " `finally` steps still go forward.",
     RunStatus.STUCK: "An operation gave up, and nothing else is left to do. A person resumes it, says how it was"
     " settled by hand, or abandons the run. Nothing is lost meanwhile.",
-    RunStatus.COMPLETED: "Over. Every step that was due took effect. What a rollback on the way could not undo is listed"
-    " as standing.",
+    RunStatus.COMPLETED: "Over. Every step that was due took effect. What a rollback on the way could not undo is"
+    " listed as standing.",
     RunStatus.COMPENSATED: "Over. It failed or timed out, and every effect that can be undone is undone, each undo"
     " confirmed. Effects that have no undo are listed as standing.",
     RunStatus.CANCELLED: "Over. The same, because somebody asked for it.",

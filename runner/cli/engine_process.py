@@ -20,6 +20,7 @@ from runner.worker.identity import new_process_id
 log = logging.getLogger("sagarun.engine")
 
 END_S = 5.0  # for the batch in hand
+LOOPS = 2
 
 
 class EngineProcess:
@@ -44,10 +45,12 @@ class EngineProcess:
             ProcessInfo(self.id, "engine", socket.gethostname(), os.getpid(), started_at_ms=store.now_ms())
         )
         engine = Engine(store, process_id=self.id, retention_ms=settings.project.retention_ms)
-        threads = [
-            threading.Thread(target=self._interpret, args=(engine,), name="sagarun-engine", daemon=True),
-            Ticker(store, self.id, self._stop),
+        # Two, so that one interprets while the other waits for the server; they share what is cached.
+        loops = [
+            threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)
+            for number in range(LOOPS)
         ]
+        threads = [*loops, Ticker(store, self.id, self._stop)]
         _spare_the_collector()
         for thread in threads:
             thread.start()

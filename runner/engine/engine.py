@@ -34,7 +34,10 @@ PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
 
 
 class Engine:
-    """Interprets runs of one store. `step` is one batch; `run` is the loop."""
+    """Interprets runs of one store. `step` is one batch; `run` is the loop, and several threads may be in it.
+
+    They share the cache: a run is taken by one of them at a time, and if two ever had the same one, its etag decides.
+    """
 
     def __init__(self, store: Store, *, process_id: str, retention_ms: int = 0) -> None:
         self.process_id = process_id
@@ -42,6 +45,7 @@ class Engine:
         self._catalogue = Catalogue(store)
         self._retention_ms = retention_ms
         self._cache: dict[str, tuple[str, Run]] = {}
+        self._evicting = threading.Lock()
         self._queues: dict[str, str] = {}
         self._queues_read_at = 0.0
 
@@ -123,14 +127,14 @@ class Engine:
         except BaseException:
             # Whether it happened is not known, so nothing that was assumed about these runs is kept.
             for commit in commits:
-                self._cache.pop(commit.run_id, None)
+                self._forget(commit.run_id)
             raise
         for commit, answer in zip(commits, answers, strict=True):
             made = transitions[commit.run_id]
             if answer == "ok" and not commit.terminal:
                 self._remember(commit, made[-1].run)
             else:
-                self._cache.pop(commit.run_id, None)
+                self._forget(commit.run_id)
             if answer == "ok":
                 report(made)
             elif answer == "tampered":
@@ -139,15 +143,20 @@ class Engine:
             else:
                 log.info("commit refused: %s", answer, extra={"run_id": commit.run_id})
 
+    def _forget(self, run_id: str) -> None:
+        with self._evicting:
+            self._cache.pop(run_id, None)
+
     def _remember(self, commit: Commit, run: Run) -> None:
-        if len(self._cache) >= CACHED and commit.run_id not in self._cache:
-            # The one that came first: most likely it is over, or waits for something slow.
-            del self._cache[next(iter(self._cache))]
-        self._cache[commit.run_id] = (commit.etag, run)
+        with self._evicting:
+            if len(self._cache) >= CACHED and commit.run_id not in self._cache:
+                # The one that came first: most likely it waits for something slow.
+                del self._cache[next(iter(self._cache))]
+            self._cache[commit.run_id] = (commit.etag, run)
 
     def _park(self, run_id: str, etag: str) -> None:
         """Set aside a run whose interpretation broke; in an except block only."""
-        self._cache.pop(run_id, None)
+        self._forget(run_id)
         self._set_aside(run_id, etag, traceback.format_exc())
 
     def _set_aside(self, run_id: str, etag: str, why: str) -> None:

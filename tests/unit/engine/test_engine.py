@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -282,3 +284,24 @@ def test_a_run_whose_record_was_tampered_with_is_set_aside_and_the_batch_goes_on
     assert bench.status("good") == "completed"
     assert bench.stored("bad").parked == 1
     assert b"tampered" in bench.stored("bad").broken
+
+
+def test_two_threads_in_one_engine_do_each_step_once() -> None:
+    bench = Bench()
+    for number in range(120):
+        bench.start(f"r{number}")
+    stop = threading.Event()
+    loops = [threading.Thread(target=bench.engine.run, args=(stop,)) for _ in range(2)]
+    for loop in loops:
+        loop.start()
+    try:
+        deadline = time.monotonic() + 30
+        while bench.store.count_live() and time.monotonic() < deadline:
+            if not bench.worker.step():
+                bench.store.wait_for_tasks(bench.worker.queues, 0.05)
+    finally:
+        stop.set()
+        for loop in loops:
+            loop.join(5)
+    assert bench.store.count_live() == 0
+    assert sorted(bench.calls) == sorted(["do a", "do b"] * 120)
