@@ -51,7 +51,8 @@ def command() -> int:
 
 def _line(finding: Finding) -> Line:
     symbol, style = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}[finding.verdict]
-    hint = f"\n              → {finding.hint}" if finding.hint else ""
+    first, *more = finding.hint.splitlines() or [""]
+    hint = "".join([f"\n{'→':>15} {first}" if first else "", *(f"\n{'':>15} {line}" for line in more)])
     return [(symbol, style), (f" {finding.topic:<11} ", "bold"), (finding.text, ""), (hint, "dim")]
 
 
@@ -71,8 +72,7 @@ def _examine(chosen: Settings) -> Iterator[Finding]:
             for look in _LOOKS:
                 yield from look(reach)
     except SagarunError as error:
-        first, *rest = str(error).splitlines()
-        yield Finding("server", "problem", first, " ".join(line.strip() for line in rest))
+        yield Finding("server", "problem", *_two(str(error)))
 
 
 # -- without a server ---------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def _project(chosen: Settings) -> Iterator[Finding]:
     else:
         where = {"flag": "--config", "environment": "SAGARUN_CONFIG"}.get(chosen.origins["config"], "found")
         yield Finding("project", "ok", f"{name}; settings from {project.config} ({where})")
-    url = "the project's own, embedded" if chosen.redis_url is None else f"named by {chosen.origins['redis_url']}"
+    url = "the project's own, embedded" if chosen.redis_url is None else f"named by {chosen.url_origin}"
     yield Finding("redis", "ok", url)
 
 
@@ -129,7 +129,7 @@ def _definitions(chosen: Settings) -> Iterator[Finding]:
 
 def _two(text: str) -> tuple[str, str]:
     first, *rest = text.splitlines()
-    return first, " ".join(line.strip() for line in rest)
+    return first, "\n".join(line.strip() for line in rest)
 
 
 def _log(chosen: Settings) -> Iterator[Finding]:

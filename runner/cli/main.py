@@ -46,6 +46,12 @@ SUMMARIES = {name: summary for section in SECTIONS.values() for name, summary in
 class Commands(click.Group):
     """Commands by name, imported when they are wanted; a definition's file name stands for `run`."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:  # versions of click disagree on where the help goes, and on the exit code
+            Screen().error(ctx.get_help().splitlines())
+            ctx.exit(Exit.USAGE)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(SUMMARIES)
 

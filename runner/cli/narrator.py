@@ -115,8 +115,11 @@ class Narrator:
         return attempts_text(self.story.chapter(path).of_phase(phase))
 
     def is_shown(self, path: str) -> bool:
+        """What is no step (the whole of the run, its `finally`) has no name, and no line."""
         place = self.place(path)
-        return place is None or place.kind in ("worker", "fail") or self.verbose
+        if place is None or place.step is None:
+            return place is None and bool(path)
+        return place.kind in ("worker", "set", "fail") or self.verbose
 
     @property
     def stands(self) -> dict[str, None]:
@@ -138,7 +141,7 @@ def _step_skipped(teller: Narrator, event: ev.StepSkipped) -> Sequence[Line]:
 def _step_completed(teller: Narrator, event: ev.StepCompleted) -> Sequence[Line]:
     if teller.worker_of(event.path, undo=True):
         teller.stands[event.path] = None
-    if not teller.is_shown(event.path):
+    if not teller.is_shown(event.path) and not _is_its_own(teller, event):
         return ()
     verified = teller.story.chapter(event.path).of_phase("verify")[-1:]
     remark = remarks(
@@ -154,7 +157,7 @@ def _step_completed(teller: Narrator, event: ev.StepCompleted) -> Sequence[Line]
 def _step_failed(teller: Narrator, event: ev.StepFailed) -> Sequence[Line]:
     if event.unknown and teller.worker_of(event.path, undo=True):
         teller.stands[event.path] = None
-    if not teller.is_shown(event.path):
+    if not teller.is_shown(event.path) and not _is_its_own(teller, event):
         return ()
     remark = remarks(
         error_text(event.error),
@@ -164,6 +167,14 @@ def _step_failed(teller: Narrator, event: ev.StepFailed) -> Sequence[Line]:
         _caught_text(teller, event),
     )
     return (teller.step_line(FAILED, event.path, teller.worker_of(event.path), teller.took(event.path), remark),)
+
+
+def _is_its_own(teller: Narrator, event: ev.StepCompleted | ev.StepFailed) -> bool:
+    """A block that broke by itself: no line of a step in it says why."""
+    place = teller.place(event.path)
+    return event.error is not None and place is not None and place.step is not None and (
+        event.error.step == place.step.id
+    )
 
 
 def _caught_text(teller: Narrator, event: ev.StepFailed) -> str:

@@ -33,10 +33,7 @@ def _open(settings: Settings) -> OpenStore:
     except StoreUnavailable as error:
         if settings.redis_url is None:
             raise
-        origin = {"flag": "--redis-url", "environment": "SAGARUN_REDIS_URL"}.get(
-            settings.origins["redis_url"], "redis_url in sagarun.yaml"
-        )
-        hint = f"it was named by {origin}; without it, the project's own server is used"
+        hint = f"it was named by {settings.url_origin}; without it, the project's own server is used"
         raise StoreUnavailable(f"{error}\n{hint}") from error
 
 

@@ -47,6 +47,8 @@ def step_lines(view: RunView, *, now_ms: int = 0) -> list[Line]:
 
 def _step_row(step: StepView, now_ms: int) -> Sequence[Line | str]:
     symbol = STUCK if step.stuck and not step.compensation else _SYMBOLS.get(step.status, NOTE)
+    if symbol[0] == DONE[0] and step.error is not None:
+        symbol = FAILED  # it took effect, or may have, and broke all the same
     took = step.duration_ms
     if took is None and now_ms and step.has_begun and step.started_at_ms:
         took = max(0, now_ms - step.started_at_ms)

@@ -68,6 +68,8 @@ def command(
         raise UsageError("the definition and the input cannot both come from standard input")
     if detach and wait is not None:
         raise UsageError("--detach does not wait, so --wait has no meaning with it")
+    if key is not None and not key.strip():
+        raise UsageError("the key is empty: a variable that is not set? Without --key, the definition's is used")
     order = Order(file, given, case, sets, key, detach, wait, workers)
     chosen = settings(None if file == "-" else Path(file))
     if chosen.redis_url is None:

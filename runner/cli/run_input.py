@@ -45,27 +45,29 @@ def _example(definition: Definition) -> tuple[Any, str]:
 
 def _read_input(given: str) -> Any:
     """A JSON or YAML file, or standard input for `-`."""
-    path = Path(given)
+    path, name = Path(given), "standard input" if given == "-" else given
     try:
         if given == "-":
-            return _parse(sys.stdin.buffer.read().decode(), "standard input")
+            return _parse(sys.stdin.buffer.read().decode(), name)
         if path.suffix in (".yaml", ".yml"):
             return read_file(path).value
-        return _parse(path.read_text(encoding="utf-8"), given)
+        return _parse(path.read_text(encoding="utf-8"), name)
     except OSError as error:
         raise UsageError(f"the input {given} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError([f"{given} is not UTF-8 text"]) from None
+        raise InputError([f"{name} is not UTF-8 text"]) from None
     except DefinitionError as error:
         raise InputError([str(problem) for problem in error.problems]) from None
 
 
 def _parse(text: str, name: str) -> Any:
     """JSON; else YAML, of which JSON is nearly a part."""
+    if not text.strip():
+        raise InputError([f"{name} is empty"])
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        if text.lstrip()[:1] in ("{", "[", '"', ""):
+        if text.lstrip()[:1] in ("{", "[", '"'):
             raise InputError([f"{name} is not JSON: {error}"]) from None
     return read_text(text, name).value
 

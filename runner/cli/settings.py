@@ -26,6 +26,12 @@ class Settings:
     format: str
     origins: Mapping[str, str]
 
+    @property
+    def url_origin(self) -> str:
+        """What named the server, as a person would look for it."""
+        known = {"flag": "--redis-url", "environment": REDIS_URL}
+        return known.get(self.origins["redis_url"], "redis_url in sagarun.yaml")
+
     def open_log(self) -> None:
         """From here on, what is logged goes to the project's file. Raises ConfigError."""
         from runner.monitor.logs import write_log

@@ -87,8 +87,12 @@ def _shown(file: Path) -> Path:
 
 def _contracts(chosen: Settings, workers: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
     from runner.cli.workshop import import_workers
+    from runner.errors import ConfigError
 
-    return import_workers(chosen.project, workers).contracts()
+    try:
+        return import_workers(chosen.project, workers).contracts()
+    except ConfigError as error:
+        raise ConfigError(f"{error}\nor check what can be said without them: --no-workers") from error
 
 
 def _check(file: Path, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None) -> list[Problem]:

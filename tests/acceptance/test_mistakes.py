@@ -165,6 +165,18 @@ def test_doctor_says_what_is_wrong(project: Project):
     assert topics["server"]["text"].startswith("embedded Valkey")
 
 
+def test_doctor_says_what_named_the_server(project: Project):
+    ended = project.sagarun("doctor", environment={"SAGARUN_REDIS_URL": "redis://127.0.0.1:1/0"}, code=1)
+    assert "✓ redis       named by SAGARUN_REDIS_URL\n" in ended.out
+
+
+def test_what_can_be_checked_without_workers_is_offered(project: Project):
+    (project.root / "workers").rename(project.root / "arbeiter")
+    environment = {"PYTHONPATH": str(_without_workers(project))}
+    assert "--no-workers" in project.sagarun("validate", code=2, environment=environment).err
+    project.sagarun("validate", "--no-workers", code=0, environment=environment)
+
+
 def test_the_log_is_json_lines_and_names_the_run(project: Project):
     run_id = project.run_json(ORDER, code=0)["run_id"]
     lines = [json.loads(line) for line in (project.root / "logs/order-processing.log").read_text().splitlines()]

@@ -11,7 +11,7 @@ from runner.cli.follow import read_view
 from runner.cli.report import attempt_lines, run_json, step_lines, summary_lines
 from runner.cli.screen import json_text, plain
 from runner.monitor.views import RunView
-from tests.desk import Desk
+from tests.desk import ORDER, Desk
 
 
 @pytest.fixture
@@ -83,6 +83,16 @@ def test_steps_have_their_undo_below_them(desk: Desk):
     assert [line.split()[:2] for line in lines] == [
         ["✓", "reserve"], ["↩", "undo"], ["-", "gift"], ["✗", "charge"],
     ]  # fmt: skip
+
+
+def test_a_step_that_took_effect_and_broke_all_the_same_is_not_ticked_off(tmp_path: Path):
+    """Its output could not be made, or nobody knew whether it took effect; both were undone."""
+    output = """output: {wrong: "{{ 1 < 'a' }}"}"""
+    desk = Desk(tmp_path, ORDER.replace("    with: {id: gift}", f"    {output}\n    with: {{id: gift}}"))
+    lines = [plain(line) for line in step_lines(view(desk, amount=200))]
+    assert [line.split()[:2] for line in lines[2:4]] == [["✗", "gift"], ["↩", "undo"]]
+    lines = [plain(line) for line in step_lines(view(Desk(tmp_path), fail="broken"))]
+    assert [line.split()[:2] for line in lines[3:]] == [["✗", "charge"], ["↩", "undo"]]
 
 
 def test_a_step_under_way_is_timed_and_a_pause_counts_down(desk: Desk):
