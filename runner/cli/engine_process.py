@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ import socket
 import threading
 
 from runner.cli.access import Access
+from runner.cli.collector import spare_the_collector
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError
@@ -20,7 +20,7 @@ from runner.worker.identity import new_process_id
 log = logging.getLogger("sagarun.engine")
 
 END_S = 5.0  # for the batch in hand
-LOOPS = 2
+LOOPS = 3
 
 
 class EngineProcess:
@@ -45,13 +45,13 @@ class EngineProcess:
             ProcessInfo(self.id, "engine", socket.gethostname(), os.getpid(), started_at_ms=store.now_ms())
         )
         engine = Engine(store, process_id=self.id, retention_ms=settings.project.retention_ms)
-        # Two, so that one interprets while the other waits for the server; they share what is cached.
+        # Several, so that one interprets while the others wait for the server; they share what is cached.
         loops = [
             threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)
             for number in range(LOOPS)
         ]
         threads = [*loops, Ticker(store, self.id, self._stop)]
-        _spare_the_collector()
+        spare_the_collector()
         for thread in threads:
             thread.start()
         log.info("engine started", extra={"engine": self.id, "server": opened.label})
@@ -76,10 +76,3 @@ class EngineProcess:
             store.retire(self.id)
         except StoreError as error:
             log.warning("the engine could not sign off: %s", error)
-
-
-def _spare_the_collector() -> None:
-    """What is loaded by now stays, and an engine makes hardly any cycles: to look for them often costs a tenth."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -39,6 +39,7 @@ def command(modules: tuple[str, ...], children: int, slots: int, queues: tuple[s
 def _serve(
     reach: Access, modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace_s: float
 ) -> int:
+    from runner.cli.collector import spare_the_collector
     from runner.cli.workshop import import_failure, worker_process
     from runner.errors import ConfigError
     from runner.store.process_lock import ProcessLock
@@ -52,6 +53,7 @@ def _serve(
             queues=queues or None, lock=lock,
         )
         screen.note(f"worker process {workers.process_id} on {reach.opened.label}; log {project.log_file}")
+        spare_the_collector()
         try:
             drained = workers.run(grace_s)
         except ConfigError as error:

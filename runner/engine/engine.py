@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from itertools import count
 
 import msgspec
 
@@ -46,12 +47,15 @@ class Engine:
         self._retention_ms = retention_ms
         self._cache: dict[str, tuple[str, Run]] = {}
         self._evicting = threading.Lock()
+        # Never used twice, by no engine, also after the server was set back: random for each engine, then counted.
+        self._stamp = secrets.token_hex(8)
+        self._stamps = count(1)
         self._queues: dict[str, str] = {}
         self._queues_read_at = 0.0
 
     def step(self) -> int:
         """One batch; how many runs were in it."""
-        taken = self._store.take_runs(self.process_id, secrets.token_hex(8), limit=BATCH, lease_ms=LEASE_MS)
+        taken = self._store.take_runs(self.process_id, self._new_stamp(), limit=BATCH, lease_ms=LEASE_MS)
         if not taken:
             return 0
         commits: list[Commit] = []
@@ -63,7 +67,7 @@ class Engine:
                     continue
                 commits.append(
                     commit_of(
-                        run_id, etag, secrets.token_hex(8), len(entries), made, self._queue_of,
+                        run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
                         retention_ms=self._retention_ms,
                     )
                 )
@@ -81,6 +85,10 @@ class Engine:
 
     def close(self) -> None:
         self._cache.clear()
+
+    def _new_stamp(self) -> str:
+        """An etag or nonce."""
+        return f"{self._stamp}{next(self._stamps):x}"
 
     # -- loading ------------------------------------------------------------------------------------
     def _known(self, taken: Sequence[TakenRun]) -> list[tuple[str, str, Run | None, Sequence[InboxEntry]]]:
