@@ -23,19 +23,25 @@ def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -
         if not reach.opened.is_embedded:
             return _tell(reach, run_id, verb, ask(reach.client, run_id))
         reach.client.check_applies(run_id, verb)
-        return _ask_here(chosen, run_id, verb, ask, modules)
+        told = len(reach.client.store.history(run_id))
+        # An engine that lives already answers sooner than one that has to be started here: by then a cancel is too late.
+        verdict = ask(reach.client, run_id) if reach.living("engine") else "asked"
+        return _see_done(chosen, run_id, verb, ask, modules, verdict, told)
 
 
-def _ask_here(chosen: Settings, run_id: str, verb: str, ask: Ask, modules: Sequence[str]) -> int:
-    """On the embedded server nobody may be there to do it, so this command does, and shows it."""
+def _see_done(
+    chosen: Settings, run_id: str, verb: str, ask: Ask, modules: Sequence[str], verdict: Verdict, told: int
+) -> int:
+    """On the embedded server nobody may be there to do it, or stay there, so this command does, and shows it."""
     from runner.cli.hosting import hosting
 
     with hosting(chosen, modules) as host:
         reach = host.reach
         host.start()
         host.look_after(run_id)
-        told = len(reach.client.store.history(run_id))
-        code = _tell(reach, run_id, verb, ask(reach.client, run_id))
+        if verdict == "asked":
+            verdict = ask(reach.client, run_id)
+        code = _tell(reach, run_id, verb, verdict)
         if code == Exit.DONE:
             code = host.follow(run_id, skip=told)
             if code != Exit.INTERRUPTED:

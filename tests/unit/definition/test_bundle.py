@@ -164,9 +164,9 @@ def test_many_schemas_that_refer_to_each_other_take_no_time(world: World) -> Non
     for first in range(100):
         refs = {f"p{second}": {"$ref": f"#/use/schemas/s{second}"} for second in range(first + 1, 100)}
         world.named[f"s{first}"] = {"properties": refs}
-    started = time.perf_counter()
+    started = time.thread_time()
     assert len(world.bundle({"$ref": "#/use/schemas/s0"})["$defs"]) == 99
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_eight_files_deep_is_followed_and_nine_is_not(world: World) -> None:

@@ -27,7 +27,7 @@ def test_a_word_that_looks_alike_or_the_only_one_it_begins_is_meant(word: str, k
 
 
 def test_huge_words_and_lists_are_not_compared() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert closest("x" * 100_000, ["y" * 100_000]) == ""
     closest("name", [f"name_{number}" for number in range(100_000)])
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

@@ -49,16 +49,16 @@ def test_an_alias_counts_as_all_its_nodes() -> None:
 def test_an_alias_bomb_is_refused_before_it_is_built() -> None:
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
     bomb += "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
-    started = time.perf_counter()
+    started = time.thread_time()
     assert code_of(bomb) == "SR004"
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("unit", ["[", "{", "[a,", "- ", "? ", "a: ["])
 def test_deep_nesting_ends_at_once_and_does_not_end_the_process(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert code_of(unit * (250_000 // len(unit))) in ("SR003", "SR008", "SR001")
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_an_alias_within_its_own_anchor_is_refused() -> None:

@@ -41,10 +41,10 @@ def test_the_limit_is_in_bytes_for_a_text_too() -> None:
 
 
 def test_an_endless_file_is_not_read_to_its_end() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(DefinitionError, match="SR002"):
         read_file(Path("/dev/zero"))
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", ".", "a\0b.yaml", "x" * 300])
