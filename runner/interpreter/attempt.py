@@ -27,10 +27,12 @@ FINAL_CODES = frozenset({"invalid_input", "unknown_worker", "expression_error", 
 
 
 def render(
-    plan: Plan, run: Run, node: Node, where: str, templates: Mapping[str, Template], *, result: Any = ABSENT
+    plan: Plan, run: Run, node: Node, where: str, templates: Mapping[str, Template],
+    *, result: Any = ABSENT, scope: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | ErrorRecord:
-    """The arguments of a call, or what is wrong with them."""
-    scope = scope_at(plan, run, node.path, result=result)
+    """The arguments of a call, or what is wrong with them. `scope`: that of the node, where it is made already."""
+    if scope is None:
+        scope = scope_at(plan, run, node.path, result=result)
     try:
         return {name: template.render(scope) for name, template in templates.items()}
     except ExpressionError as error:

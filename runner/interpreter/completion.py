@@ -26,15 +26,16 @@ def complete(
 ) -> Sequence[ev.AnyEvent]:
     """`resolved`: a person says so, and `result` is the output."""
     output, undo, wrong = result, None, None
-    scope = scope_at(plan, run, node.path, result=result) if place.output or place.compensate else {}
+    late = place.compensate.late if place.compensate is not None else {}
+    scope = scope_at(plan, run, node.path, result=result) if place.output is not None or late else {}
     if place.output is not None and not resolved:
         try:
             output, has_output = place.output.render(scope), True
         except ExpressionError as error:
             output, has_output, wrong = None, False, expression_error(plan, node.path, "output", error)
-    if place.compensate is not None and place.compensate.late:
+    if late:
         try:
-            undo = {name: template.render(scope) for name, template in place.compensate.late.items()}
+            undo = {name: template.render(scope) for name, template in late.items()}
         except ExpressionError as error:
             wrong = wrong or expression_error(plan, node.path, "compensate", error)
     if run.header.size > MAX_STATE and place.worker is not None:

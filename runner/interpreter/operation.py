@@ -27,6 +27,7 @@ from runner.interpreter.attempt import (
 from runner.interpreter.completion import complete
 from runner.interpreter.failure import fail
 from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.scope import scope_at
 from runner.interpreter.settlement import after_verification, settle, verify, verify_again
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord
@@ -62,8 +63,10 @@ def _is_called_off(node: Node, place: StepPlan) -> bool:
 
 def _first_attempt(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     call = call_of(place.action)
-    arguments = render(plan, run, node, "with", call.arguments)
-    undo = None if place.compensate is None else render(plan, run, node, "compensate", place.compensate.arguments)
+    scope = scope_at(plan, run, node.path)
+    arguments = render(plan, run, node, "with", call.arguments, scope=scope)
+    undo_arguments = place.compensate.arguments if place.compensate is not None else {}
+    undo = render(plan, run, node, "compensate", undo_arguments, scope=scope) if undo_arguments else None
     for wrong in (arguments, undo):
         if isinstance(wrong, ErrorRecord):
             return fail(plan, run, node, wrong, at_ms)
