@@ -24,7 +24,7 @@ def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -
             return _tell(reach, run_id, verb, ask(reach.client, run_id))
         reach.client.check_applies(run_id, verb)
         told = len(reach.client.store.history(run_id))
-        # An engine that lives already answers sooner than one that has to be started here: by then a cancel is too late.
+        # An engine that lives answers sooner than one that has to be started here: by then a cancel may be too late.
         verdict = ask(reach.client, run_id) if reach.living("engine") else "asked"
         return _see_done(chosen, run_id, verb, ask, modules, verdict, told)
 
