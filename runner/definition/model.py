@@ -56,6 +56,7 @@ class WorkerAction:
     compensate: Call | None = None
     reason: str = ""  # why `compensate: none`
     verify: Call | None = None
+    confirm: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +68,79 @@ class BlockAction:
 
 @dataclass(frozen=True, slots=True)
 class ParallelAction:
-    """`parallel:` named branches side by side. Not yet in the YAML; the interpreter knows it."""
+    """`parallel:` named branches side by side."""
 
     branches: Mapping[str, tuple[Step, ...]]
+    join: Literal["all", "any"] = "all"
+    on_branch_failure: Literal["drain", "cancel"] = "drain"
 
 
 @dataclass(frozen=True, slots=True)
 class LoopAction:
-    """`for_each:` the block once for each item. Not yet in the YAML; the interpreter knows it."""
+    """`for_each:` the block once for each item."""
 
     in_: Any  # template that gives a list
     as_: str
     steps: tuple[Step, ...]
     max_parallel: int = 1
+    on_item_failure: Literal["fail", "collect"] = "fail"
+    output: Any = None  # template of an item's output; None: the output of its last step
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatAction:
+    """`repeat:` the block again until the condition holds, or `max_rounds` ran."""
+
+    steps: tuple[Step, ...]
+    until: str  # condition, read after each round from inside of it
+    max_rounds: int
+    output: Any = None  # template of a round's output; None: the output of its last step
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCase:
+    """One way of a switch; `when` is None for `else`."""
+
+    when: str | None
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAction:
+    """`switch:` the first case whose condition holds; none: the step is skipped."""
+
+    cases: tuple[SwitchCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitAction:
+    """`wait:` a pause that outlives every process. One of the two is given."""
+
+    duration: Any = None  # template of a duration: "10s"
+    until: Any = None  # template of an ISO 8601 time with a zone
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAction:
+    """`wait_for:` what somebody outside tells the run."""
+
+    signal: str
+    schema: Mapping[str, Any] | None = None  # of its data; whoever sends it checks
+    match: str | None = None  # condition; `result` is the data
+    timeout: Any = None  # template of a duration; None: it waits for ever
+    on_timeout: str | None = "signal_timeout"  # the error's code; None: continue without output
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAction:
+    """`subworkflow:` a run of another workflow, of the very definition that is kept under `digest`."""
+
+    workflow: str
+    version: str
+    digest: str
+    with_: Any  # template of the child's input
+    has_pivot: bool = False  # the child, or a child of it, has a point of no return
+    compensate: Call | None = None  # instead of the child's own undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +159,10 @@ class FailAction:
     rethrow: bool = False
 
 
-Action = WorkerAction | BlockAction | ParallelAction | LoopAction | SetAction | FailAction
+Action = (
+    WorkerAction | BlockAction | ParallelAction | LoopAction | RepeatAction | SwitchAction | WaitAction | SignalAction
+    | ChildAction | SetAction | FailAction
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +190,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many runs may be on their way at once, in all or for each value of `key`."""
+
+    limit: int
+    key: str | None = None  # template over the input; None: one for all
+    on_limit: Literal["queue", "reject"] = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When runs start by themselves."""
+
+    cron: str
+    timezone: str = "UTC"
+    overlap: Literal["skip", "queue", "allow"] = "skip"
+    input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """One workflow."""
 
@@ -139,7 +222,10 @@ class Definition:
     on_duplicate: OnDuplicate = "return"
     timeout_ms: int = 0  # 0: none
     compensation_retry: Retry = PATIENT
+    concurrency: Concurrency | None = None
+    schedule: Schedule | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     output: Any = None
     document: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""  # sha256 of the canonical document
+    children: Mapping[str, Definition] = field(default_factory=dict)  # by digest; all that subworkflows below may start
