@@ -111,7 +111,7 @@ def commit_of(
     run = transitions[-1].run
     writes: dict[str, bytes] = {}
     dispatches: dict[str, Dispatch] = {}
-    revokes: list[str] = []
+    revokes: list[tuple[str, bool]] = []
     timers: dict[str, int] = {}
     cleared: list[str] = []
     history: list[bytes] = []
@@ -130,7 +130,7 @@ def commit_of(
                     )
                 case RevokeTask():
                     if dispatches.pop(command.path, None) is None:
-                        revokes.append(command.path)
+                        revokes.append((command.path, True))
                 case SetTimer():
                     timers[command.name] = command.due_at_ms
                 case ClearTimer():

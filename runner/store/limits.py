@@ -88,7 +88,7 @@ def check_commit(commit: Commit) -> int:
         raise ValueError(f"run {commit.run_id}: a path is dispatched twice in one commit")
     for dispatch in commit.dispatches:
         check_dispatch(dispatch)
-    for path in commit.revokes:
+    for path, _ in commit.revokes:
         check_name("path", path)
     for name, due_at_ms in commit.timers:
         check_name("timer", name)

@@ -139,13 +139,13 @@ class RunsInMemory(MemoryBase):
         if commit.retention_ms:
             tables.expiring[run.run_id] = now + commit.retention_ms
 
-    def _revoke(self, run: Run, paths: Sequence[str], now: int) -> None:
-        for path in paths:
+    def _revoke(self, run: Run, revokes: Sequence[tuple[str, bool]], now: int) -> None:
+        for path, kill in revokes:
             task = run.tasks.get(path)
             if task is not None and task.state == "Q":
                 self._tables.close_task((run.run_id, path, task.token))
                 run.inbox.append(InboxEntry("revoked", now, path))
-            elif task is not None and task.state == "R":
+            elif task is not None and task.state == "R" and kill:
                 task.cancelled = True
 
     def _dispatch(self, run: Run, commit: Commit, now: int) -> None:

@@ -109,8 +109,9 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     """One run's next state and everything that follows from it, atomically.
 
     Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait.
-    `revokes`: a task still queued is taken back and answered with a `revoked` entry; one that is
-    claimed is only marked cancelled (its process hears of it with its next heartbeat), its outcome still comes.
+    `revokes`: a task still queued is taken back and answered with a `revoked` entry. The outcome of one that is
+    claimed still comes; with `kill` it is marked cancelled (its process hears of it with its next heartbeat), without
+    it is left undisturbed.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 
@@ -123,7 +124,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     terminal: bool = False
     writes: Mapping[str, bytes] = {}
     dispatches: tuple[Dispatch, ...] = ()
-    revokes: tuple[str, ...] = ()
+    revokes: tuple[tuple[str, bool], ...] = ()  # path, kill
     timers: tuple[tuple[str, int], ...] = ()  # name, due_at_ms
     timers_cleared: tuple[str, ...] = ()
     history: tuple[bytes, ...] = ()

@@ -207,4 +207,5 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     )
     if not (commit.revokes or commit.timers or commit.timers_cleared):
         return packed
-    return (*packed, commit.revokes, [part for timer in commit.timers for part in timer], commit.timers_cleared)
+    revokes = [part for revoke in commit.revokes for part in revoke]
+    return (*packed, revokes, [part for timer in commit.timers for part in timer], commit.timers_cleared)

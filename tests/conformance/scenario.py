@@ -43,8 +43,8 @@ def tell(store: Store, clock: Clock) -> list[Any]:
         Completion("r1", "b", "1-forged", b"B")], queues=["q"], capacity=0, lease_ms=LEASE_MS))
     say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
     say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
-    say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=("b", "d"), timers_cleared=("x",),
-                             history=(b"3",), again=True)]))
+    say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=(("b", True), ("d", False)),
+                             timers_cleared=("x",), history=(b"3",), again=True)]))
     say(store.park("r3", "", delay_ms=100, stuck=False, error=b"trace"))
     say(store.park("r4", "", delay_ms=100, stuck=True, error=b"trace"))
     store.tick()

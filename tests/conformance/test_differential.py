@@ -22,6 +22,7 @@ from tests.conformance.store_world import Clock, StoreWorld, check_invariants
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
 PATHS = st.lists(st.sampled_from(["a", "b"]), max_size=2, unique=True).map(tuple)
+REVOKES = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.booleans()), max_size=3).map(tuple)
 PROCESSES = st.sampled_from(["p1", "p2"])
 NONCES = st.sampled_from(["n1", "n2", "n3", "fresh"])
 STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, -10_000])
@@ -32,7 +33,7 @@ CALLS = st.one_of(
     st.tuples(
         st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
         st.sampled_from(["all", "all", "none", "more"]), PATHS, st.sampled_from(["q1", "q2"]),
-        st.sampled_from([0, 0, 50, 7_000]), PATHS, st.sampled_from(["", "set", "clear"]), st.booleans(),
+        st.sampled_from([0, 0, 50, 7_000]), REVOKES, st.sampled_from(["", "set", "clear"]), st.booleans(),
         st.sampled_from([False] * 5 + [True]), st.sampled_from([0, 3_000]),
     ),
     st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
@@ -78,7 +79,8 @@ class Pair:
         self.both(lambda store: store.take_runs(engine, name, limit=limit, lease_ms=15_000))
 
     def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
-               revokes: tuple[str, ...], timer: str, again: bool, terminal: bool, retention_ms: int) -> None:
+               revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, terminal: bool,
+               retention_ms: int) -> None:
         run = self.memory.load_runs([run_id])[0]
         waiting = len(run.entries) if run is not None else 0
         due_at_ms = self.clock.now_ms + 45

@@ -168,7 +168,7 @@ def commit_calls(world: StoreWorld) -> list[tuple[list[str], list[Any]]]:
         return [b"ok"] * 2
 
     original, scripts._call = scripts._call, record  # type: ignore[method-assign]
-    parts: dict[str, Any] = {"revokes": ("a",), "timers_cleared": ("u",), "history": (b"1", b"2")}
+    parts: dict[str, Any] = {"revokes": (("a", True),), "timers_cleared": ("u",), "history": (b"1", b"2")}
     try:
         world.store.commit([world.next_commit("r1", "b", timers=(("t", 5), ("v", 6)), **parts),
                             world.next_commit("r2", "a", "b", again=True)])

@@ -146,7 +146,7 @@ def test_a_ref_that_is_there_twice_is_claimed_once(world: StoreWorld):
 def test_a_ref_of_a_former_token_is_dropped(world: StoreWorld):
     world.running("r1", "a")
     double_first_ref(world)
-    world.commit("r1", revokes=("a",))
+    world.commit("r1", revokes=(("a", True),))
     world.commit("r1", dispatches=(Dispatch("a", "q", b"second", "second"),), writes={"second": b"2"})
     world.process()
     assert [(task.message, task.payload) for task in world.claim(capacity=5)] == [(b"second", b"2")]
@@ -266,7 +266,7 @@ def test_more_outcomes_than_a_batch_are_split(world: StoreWorld):
 # -- revoking ---------------------------------------------------------------------------------------
 def test_a_queued_task_is_taken_back(world: StoreWorld):
     world.running("r1", "a")
-    world.commit("r1", revokes=("a",))
+    world.commit("r1", revokes=(("a", True),))
     assert [(entry.kind, entry.path) for entry in world.take()[0].entries] == [("revoked", "a")]
     assert world.store.queue_depths() == {"q": 0}
     world.process()
@@ -275,17 +275,47 @@ def test_a_queued_task_is_taken_back(world: StoreWorld):
 
 def test_a_claimed_task_is_only_marked_and_its_outcome_still_comes(world: StoreWorld):
     task = world.claimed("r1")
-    world.commit("r1", revokes=("a",))
+    world.commit("r1", revokes=(("a", True),))
     assert world.entries("r1") == []
     assert world.store.load_runs(["r1"])[0].tasks["a"].cancelled  # type: ignore[union-attr]
     assert world.beat("worker", task) == ["cancelled"]
     assert world.complete(task) == "recorded"
 
 
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_queued_task_is_taken_back_whether_or_not_a_claimed_one_would_be_killed(world: StoreWorld, kill: bool):
+    world.running("r1", "a")
+    world.commit("r1", revokes=(("a", kill),))
+    assert [(entry.kind, entry.path) for entry in world.entries("r1")] == [("revoked", "a")]
+    assert world.store.queue_depths() == {"q": 0}
+
+
+def test_a_claimed_task_that_is_not_to_be_killed_runs_on_undisturbed(world: StoreWorld):
+    task = world.claimed("r1")
+    world.commit("r1", revokes=(("a", False),))
+    assert world.entries("r1") == []
+    assert not world.store.load_runs(["r1"])[0].tasks["a"].cancelled  # type: ignore[union-attr]
+    assert world.beat("worker", task) == ["held"]
+    assert world.complete(task) == "recorded"
+
+
+def test_a_claimed_task_that_was_left_alone_can_still_be_killed(world: StoreWorld):
+    """First a sibling failed and the branch drains, then somebody cancels the run; both may be in one commit."""
+    task = world.claimed("r1")
+    world.commit("r1", revokes=(("a", False), ("a", True)))
+    assert world.beat("worker", task) == ["cancelled"]
+
+
+def test_a_task_that_one_commit_takes_back_twice_is_told_of_once(world: StoreWorld):
+    world.running("r1", "a")
+    world.commit("r1", revokes=(("a", False), ("a", True)))
+    assert [entry.kind for entry in world.entries("r1")] == ["revoked"]
+
+
 def test_revoking_what_is_not_open_does_nothing(world: StoreWorld):
     task = world.claimed("r1")
     world.complete(task)
-    world.commit("r1", revokes=("a", "never"))
+    world.commit("r1", revokes=(("a", True), ("never", True)))
     assert world.entries("r1") == []
 
 

@@ -407,7 +407,7 @@ def test_an_attempt_whose_run_was_cancelled_is_asked_to_stop(store: Store, start
     process = start(beat_s=0.1)
     (run_id,) = seed(store, "w.polite", {})
     until(lambda: process.held == 1, "the task has begun")
-    revoke = Commit(run_id, "e1", "e2", entries_seen=0, state=b"{}", status="running", revokes=("step",))
+    revoke = Commit(run_id, "e1", "e2", entries_seen=0, state=b"{}", status="running", revokes=(("step", True),))
     assert store.commit([revoke]) == ["ok"]
     assert error_of(one(store, [run_id])).code == "cancelled"
 

@@ -16,7 +16,7 @@
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared. Each from `fields` on is one
 --                  flat list: fields (name value; of the run's hash: etag, state, status, w:<name>, m:<path>),
---                  tasks (path queue payload queue_timeout_ms), timers (name due_at_ms)
+--                  tasks (path queue payload queue_timeout_ms), revokes (path kill), timers (name due_at_ms)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set
 -- RETURNS for each commit: ok | stale | gone | tampered
 local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs = unpack(KEYS)
@@ -47,6 +47,13 @@ local function are_tasks(list)
   return #list <= 400
 end
 
+local function are_revokes(list)
+  for i = 1, #list, 2 do
+    if type(list[i]) ~= 'string' or type(list[i + 1]) ~= 'boolean' then return false end
+  end
+  return #list <= 4000
+end
+
 local function are_timers(list)
   for i = 1, #list, 2 do
     if type(list[i]) ~= 'string' or not is_whole(list[i + 1]) then return false end
@@ -62,7 +69,7 @@ local function is_sound(item)
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
     are_tasks(tasks) and #history <= 4000 and
-    (#item == 10 or #item == 13 and are_texts(revokes) and are_timers(named) and are_texts(cleared))
+    (#item == 10 or #item == 13 and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
 end
 
 -- What the caller packed must be as the header says, or nothing of the call is done.
@@ -97,7 +104,7 @@ end
 local function read_run(item, key)
   local tasks, revokes, size = item[9], item[11] or nothing, 7
   for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
-  for i = 1, #revokes do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
+  for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
   local got = try('HMGET', key, unpack(read_fields, 1, size))
   if got.err then return nil, 'tampered' end
   local etag = got[1]
@@ -148,13 +155,15 @@ local function dispatch_tasks(item, set, fence)
   put(set, 'fence', digits(fence))
 end
 
--- Queued: taken back, and its run is told. Running: only marked, because its outcome still comes. The inbox's new end.
+-- Queued: taken back, and its run is told. Running: its outcome still comes, so it is marked if it is to be killed, and
+-- else goes on undisturbed. The inbox's new end.
 local function revoke_tasks(item, set, got, tail)
-  local id, seen, first = item[1], {}, 7 + #item[9] / 4
-  for i, path in ipairs(item[11] or nothing) do
-    local task = not seen[path] and parse_task(got[first + i])
-    seen[path] = true
+  local id, revokes, taken_back, first = item[1], item[11], {}, 7 + #item[9] / 4
+  for i = 1, #revokes, 2 do
+    local path, kill = revokes[i], revokes[i + 1]
+    local task = not taken_back[path] and parse_task(got[first + (i + 1) / 2])
     if task and task.state == 'Q' then
+      taken_back[path] = true
       local ref = id .. '|' .. path .. '|' .. task.token
       undue[#undue + 1] = ref
       try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
@@ -162,7 +171,7 @@ local function revoke_tasks(item, set, got, tail)
       put(set, 'm:' .. path, '')
       put(set, 'i:' .. digits(tail), entry('revoked', ms, path, '0', '', ''))
       tail = tail + 1
-    elseif task then
+    elseif task and kill then
       put(set, 't:' .. path, claimed_record(task.process, task.claimed_ms, '1', task.rest))
     end
   end

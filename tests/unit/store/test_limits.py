@@ -47,12 +47,12 @@ DISPATCH = Dispatch("a", "q", b"", "p")
     "fields",
     [
         {"run_id": "a|b"}, {"etag": ""}, {"entries_seen": -1}, {"entries_seen": limits.MAX_PARTS + 1},
-        {"retention_ms": -1}, {"revokes": ("",)},
+        {"retention_ms": -1}, {"revokes": (("", True),)},
         {"timers": (("a|b", 1),)}, {"timers": (("t", -1),)}, {"dispatches": (DISPATCH, DISPATCH)},
         {"dispatches": (Dispatch("a|b", "q", b"", "p"),)}, {"dispatches": (Dispatch("a", "", b"", "p"),)},
         {"dispatches": (Dispatch("a", "q", b"", "p|q"),)}, {"dispatches": (Dispatch("a", "q", b"", "p", -1),)},
         {"dispatches": tuple(Dispatch(f"a{n}", "q", b"", "p") for n in range(limits.MAX_DISPATCHES + 1))},
-        {"revokes": ("a",) * (limits.MAX_REVOKES + 1)}, {"history": (b"",) * (limits.MAX_PARTS + 1)},
+        {"revokes": (("a", True),) * (limits.MAX_REVOKES + 1)}, {"history": (b"",) * (limits.MAX_PARTS + 1)},
     ],
     ids=str,
 )
