@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.client import AsyncClient as AsyncClient
+    from runner.async_client import AsyncClient as AsyncClient
     from runner.client import Client as Client
     from runner.errors import AlreadyUndone as AlreadyUndone
     from runner.errors import BusinessError as BusinessError
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 _OWNERS = {
     "AlreadyUndone": "runner.errors",
-    "AsyncClient": "runner.client",
+    "AsyncClient": "runner.async_client",
     "BusinessError": "runner.errors",
     "Client": "runner.client",
     "Context": "runner.worker.context",

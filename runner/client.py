@@ -12,9 +12,9 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -49,9 +49,6 @@ ALIVE_MS = 10_000  # a process that was seen within this time is taken to live
 UNDONE = ("compensated", "cancelled")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _FIRST_POLL_S, _LAST_POLL_S = 0.002, 0.1
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -415,72 +412,3 @@ def run_info(row: RunRow) -> RunInfo:
         version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
         created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms,
     )
-
-
-# -- the same for asyncio -----------------------------------------------------------------------------
-def _awaited(
-    method: Callable[Concatenate[Client, P], T],
-) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
-    @functools.wraps(method)
-    async def call(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await _in_thread(method, self.client, *args, **kwargs)
-
-    return call
-
-
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    import asyncio  # late: the command line never needs it, and it costs a third of its start
-
-    return await asyncio.to_thread(function, *args, **kwargs)
-
-
-class AsyncRunHandle:
-    """RunHandle, awaited."""
-
-    def __init__(self, handle: RunHandle) -> None:
-        self._handle = handle
-        self.id = handle.id
-        self.created = handle.created
-
-    async def status(self) -> str:
-        return await _in_thread(self._handle.status)
-
-    async def result(self, timeout: float | None = None) -> RunResult:
-        return await _in_thread(self._handle.result, timeout)
-
-
-class AsyncClient:
-    """Client, awaited: every call runs on a thread, because the store's connections block."""
-
-    def __init__(self, url: str | None = None, **settings: Any) -> None:
-        self.client = Client(url, **settings)
-
-    async def __aenter__(self) -> AsyncClient:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    close = _awaited(Client.close)
-    list = _awaited(Client.list)
-    cancel = _awaited(Client.cancel)
-    abandon = _awaited(Client.abandon)
-    resume = _awaited(Client.resume)
-    resolve = _awaited(Client.resolve)
-
-    async def start(
-        self, workflow: str | Path | Definition, input: Any = None, idempotency_key: str | None = None
-    ) -> AsyncRunHandle:
-        return AsyncRunHandle(await _in_thread(self.client.start, workflow, input, idempotency_key))
-
-    async def start_many(
-        self, workflow: str | Path | Definition, inputs: Iterable[Any], idempotency_keys: Sequence[str] | None = None
-    ) -> Sequence[AsyncRunHandle]:
-        handles = await _in_thread(self.client.start_many, workflow, inputs, idempotency_keys)
-        return [AsyncRunHandle(handle) for handle in handles]
-
-    async def get(self, run: str) -> AsyncRunHandle:
-        return AsyncRunHandle(await _in_thread(self.client.get, run))
-
-    async def rerun(self, run: str) -> AsyncRunHandle:
-        return AsyncRunHandle(await _in_thread(self.client.rerun, run))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from runner import client as client_module
-from runner.client import AsyncClient, Client, derived_run_id, random_run_id
+from runner.client import Client, derived_run_id, random_run_id
 from runner.errors import (
     ConfigError,
     DefinitionError,
@@ -252,21 +251,6 @@ def test_a_run_that_is_under_way_is_not_run_again(desk: Desk):
     desk.store.tick()
     with pytest.raises(VerbRefused, match="only one that is over is run again"):
         desk.client.rerun(handle.id)
-
-
-def test_the_asynchronous_client_does_the_same(desk: Desk, tmp_path: Path):
-    async def story() -> str:
-        async with AsyncClient(store=desk.store, root=tmp_path) as client:
-            handle = await client.start(desk.definition, {"id": "A-1"})
-            desk.work()
-            assert [info.run_id for info in await client.list()] == [handle.id]
-            assert (await (await client.get(handle.id[:6])).result(0)).status == "completed"
-            with pytest.raises(VerbRefused):
-                await client.cancel(handle.id)
-            return (await client.rerun(handle.id)).id
-
-    run_id = asyncio.run(story())
-    assert run_id == derived_run_id("desk", "order", "A-1~2")
 
 
 def test_a_client_finds_the_projects_server_and_namespace_by_itself(
