@@ -33,6 +33,7 @@ CODES: Mapping[str, str] = {
     "SR112": "Too many steps",
     "SR113": "Steps are nested too deeply",
     "SR115": "Both catch and on_failure",
+    "SR116": "A switch has at most one else, as its last case",
     "SR211": "Two steps have one id",
     "SR212": "An unknown name of use",
 }

@@ -17,7 +17,9 @@ from runner.definition.finding import Finding, child, last, shown
 from runner.definition.source import Source
 
 _Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that ours are not, such as `true`
-ACTIONS = ("worker", "steps", "set", "fail")
+ACTIONS = (
+    "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "set", "fail",
+)  # fmt: skip
 _COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
 _TYPES = {
     "object": "a mapping",
@@ -27,7 +29,8 @@ _TYPES = {
     "number": "a number",
     "boolean": "true or false",
 }
-_EXACTLY_ONE = "exactly one of worker, steps, set and fail says"
+_ALL_ACTIONS = f"{', '.join(ACTIONS[:-1])} and {ACTIONS[-1]}"
+_EXACTLY_ONE = f"exactly one of {_ALL_ACTIONS} says"
 _TYPE_OF = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
@@ -81,7 +84,7 @@ def _meant_keys(error: _Error) -> set[str]:
 def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
     pointer, known = _pointer(error), error.schema.get("properties", {})
     inside = f" in {_name(pointer)}" if _name(pointer) else f" in a {error.schema['title']}" if pointer else ""
-    says_nothing = "oneOf" in error.schema and not any(action in error.instance for action in ACTIONS)
+    says_nothing = _is_step(error) and not any(action in error.instance for action in ACTIONS)
     for key in _unknown_keys(error):
         hint = did_you_mean(key, known) or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
         message = f"unknown key {shown(key)}{inside}"
@@ -99,15 +102,17 @@ def _missing(error: _Error, _source: Source) -> Iterator[Finding]:
 def _dependency(error: _Error, _source: Source) -> Iterator[Finding]:
     """A key that needs another one beside it."""
     pointer, given = _pointer(error), error.instance
-    if not any(action in given for action in ACTIONS):
+    if _is_step(error) and not any(action in given for action in ACTIONS):
         return  # the step does not say what it does: that is found on its own
     for key, (needed,) in error.validator_value.items():
         if key not in given or needed in given or needed in _meant_keys(error):
             continue
         if needed == "id":
             yield Finding("SR101", pointer, f'"id" is missing: a {key} step needs one')
-        else:
+        elif _is_step(error):
             yield Finding("SR107", child(pointer, key), f'"{key}" is for {needed} steps only', on_key=True)
+        elif "else" not in given:  # a case with both is found on its own
+            yield Finding("SR101", child(pointer, key), f'"{key}" needs "{needed}" beside it', on_key=True)
 
 
 def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
@@ -132,8 +137,8 @@ def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
     pointer, instance = _pointer(error), error.instance
     constants = [branch["const"] for branch in branches if "const" in branch]
     meant = _meant_branch(error)
-    if all(set(branch) == {"required"} for branch in branches):  # of a step
-        yield from _action_findings(error)
+    if all(set(branch) == {"required"} for branch in branches):
+        yield from _action_findings(error) if _is_step(error) else _case_findings(error)
     elif len(constants) == len(branches):
         yield _choice_finding(pointer, instance, constants)
     elif meant:
@@ -159,7 +164,7 @@ def _meant_branch(error: _Error) -> list[_Error]:
 def _branch_words(branch: Mapping[str, Any]) -> str:
     if "const" in branch:
         return f'"{branch["const"]}"'
-    return "a name" if branch["$ref"].endswith("/name") else "a mapping"
+    return _BRANCH_WORDS.get(branch["$ref"].rpartition("/")[2], "a mapping")
 
 
 def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str = "") -> Finding:
@@ -180,8 +185,23 @@ def _action_findings(error: _Error) -> Iterator[Finding]:
         message = f"the step has {both}; {_EXACTLY_ONE} what it does"
         yield Finding("SR106", child(pointer, given[1]), message, on_key=True)
     elif not _unknown_keys(error):  # else that key is the mistake
-        message = "the step does not say what it does: one of worker, steps, set and fail is needed"
+        message = f"the step does not say what it does: one of {_ALL_ACTIONS} is needed"
         yield Finding("SR106", pointer, message)
+
+
+def _case_findings(error: _Error) -> Iterator[Finding]:
+    """A case of a switch has a condition, or is the one for all others."""
+    pointer, given = _pointer(error), error.instance
+    if not isinstance(given, dict):
+        return
+    if "else" in given:
+        yield Finding("SR106", child(pointer, "else"), "a case has either when or else, not both", on_key=True)
+    elif "steps" not in given and not _unknown_keys(error):
+        yield Finding("SR101", pointer, "a case says when and steps, or, the last one, else")
+
+
+def _is_step(error: _Error) -> bool:
+    return bool(error.schema.get("title") == "step")
 
 
 def _mismatch(error: _Error, _source: Source) -> Iterator[Finding]:
@@ -206,10 +226,13 @@ def _out_of_range(error: _Error, _source: Source) -> Iterator[Finding]:
 
 
 _AS_TEXT = {"duration": "a unit is needed: {}s", "expression": 'write "{{{{ {} }}}}"'}
+_BRANCH_WORDS = {"name": "a name", "expression": "an expression", "items": "a list", "duration_template": "a duration"}
 _RANGES = {
     "minimum": "be at least {}",
     "maximum": "be at most {}",
     "minItems": "have at least {} item",
+    "maxItems": "have at most {} items",
+    "minProperties": "have at least {} member",
     "minLength": "have at least {} character",
     "maxLength": "have at most {} characters",
     "uniqueItems": "not repeat an item",

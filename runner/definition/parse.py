@@ -6,7 +6,7 @@ A document was made by resolve.py, perhaps by an earlier release, and was kept b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,11 +18,20 @@ from runner.definition.model import (
     BlockAction,
     Call,
     Catch,
+    Concurrency,
     Definition,
     FailAction,
+    LoopAction,
+    ParallelAction,
+    RepeatAction,
     Retry,
+    Schedule,
     SetAction,
+    SignalAction,
     Step,
+    SwitchAction,
+    SwitchCase,
+    WaitAction,
     WorkerAction,
 )
 from runner.definition.problem import Problem
@@ -57,11 +66,21 @@ def _definition(document: _Document) -> Definition:
         on_duplicate=document["on_duplicate"],
         timeout_ms=_ms(document, "timeout"),
         compensation_retry=_retry(document["compensation"]["retry"]),
+        concurrency=_concurrency(document.get("concurrency")),
+        schedule=_schedule(document.get("schedule")),
         vars=document["vars"],
         output=document.get("output"),
         document=document,
         digest=digest_of(document),
     )
+
+
+def _concurrency(given: _Document | None) -> Concurrency | None:
+    return None if given is None else Concurrency(given["limit"], given.get("key"), given["on_limit"])
+
+
+def _schedule(given: _Document | None) -> Schedule | None:
+    return None if given is None else Schedule(given["cron"], given["timezone"], given["overlap"], given.get("input"))
 
 
 def _steps(steps: list[_Document], scope: str) -> tuple[Step, ...]:
@@ -92,19 +111,83 @@ def _catch(catch: _Document, scope: str) -> Catch:
 
 
 def _action(step: _Document, path: str) -> Action:
-    if "worker" in step:
-        return _worker(step)
-    if "steps" in step:
-        return BlockAction(_steps(step["steps"], f"{path}/"))
-    if "set" in step:
-        return SetAction(step["set"])
+    for key, parse in _ACTIONS.items():
+        if key in step:
+            return parse(step, path)
+    raise KeyError("the step does not say what it does")
+
+
+def _block(step: _Document, path: str) -> Action:
+    return BlockAction(_steps(step["steps"], f"{path}/"))
+
+
+def _parallel(step: _Document, path: str) -> Action:
+    given = step["parallel"]
+    return ParallelAction(
+        branches={name: _steps(steps, f"{path}.{name}/") for name, steps in given["branches"].items()},
+        join=given["join"],
+        on_branch_failure=given["on_branch_failure"],
+    )
+
+
+def _for_each(step: _Document, path: str) -> Action:
+    given = step["for_each"]
+    return LoopAction(
+        in_=given["in"],
+        as_=given["as"],
+        steps=_steps(given["steps"], f"{path}#/"),
+        max_parallel=given["max_parallel"],
+        on_item_failure=given["on_item_failure"],
+        output=given.get("output"),
+    )
+
+
+def _repeat(step: _Document, path: str) -> Action:
+    given = step["repeat"]
+    steps = _steps(given["steps"], f"{path}#/")
+    return RepeatAction(steps=steps, until=given["until"], max_rounds=given["max"], output=given.get("output"))
+
+
+def _switch(step: _Document, path: str) -> Action:
+    return SwitchAction(
+        tuple(
+            SwitchCase(case["when"], _steps(case["steps"], f"{path}.{index}/"))
+            if "when" in case
+            else SwitchCase(None, _steps(case["else"], f"{path}.else/"))
+            for index, case in enumerate(step["switch"])
+        )
+    )
+
+
+def _wait(step: _Document, _path: str) -> Action:
+    given = step["wait"]
+    return WaitAction(duration=given) if isinstance(given, str) else WaitAction(until=given["until"])
+
+
+def _wait_for(step: _Document, _path: str) -> Action:
+    given = step["wait_for"]
+    on_timeout = given.get("on_timeout", {"fail": "signal_timeout"})
+    return SignalAction(
+        signal=given["signal"],
+        schema=given.get("schema"),
+        match=given.get("match"),
+        timeout=given.get("timeout"),
+        on_timeout=None if on_timeout == "continue" else on_timeout["fail"],
+    )
+
+
+def _set(step: _Document, _path: str) -> Action:
+    return SetAction(step["set"])
+
+
+def _fail(step: _Document, _path: str) -> Action:
     if step["fail"] == "rethrow":
         return FailAction(rethrow=True)
     return FailAction(error=step["fail"]["error"], message=step["fail"].get("message", ""))
 
 
-def _worker(step: _Document) -> WorkerAction:
-    undo, verify = step.get("compensate"), step.get("verify")
+def _worker(step: _Document, _path: str) -> Action:
+    undo, verify, confirm = (step.get(key) for key in ("compensate", "verify", "confirm"))
     return WorkerAction(
         call=_call(step),
         kind=step.get("kind", "none"),
@@ -116,6 +199,7 @@ def _worker(step: _Document) -> WorkerAction:
         compensate=None if undo in (None, "none") else _call(undo),
         reason=step.get("reason", ""),
         verify=None if verify is None else _call(verify),
+        confirm=None if confirm is None else _call(confirm),
     )
 
 
@@ -136,3 +220,17 @@ def _retry(retry: _Document) -> Retry:
 
 def _ms(holder: _Document, key: str) -> int:
     return parse_duration(holder[key]) if key in holder else 0
+
+
+_ACTIONS: Mapping[str, Callable[[_Document, str], Action]] = {
+    "worker": _worker,
+    "steps": _block,
+    "parallel": _parallel,
+    "for_each": _for_each,
+    "repeat": _repeat,
+    "switch": _switch,
+    "wait": _wait,
+    "wait_for": _wait_for,
+    "set": _set,
+    "fail": _fail,
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.definition.bundle import Bundler
 from runner.definition.complaint import did_you_mean
+from runner.definition.constructs import CONSTRUCTS, sequences
 from runner.definition.duration import parse_duration
 from runner.definition.finding import Finding, child, shown
 from runner.definition.model import DEFAULT_TIMEOUT_MS, PATIENT, Retry
@@ -54,20 +55,30 @@ class Resolver:
         for name, schema in self._schemas.items():
             self._bundler.bundle(schema, f"/use/schemas/{name}")
         if "input" in value:
-            schema = self._bundler.bundle(value["input"], "/input")
-            if not self._bundler.findings and not self._bundler.problems:
-                document["input"] = schema  # else it is not one that could be used for anything
+            schema = self.data_schema(value["input"], "/input")
+            if schema is not None:
+                document["input"] = schema
         if value.get("use", {}).get("errors"):
             document["use"] = {"errors": value["use"]["errors"]}
         if "timeout" in value:
-            document["timeout"] = self._duration(value["timeout"], "/timeout")
+            document["timeout"] = self.duration(value["timeout"], "/timeout")
+        if "concurrency" in value:
+            document["concurrency"] = {"on_limit": "queue", **value["concurrency"]}
+            document["concurrency"]["limit"] = int(value["concurrency"]["limit"])
+        if "schedule" in value:
+            document["schedule"] = {"timezone": "UTC", "overlap": "skip", **value["schedule"]}
         document["on_duplicate"] = value.get("on_duplicate", "return")
         document["compensation"] = {"retry": self._undo_retry}
         document["vars"] = value.get("vars", {})
-        document["steps"] = self._sequence(value["steps"], "/steps", 1)
-        document["finally"] = self._sequence(value.get("finally", []), "/finally", 1)
+        document["steps"] = self.sequence(value["steps"], "/steps", 1)
+        document["finally"] = self.sequence(value.get("finally", []), "/finally", 1)
         self.findings.extend(dict.fromkeys(self._bundler.findings))
         return document
+
+    def data_schema(self, schema: Mapping[str, Any], pointer: str) -> dict[str, Any] | None:
+        """The schema with its files and names in it; None where it is not one that could be used for anything."""
+        whole = self._bundler.bundle(schema, pointer)
+        return None if self._bundler.findings or self._bundler.problems else whole
 
     def _defaults(self) -> None:
         """What steps fall back on; and each named policy, so that an unused one is checked too."""
@@ -76,7 +87,7 @@ class Resolver:
             self._policy(policy, child("/use/retries", name))
         self._timeout = f"{DEFAULT_TIMEOUT_MS // 1000}s"
         if "timeout" in defaults:
-            self._timeout = self._duration(defaults["timeout"], "/defaults/timeout")
+            self._timeout = self.duration(defaults["timeout"], "/defaults/timeout")
         self._retry = _written(Retry())
         if "retry" in defaults:
             self._retry = self._retry_of(defaults["retry"], "/defaults/retry")
@@ -84,16 +95,16 @@ class Resolver:
         if "retry" in compensation:
             self._undo_retry = self._retry_of(compensation["retry"], "/compensation/retry")
 
-    def _sequence(self, steps: list[Any], pointer: str, level: int) -> list[dict[str, Any]]:
+    def sequence(self, steps: list[Any], pointer: str, level: int) -> list[dict[str, Any]]:
         if steps and level > MAX_NESTING:
-            self._find("SR113", f"{pointer}/0", f"steps are nested more than {MAX_NESTING} deep")
+            self.find("SR113", f"{pointer}/0", f"steps are nested more than {MAX_NESTING} deep")
             return []
         resolved = []
         for index, step in enumerate(steps):
             self._count += 1
             if self._count > MAX_STEPS:
                 if not self._too_many:
-                    self._find("SR112", child(pointer, index), f"more than {MAX_STEPS} steps")
+                    self.find("SR112", child(pointer, index), f"more than {MAX_STEPS} steps")
                 self._too_many = True
                 break
             resolved.append(self._step(step, child(pointer, index), level))
@@ -104,14 +115,15 @@ class Resolver:
         resolved |= {key: step[key] for key in ("summary", "when", "set", "fail", "output") if key in step}
         if "worker" in step:
             resolved |= self._worker(step, pointer)
-        if "steps" in step:
-            resolved["steps"] = self._sequence(step["steps"], f"{pointer}/steps", level + 1)
+        for key, resolve in CONSTRUCTS.items():
+            if key in step:
+                resolved[key] = resolve(self, step[key], f"{pointer}/{key}", level)
         if "catch" in step:
             resolved["catch"] = [
                 self._handler(handler, f"{pointer}/catch/{index}", level) for index, handler in enumerate(step["catch"])
             ]
         if "catch" in step and "on_failure" in step:
-            self._find("SR115", f"{pointer}/on_failure", "a step has either catch or on_failure", on_key=True)
+            self.find("SR115", f"{pointer}/on_failure", "a step has either catch or on_failure", on_key=True)
         elif step.get("on_failure") == "continue":
             resolved["catch"] = _CONTINUE
         return resolved
@@ -125,7 +137,7 @@ class Resolver:
                 self._ids[given] = pointer
             elif first != pointer:
                 line = self._source.line_of(f"{first}/id")
-                self._find("SR211", f"{pointer}/id", f'two steps have the id "{given}"', f"the first is in line {line}")
+                self.find("SR211", f"{pointer}/id", f'two steps have the id "{given}"', f"the first is in line {line}")
             return given
         derived = f"step_{self._count}"
         while derived in self._ids:
@@ -137,7 +149,7 @@ class Resolver:
         resolved = {key: handler[key] for key in ("when", "output") if key in handler}
         resolved["errors"] = handler.get("errors", ["any"])
         resolved["undo"] = handler.get("undo", True)
-        resolved["steps"] = self._sequence(handler.get("steps", []), f"{pointer}/steps", level + 1)
+        resolved["steps"] = self.sequence(handler.get("steps", []), f"{pointer}/steps", level + 1)
         return resolved
 
     def _worker(self, step: Mapping[str, Any], pointer: str) -> dict[str, Any]:
@@ -146,9 +158,9 @@ class Resolver:
         resolved = self._call(step, pointer, retry)
         for key in ("queue_timeout", "total_timeout", "heartbeat"):
             if key in step:
-                resolved[key] = self._duration(step[key], f"{pointer}/{key}")
+                resolved[key] = self.duration(step[key], f"{pointer}/{key}")
         resolved |= {key: step[key] for key in ("raises", "reason") if key in step}
-        for key in ("compensate", "verify"):
+        for key in ("compensate", "verify", "confirm"):
             if isinstance(step.get(key), dict):
                 resolved[key] = self._call(step[key], f"{pointer}/{key}", self._undo_retry)
         if kind == "none":
@@ -174,7 +186,7 @@ class Resolver:
     def _call(self, call: Mapping[str, Any], pointer: str, retry: dict[str, Any]) -> dict[str, Any]:
         timeout = self._timeout
         if "timeout" in call:
-            timeout = self._duration(call["timeout"], f"{pointer}/timeout")
+            timeout = self.duration(call["timeout"], f"{pointer}/timeout")
         if "retry" in call:
             retry = self._retry_of(call["retry"], f"{pointer}/retry")
         return {"worker": call["worker"], "with": call.get("with", {}), "timeout": timeout, "retry": retry}
@@ -184,28 +196,28 @@ class Resolver:
             return self._policy(choice, pointer)
         if choice not in self._retries:
             hint = did_you_mean(choice, self._retries)
-            self._find("SR212", pointer, f"no retry policy {shown(choice)} in use.retries", hint)
+            self.find("SR212", pointer, f"no retry policy {shown(choice)} in use.retries", hint)
             return _written(Retry())
         return self._policy(self._retries[choice], child("/use/retries", choice))
 
     def _policy(self, policy: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         written = {**_written(Retry()), **policy}
         for key in ("initial", "max"):
-            written[key] = self._duration(written[key], f"{pointer}/{key}", may_be_zero=True)
+            written[key] = self.duration(written[key], f"{pointer}/{key}", may_be_zero=True)
         written["max_attempts"] = int(written["max_attempts"])
         written["multiplier"] = float(written["multiplier"])
         return written
 
-    def _duration(self, text: str, pointer: str, *, may_be_zero: bool = False) -> str:
+    def duration(self, text: str, pointer: str, *, may_be_zero: bool = False) -> str:
         try:
             if parse_duration(text) or may_be_zero:
                 return text
-            self._find("SR108", pointer, "a time limit of nothing would always be over", "leave it out for no limit")
+            self.find("SR108", pointer, "a time limit of nothing would always be over", "leave it out for no limit")
         except ValueError as error:
-            self._find("SR108", pointer, str(error))
+            self.find("SR108", pointer, str(error))
         return "1s"
 
-    def _find(self, code: str, pointer: str, message: str, hint: str = "", *, on_key: bool = False) -> None:
+    def find(self, code: str, pointer: str, message: str, hint: str = "", *, on_key: bool = False) -> None:
         finding = Finding(code, pointer, message, hint, on_key)
         if finding not in self.findings:  # a named policy is looked at again wherever it is used
             self.findings.append(finding)
@@ -223,14 +235,14 @@ def _written(retry: Retry) -> dict[str, Any]:
     }
 
 
-def _given_ids(node: Any) -> dict[str, str]:
+def _given_ids(value: Mapping[str, Any]) -> dict[str, str]:
     """Every id that is given anywhere, without its place: a derived one must not be any of them."""
     ids: dict[str, str] = {}
-    waiting = [node]
+    waiting = [*value.get("steps", ()), *value.get("finally", ())]
     while waiting:
         step = waiting.pop()
         if isinstance(step.get("id"), str):
             ids[step["id"]] = ""
-        for key in ("steps", "finally", "catch"):
-            waiting.extend(step.get(key, ()))
+        for below in sequences(step):
+            waiting.extend(below)
     return ids

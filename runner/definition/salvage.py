@@ -15,7 +15,7 @@ from runner.definition.schema import schema_findings
 from runner.definition.source import Source
 
 _ROUNDS = 6
-_STEP_LISTS = ("steps", "finally")
+_STEP_LISTS = ("steps", "finally", "else")
 
 
 def salvage(source: Source, findings: list[Finding]) -> Source | None:
@@ -38,7 +38,7 @@ def _mend(value: Any, finding: Finding) -> bool:
         return _complete(value)
     holder, key = node_at(value, parent(pointer)), last(pointer)
     if isinstance(holder, list):
-        _mend_item(holder, int(key), last(parent(pointer)) in _STEP_LISTS)
+        _mend_item(holder, int(key), _holds_steps(parent(pointer)))
     elif isinstance(holder, dict) and key in holder:
         removed = holder.pop(key)
         if finding.instead and finding.instead not in holder:
@@ -55,6 +55,11 @@ def _mend_item(items: list[Any], index: int, are_steps: bool) -> None:
         items[index] = {"id": given, "set": {}} if isinstance(given, str) else {"set": {}}
     else:
         del items[index]
+
+
+def _holds_steps(pointer: str) -> bool:
+    """Whether a list is one of steps: by its key, or as a branch."""
+    return last(pointer) in _STEP_LISTS or pointer.rpartition("/")[0].endswith("/parallel/branches")
 
 
 def _complete(value: Any) -> bool:

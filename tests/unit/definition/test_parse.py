@@ -85,9 +85,32 @@ def steps_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
     with_catch = {**shared, "catch": st.lists(handler, min_size=1, max_size=2)}
     del with_catch["on_failure"]
-    return st.fixed_dictionaries({"steps": blocks}, optional=with_catch)
+    some, when = st.lists(inner, min_size=1, max_size=3), st.just("{{ input.a }}")
+    case = st.fixed_dictionaries({"when": when, "steps": blocks})
+    parallel = {"join": st.sampled_from(["all", "any"]), "on_branch_failure": st.sampled_from(["drain", "cancel"])}
+    loop = {
+        "as": names,
+        "max_parallel": st.integers(1, 9),
+        "on_item_failure": st.sampled_from(["fail", "collect"]),
+        "output": templates,
+    }
+    repeat = {"max": st.integers(1, 9), "until": when, "steps": some}
+    last = st.lists(st.fixed_dictionaries({"else": blocks}), max_size=1)
+    switch = st.tuples(st.lists(case, min_size=1, max_size=2), last)
+    containers = {
+        "steps": blocks,
+        "parallel": st.fixed_dictionaries(
+            {"branches": st.dictionaries(names, some, min_size=1, max_size=2)}, optional=parallel
+        ),
+        "for_each": st.fixed_dictionaries({"in": when | st.lists(templates), "steps": some}, optional=loop),
+        "repeat": st.fixed_dictionaries(repeat, optional={"output": templates}),
+        "switch": switch.map(lambda both: both[0] + both[1]),
+    }
+    return st.one_of(st.fixed_dictionaries({key: value}, optional=with_catch) for key, value in containers.items())
 
 
+signal = {"schema": st.just({"type": "object"}), "match": st.just("{{ result }}")}
+late = {**signal, "on_timeout": st.sampled_from(["continue", {"fail": "late"}])}
 leaves = st.one_of(
     st.fixed_dictionaries({"set": st.dictionaries(names, templates, max_size=2)}, optional=shared),
     st.fixed_dictionaries({"fail": st.just("rethrow") | st.fixed_dictionaries({"error": names})}, optional=shared),
@@ -103,8 +126,12 @@ leaves = st.one_of(
             "on_unknown": st.sampled_from(["compensate", "verify", "retry", "halt"]),
             "compensate": st.just("none") | call,
             "verify": call,
+            "confirm": call,
         },
     ),
+    st.fixed_dictionaries({"wait": durations | st.sampled_from(["{{ input.a }}", {"until": "{{ input.a }}"}])}),
+    st.fixed_dictionaries({"wait_for": st.fixed_dictionaries({"signal": names}, optional=signal)}),
+    st.fixed_dictionaries({"wait_for": st.fixed_dictionaries({"signal": names, "timeout": durations}, optional=late)}),
 )
 steps = st.lists(st.recursive(leaves, steps_of, max_leaves=6), min_size=1, max_size=4)
 
@@ -113,13 +140,20 @@ def with_ids(steps: list[Any], count: list[int]) -> list[Any]:
     numbered = []
     for step in steps:
         count[0] += 1
-        step = {**step, **({"id": f"s{count[0]}"} if "worker" in step else {})}
-        if "steps" in step:
-            step["steps"] = with_ids(step["steps"], count)
-        for handler in step.get("catch", ()):
-            handler["steps"] = with_ids(handler.get("steps", []), count)
+        step = {**step, **({"id": f"s{count[0]}"} if {"worker", "wait_for"} & set(step) else {})}
+        for holder, key in holders(step):
+            holder[key] = with_ids(holder[key], count)
         numbered.append(step)
     return numbered
+
+
+def holders(step: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Whatever holds a list of steps right below this one, and under which key."""
+    found = [(step, "steps")] if "steps" in step else []
+    found += [(step["parallel"]["branches"], name) for name in step.get("parallel", {"branches": {}})["branches"]]
+    found += [(step[key], "steps") for key in ("for_each", "repeat") if key in step]
+    found += [(case, key) for case in step.get("switch", ()) for key in ("steps", "else") if key in case]
+    return found + [(handler, "steps") for handler in step.get("catch", ()) if "steps" in handler]
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,7 +8,24 @@ from typing import Any
 import pytest
 
 from runner.definition.load import examine_text
-from runner.definition.model import PATIENT, BlockAction, Catch, Definition, Retry, Step, WorkerAction
+from runner.definition.model import (
+    PATIENT,
+    Action,
+    BlockAction,
+    Catch,
+    Concurrency,
+    Definition,
+    LoopAction,
+    ParallelAction,
+    RepeatAction,
+    Retry,
+    Schedule,
+    SignalAction,
+    Step,
+    SwitchAction,
+    WaitAction,
+    WorkerAction,
+)
 from runner.definition.resolve import MAX_NESTING, MAX_STEPS
 
 CONTRACTS = {"look": {"readonly": True}, "act": {"readonly": False}}
@@ -33,12 +50,29 @@ def worker(step: str, head: str = "", contracts: Any = None) -> WorkerAction:
     return made.action
 
 
+def action(step: str, head: str = "") -> Action:
+    [made] = define(f"  - {step}", head).steps
+    return made.action
+
+
+def inner(action: Action) -> list[tuple[Step, ...]]:
+    match action:
+        case BlockAction(steps) | LoopAction(steps=steps) | RepeatAction(steps=steps):
+            return [steps]
+        case ParallelAction(branches=branches):
+            return list(branches.values())
+        case SwitchAction(cases):
+            return [case.steps for case in cases]
+        case _:
+            return []
+
+
 def paths(steps: tuple[Step, ...]) -> list[str]:
     found: list[str] = []
     for step in steps:
         found.append(step.path)
-        if isinstance(step.action, BlockAction):
-            found += paths(step.action.steps)
+        for below in inner(step.action):
+            found += paths(below)
         for catch in step.catch:
             found += paths(catch.steps)
     return found
@@ -133,6 +167,117 @@ def test_paths_say_where_a_step_is() -> None:
     made = define(steps, finally_="[{id: g, steps: [{id: h, set: {}}], catch: [{steps: [{id: i, set: {}}]}]}]")
     assert paths(made.steps) == ["a", "a/b", "a/b/c", "a/b~1/d", "a/b~1/d/e", "a~0/f"]
     assert paths(made.finally_) == ["~finally/g", "~finally/g/h", "~finally/g~0/i"]
+
+
+def test_paths_say_in_which_branch_item_round_and_case_a_step_is() -> None:
+    steps = """
+  - id: checks
+    parallel:
+      branches:
+        fraud: [{id: score, set: {}}]
+        stock: [{id: lines, for_each: {in: [1], steps: [{id: look, set: {}}]}}]
+  - id: ask
+    repeat: {max: 3, until: "{{ true }}", steps: [{id: again, set: {}, catch: [{steps: [{id: dealt, set: {}}]}]}]}
+  - id: risk
+    switch:
+      - {when: "{{ false }}", steps: [{id: low, set: {}}]}
+      - {when: "{{ false }}", steps: [{id: mid, steps: [{id: deep, set: {}}]}]}
+      - else: [{id: high, set: {}}]"""
+    assert paths(define(steps).steps) == [
+        "checks", "checks.fraud/score", "checks.stock/lines", "checks.stock/lines#/look",
+        "ask", "ask#/again", "ask#/again~0/dealt",
+        "risk", "risk.0/low", "risk.1/mid", "risk.1/mid/deep", "risk.else/high",
+    ]  # fmt: skip
+
+
+def test_the_defaults_of_the_constructs() -> None:
+    parallel = action("{parallel: {branches: {a: [{set: {}}]}}}")
+    assert isinstance(parallel, ParallelAction)
+    assert (parallel.join, parallel.on_branch_failure) == ("all", "drain")
+    loop = action("{for_each: {in: '{{ input }}', steps: [{set: {}}]}}")
+    assert isinstance(loop, LoopAction)
+    assert (loop.as_, loop.max_parallel, loop.on_item_failure, loop.output) == ("item", 1, "fail", None)
+    assert action("{wait: 10m}") == WaitAction(duration="10m")
+    assert action("{wait: {until: '{{ input.at }}'}}") == WaitAction(until="{{ input.at }}")
+    assert action("{id: a, wait_for: {signal: go}}") == SignalAction(signal="go")
+    confirmed = worker("{id: a, worker: w, compensate: {worker: u}, confirm: {worker: c}}", "defaults: {timeout: 9s}")
+    assert confirmed.confirm is not None
+    assert (confirmed.confirm.timeout_ms, confirmed.confirm.retry) == (9_000, PATIENT)
+
+
+@pytest.mark.parametrize(
+    ("given", "timeout", "on_timeout"),
+    [
+        ("timeout: 2d", "2d", "signal_timeout"),
+        ("timeout: 2d, on_timeout: continue", "2d", None),
+        ("timeout: '{{ input.days }}d', on_timeout: {fail: late}", "{{ input.days }}d", "late"),
+    ],
+)
+def test_what_a_signal_that_does_not_come_leads_to(given: str, timeout: str, on_timeout: str | None) -> None:
+    made = action(f"{{id: a, wait_for: {{signal: go, {given}}}}}")
+    assert made == SignalAction(signal="go", timeout=timeout, on_timeout=on_timeout)
+
+
+def test_the_schema_of_a_signal_is_complete_in_itself() -> None:
+    head = "use: {schemas: {answer: {type: object, required: [ok]}}}"
+    made = action("{id: a, wait_for: {signal: go, schema: {$ref: '#/use/schemas/answer'}}}", head)
+    assert isinstance(made, SignalAction)
+    assert made.schema == {"type": "object", "required": ["ok"]}
+    wrong = "{id: a, wait_for: {signal: go, schema: {type: objec}}}"
+    assert found(f"  - {wrong}") == [("SR111", 5)]
+
+
+def test_concurrency_and_schedule_have_defaults() -> None:
+    made = define("  - {set: {}}", "concurrency: {limit: 2}\nschedule: {cron: 0 6 * * *}")
+    assert made.concurrency == Concurrency(limit=2, key=None, on_limit="queue")
+    assert made.schedule == Schedule(cron="0 6 * * *", timezone="UTC", overlap="skip", input=None)
+
+
+@pytest.mark.parametrize("cases", ["{else: []}, {when: '{{ true }}', steps: []}", "{else: []}, {else: []}"])
+def test_else_is_the_last_case_and_the_only_one(cases: str) -> None:
+    assert found(f"  - switch: [{cases}]") == [("SR116", 5)]
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ("wait: 3650d", []),
+        ("wait: 3651d", ["SR108"]),
+        ("wait: 0s", ["SR108"]),
+        ("wait: {until: '2030-01-01T06:00:00+02:00'}", []),
+        ("wait: {until: '2030-01-01T06:00:00'}", ["SR105"]),
+        ("wait: {until: '2030-01-01'}", ["SR105"]),
+        ("wait: {until: '2030-02-30T06:00:00Z'}", ["SR105"]),
+        ("id: a, wait_for: {signal: go, timeout: 0s}", ["SR108"]),
+    ],
+)
+def test_a_wait_that_is_written_out_is_one_that_can_be(given: str, codes: list[str]) -> None:
+    assert found(f"  - {{{given}}}") == [(code, 5) for code in codes]
+
+
+CONTAINERS = [
+    ("{parallel: {branches: {a: [", "]}}}"),
+    ("{for_each: {in: [1], steps: [", "]}}"),
+    ("{repeat: {max: 2, until: '{{ true }}', steps: [", "]}}"),
+    ("{switch: [{when: '{{ true }}', steps: [", "]}]}"),
+    ("{switch: [{else: [", "]}]}"),
+]
+
+
+@pytest.mark.parametrize(("open_", "close"), CONTAINERS)
+def test_steps_of_every_container_count_nest_and_have_ids(open_: str, close: str) -> None:
+    many = ", ".join("{set: {}}" for _ in range(MAX_STEPS - 1))
+    assert found(f"  - {open_}{many}{close}") == []
+    assert found(f"  - {open_}{many}{close}\n  - {{set: {{}}}}") == [("SR112", 6)]
+
+    def nested(levels: int) -> str:
+        return f"  - {open_}{'{steps: [' * (levels - 2)}{{set: {{}}}}{']}' * (levels - 2)}{close}"
+
+    assert found(nested(MAX_NESTING)) == []
+    assert found(nested(MAX_NESTING + 1)) == [("SR113", 5)]
+    assert found(f"  - {open_}{{id: a, set: {{}}}}{close}\n  - {{id: a, set: {{}}}}") == [("SR211", 6)]
+    taken = define(f"  - {{set: {{}}}}\n  - {open_}{{id: step_1, set: {{}}}}{close}").steps
+    assert [step.id for step in taken] == ["step_1_", "step_2"]
 
 
 def test_500_steps_are_taken_and_501_are_not() -> None:

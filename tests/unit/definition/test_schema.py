@@ -12,7 +12,6 @@ from runner.definition.schema import check_schema, load_schema, schema_findings
 from runner.definition.source import read_text
 
 NAMES = ("workflow", "test", "config")
-LATER = ("parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "confirm")
 
 
 def properties(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,16 +64,6 @@ def test_every_example_of_a_property_fits_it(name: str) -> None:
             assert validator.is_valid(example), (path, example)
 
 
-@pytest.mark.parametrize("key", LATER)
-def test_a_construct_that_does_not_exist_is_an_unknown_key(key: str) -> None:
-    assert codes(step(f"{{id: a, {key}: {{}}}}")) == ["SR102"]
-
-
-@pytest.mark.parametrize("key", ["concurrency", "schedule"])
-def test_a_top_level_key_that_does_not_exist_is_unknown(key: str) -> None:
-    assert codes(f"{key}: {{}}\n{step('{set: {}}')}") == ["SR102"]
-
-
 def test_keys_that_begin_with_x_are_free_at_the_top_only() -> None:
     assert codes(f"x-owner: [1]\n{step('{set: {}}')}") == []
     assert codes(step("{set: {}, x-owner: me}")) == ["SR102"]
@@ -116,12 +105,67 @@ def test_what_is_no_duration_is_refused(duration: str) -> None:
         ("{id: a, worker: w, retry: 3}", ["SR103"]),
         ("{fail: {message: x}}", ["SR101"]),
         ("{fail: {eror: x}}", ["SR102"]),
+        ("{wait: 10}", ["SR103"]),
+        ("{wait: 10 minutes}", ["SR105"]),
+        ("{wait: {}}", ["SR101"]),
+        ("{wait: {untill: '2030-01-01T00:00:00Z'}}", ["SR102"]),
+        ("{wait_for: {signal: a}}", ["SR101"]),
+        ("{id: a, wait_for: {signal: A}}", ["SR105"]),
+        ("{id: a, wait_for: {signal: a, on_timeout: continue}}", ["SR101"]),
+        ("{id: a, wait_for: {signal: a, timeout: 1d, on_timeout: stop}}", ["SR104"]),
+        ("{id: a, wait_for: {signal: a, timeout: 1d, on_timeout: {fial: late}}}", ["SR102"]),
+        ("{parallel: {}}", ["SR101"]),
+        ("{parallel: [a]}", ["SR103"]),
+        ("{parallel: {branches: {}}}", ["SR108"]),
+        ("{parallel: {branches: {a: []}}}", ["SR108"]),
+        ("{parallel: {branches: {a: [{set: {}}]}, join: some}}", ["SR104"]),
+        ("{for_each: {in: 3, steps: [{set: {}}]}}", ["SR103"]),
+        ("{for_each: {in: input.x, steps: [{set: {}}]}}", ["SR105"]),
+        ("{for_each: {in: [], steps: [{set: {}}], max_paralel: 2}}", ["SR102"]),
+        ("{repeat: {max: 3, until: '{{ true }}', stesp: [{set: {}}]}}", ["SR102"]),
+        ("{switch: []}", ["SR108"]),
+        ("{switch: [{}]}", ["SR101"]),
+        ("{switch: [{when: '{{ true }}'}]}", ["SR101"]),
+        ("{switch: [{steps: []}]}", ["SR101"]),
+        ("{switch: [{els: []}]}", ["SR102"]),
+        ("{switch: [{when: '{{ true }}', else: []}]}", ["SR106"]),
+        ("{switch: [{when: '{{ true }}', steps: [], else: []}]}", ["SR106"]),
+        ("{set: {}, confirm: {worker: w}}", ["SR107"]),
+        ("{id: a, worker: w, confirm: {wrker: w}}", ["SR102"]),
         ("just text", ["SR103"]),
         ("", ["SR103"]),
     ],
 )
 def test_one_mistake_is_one_problem(text: str, found: list[str]) -> None:
     assert codes(step(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("concurrency: {limit: 1}", []),
+        ("concurrency: {limit: 3, key: '{{ input.a }}', on_limit: reject}", []),
+        ("concurrency: {}", ["SR101"]),
+        ("concurrency: {limit: 0}", ["SR108"]),
+        ("concurrency: {limit: 1, on_limit: wait}", ["SR104"]),
+        ("schedule: {cron: 0 6 * * *}", []),
+        ("schedule: {cron: 0 6 * * *, timezone: Asia/Tokyo, overlap: allow, input: [1]}", []),
+        ("schedule: {timezone: UTC}", ["SR101"]),
+        ("schedule: {cron: 0 6 * * *, overlap: never}", ["SR104"]),
+    ],
+)
+def test_when_and_how_many_runs_start(text: str, found: list[str]) -> None:
+    assert codes(f"{text}\n{step('{set: {}}')}") == found
+
+
+@pytest.mark.parametrize(("rounds", "found"), [(1, []), (1_000, []), (0, ["SR108"]), (1_001, ["SR108"])])
+def test_1000_rounds_are_taken_and_1001_are_not(rounds: int, found: list[str]) -> None:
+    assert codes(step(f"{{repeat: {{max: {rounds}, until: '{{{{ true }}}}', steps: [{{set: {{}}}}]}}}}")) == found
+
+
+@pytest.mark.parametrize(("count", "found"), [(1_000, []), (1_001, ["SR108"])])
+def test_a_list_that_is_written_out_has_at_most_1000_items(count: int, found: list[str]) -> None:
+    assert codes(step(f"{{for_each: {{in: [{'1, ' * count}], steps: [{{set: {{}}}}]}}}}")) == found
 
 
 def test_a_suggestion_is_also_given_as_data() -> None:
