@@ -15,7 +15,8 @@ from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, 
 
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
-MAX_PARTS = 4_000  # writes, timers or history entries of one commit
+MAX_STARTS = 100  # of one commit
+MAX_PARTS = 4_000  # writes, timers, history entries or tells of one commit
 MAX_WAITING = 1_000  # entries in one inbox; more requests are refused
 MAX_REQUESTS = 10_000  # ever taken by one run: their nonces are kept
 MAX_VALUE_BYTES = 2 * 1024 * 1024  # one document, payload or entry
@@ -96,9 +97,27 @@ def check_commit(commit: Commit) -> int:
     size = len(commit.state) + sum(map(len, commit.writes.values())) + sum(map(len, commit.history))
     for dispatch in commit.dispatches:
         size += len(dispatch.message)
+    if commit.starts or commit.tells:
+        size += _check_others(commit)
     if size > MAX_VALUE_BYTES:
         _check_sizes(commit)
     return size
+
+
+def _check_others(commit: Commit) -> int:
+    """What a commit does to other runs; the size of that."""
+    if len(commit.starts) > MAX_STARTS or len(commit.tells) > MAX_PARTS:
+        raise ValueError(f"run {commit.run_id}: one commit takes {MAX_STARTS} starts and {MAX_PARTS} tells")
+    if len({run.run_id for run in commit.starts} | {commit.run_id}) <= len(commit.starts):
+        raise ValueError(f"run {commit.run_id}: one commit starts a run twice, or itself")
+    for run in commit.starts:
+        check_new_run(run)
+    for run_id, body in commit.tells:
+        check_name("run id", run_id)
+        if run_id == commit.run_id:
+            raise ValueError(f"run {run_id} tells itself something")
+        check_size(f"what run {commit.run_id} tells run {run_id}", body)
+    return sum(len(run.summary) + len(run.body) for run in commit.starts) + sum(len(body) for _, body in commit.tells)
 
 
 def _check_sizes(commit: Commit) -> None:

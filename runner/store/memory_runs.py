@@ -51,12 +51,15 @@ class RunsInMemory(MemoryBase):
             if there.nonce == new.nonce:
                 return StartAnswer("created", there.status)
             return StartAnswer("existing" if there.digest == new.digest else "conflict", there.status)
+        self._tables.wake(self._create(new, now), now + FRESH_MS)
+        return StartAnswer("created")
+
+    def _create(self, new: NewRun, now: int) -> Run:
         run = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
         run.inbox.append(InboxEntry("started", now, body=new.body))
         self._tables.runs[new.run_id] = run
         self._tables.watch[new.run_id] = now + WATCH_MS
-        self._tables.wake(run, now + FRESH_MS)
-        return StartAnswer("created")
+        return run
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
         check_name("engine id", engine)
@@ -105,6 +108,8 @@ class RunsInMemory(MemoryBase):
             return "stale"
         if any(dispatch.path in run.tasks and run.tasks[dispatch.path].is_open for dispatch in commit.dispatches):
             return "tampered"
+        if any(new.run_id in tables.runs for new in commit.starts):
+            return "tampered"
         del run.inbox[: commit.entries_seen]
         run.history.extend(commit.history)
         run.fields.update(commit.writes)
@@ -112,7 +117,16 @@ class RunsInMemory(MemoryBase):
         run.parked, run.broken, run.again = 0, b"", commit.again
         if commit.terminal:
             self._end(run, commit, now)
-            return "ok"
+        else:
+            self._go_on(run, commit, now)
+        for new in commit.starts:
+            tables.wake(self._create(new, now), now)
+        for run_id, body in commit.tells:
+            self._tell(run_id, body, now)
+        return "ok"
+
+    def _go_on(self, run: Run, commit: Commit, now: int) -> None:
+        tables = self._tables
         self._revoke(run, commit.revokes, now)
         self._dispatch(run, commit, now)
         for name in commit.timers_cleared:
@@ -122,7 +136,12 @@ class RunsInMemory(MemoryBase):
         tables.watch[run.run_id] = now + WATCH_MS
         if run.has_work:
             tables.wake(run, now)
-        return "ok"
+
+    def _tell(self, run_id: str, body: bytes, now: int) -> None:
+        run = self._tables.runs.get(run_id)
+        if run is not None and not run.terminal:
+            run.inbox.append(InboxEntry("told", now, body=body))
+            self._tables.wake(run, now)
 
     def _end(self, run: Run, commit: Commit, now: int) -> None:
         tables = self._tables

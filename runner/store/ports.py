@@ -38,7 +38,7 @@ class StartAnswer(msgspec.Struct, frozen=True, gc=False):
     status: str = ""  # of the run that is there
 
 
-InboxKind = Literal["started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request"]
+InboxKind = Literal["started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"]
 
 
 class InboxEntry(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +46,8 @@ class InboxEntry(msgspec.Struct, frozen=True, gc=False):
 
     started (body of NewRun) · outcome (a worker's Outcome JSON) · lost (its process died or its lease
     and one more passed) · queue_timeout (never claimed, token revoked) · revoked (asked for by a commit,
-    and it was still unclaimed) · timer (`path` is the timer's name) · request (body of post).
+    and it was still unclaimed) · timer (`path` is the timer's name) · request (body of post) · told (by
+    another run's commit).
     """
 
     kind: InboxKind
@@ -112,6 +113,9 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     `revokes`: a task still queued is taken back and answered with a `revoked` entry. The outcome of one that is
     claimed still comes; with `kill` it is marked cancelled (its process hears of it with its next heartbeat), without
     it is left undisturbed.
+    `starts`: runs to be, none of which may be there already (tampered). They belong to what has begun, so they do not
+    count as new ones. `tells`: bodies for the inboxes of other runs, one `told` entry each; one to a run that is gone,
+    over or tampered with is dropped, because what it would say has lost its hearer and this run must go on.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 
@@ -130,9 +134,12 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     history: tuple[bytes, ...] = ()
     again: bool = False  # more is due than one commit holds: hand the run out again at once
     retention_ms: int = 0
+    starts: tuple[NewRun, ...] = ()
+    tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
 
 
-# tampered: also for a dispatch of a path whose task is still open, which no sound caller asks for.
+# tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which
+# no sound caller asks for.
 CommitAnswer = Literal["ok", "stale", "gone", "tampered"]
 PostAnswer = Literal["ok", "gone", "ended", "tampered"]
 

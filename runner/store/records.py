@@ -14,7 +14,7 @@ from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
 from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
 
-_KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request"))
+_KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))
 
 
 def read_entry(text: bytes) -> InboxEntry:

@@ -81,7 +81,7 @@ class Scripts:
 
     def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
         k = self._keys
-        keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs)
+        keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs, k.runs)
         args = (limits.WATCH_MS, limits.REPAIR_MS, _pack_commits(commits))
         reply: list[bytes] = self._call("commit_runs", keys, args)
         return reply
@@ -201,11 +201,21 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     for task in commit.dispatches:
         fields += (MESSAGE + task.path, text(task.message))
         tasks += (task.path, task.queue, task.payload, task.queue_timeout_ms)
-    packed = (
+    packed: tuple[Any, ...] = (
         commit.run_id, commit.etag_read, commit.etag, commit.entries_seen, commit.terminal, commit.again,
         commit.retention_ms, fields, tasks, [text(entry) for entry in commit.history],
     )
-    if not (commit.revokes or commit.timers or commit.timers_cleared):
+    to_others = commit.starts or commit.tells
+    if not (commit.revokes or commit.timers or commit.timers_cleared or to_others):
         return packed
     revokes = [part for revoke in commit.revokes for part in revoke]
-    return (*packed, revokes, [part for timer in commit.timers for part in timer], commit.timers_cleared)
+    packed = (*packed, revokes, [part for timer in commit.timers for part in timer], commit.timers_cleared)
+    if not to_others:
+        return packed
+    starts: list[Any] = []
+    for run in commit.starts:
+        starts += (run.run_id, run.nonce, run.digest, text(run.summary), text(run.body))
+    tells: list[Any] = []
+    for run_id, body in commit.tells:
+        tells += (run_id, text(body))
+    return (*packed, starts, tells)

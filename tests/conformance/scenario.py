@@ -44,7 +44,10 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
     say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
     say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=(("b", True), ("d", False)),
-                             timers_cleared=("x",), history=(b"3",), again=True)]))
+                             timers_cleared=("x",), history=(b"3",), again=True,
+                             starts=(NewRun("r5", "n-r5", "d", b"{}", b"child"), NewRun("r6", "n-r6", "d", b"{}", b"")),
+                             tells=(("r4", b"to a parked one"), ("nobody", b""), ("r5", b"to a new one"))),
+                      Commit("r2", "e1", "e1b", 0, b"s", "running", starts=(NewRun("r6", "n", "d", b"", b""),))]))
     say(store.park("r3", "", delay_ms=100, stuck=False, error=b"trace"))
     say(store.park("r4", "", delay_ms=100, stuck=True, error=b"trace"))
     store.tick()
@@ -57,7 +60,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6),
                       Commit("r1", "e2", "e3", 0, b"s3", "running", dispatches=(_dispatch("e"),), writes={"n": b"N"})]))
     store.retire("engine")
-    say(store.load_runs(["r1", "r2", "r3", "r4", "nobody"]))
+    say(store.load_runs(["r1", "r2", "r3", "r4", "r5", "r6", "nobody"]))
     say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
     say([store.processes(), store.now_ms()])
     return answers

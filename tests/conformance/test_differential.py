@@ -34,7 +34,8 @@ CALLS = st.one_of(
         st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
         st.sampled_from(["all", "all", "none", "more"]), PATHS, st.sampled_from(["q1", "q2"]),
         st.sampled_from([0, 0, 50, 7_000]), REVOKES, st.sampled_from(["", "set", "clear"]), st.booleans(),
-        st.sampled_from([False] * 5 + [True]), st.sampled_from([0, 3_000]),
+        st.sampled_from([False] * 5 + [True]), st.sampled_from([0, 3_000]), st.sampled_from([()] * 3 + [("r3",)]),
+        st.lists(st.sampled_from(["r1", "r2", "r3", "nobody"]), max_size=2).map(tuple),
     ),
     st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
     st.tuples(st.just("post"), RUNS, NONCES),
@@ -80,7 +81,7 @@ class Pair:
 
     def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
                revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, terminal: bool,
-               retention_ms: int) -> None:
+               retention_ms: int, starts: tuple[str, ...], tells: tuple[str, ...]) -> None:
         run = self.memory.load_runs([run_id])[0]
         waiting = len(run.entries) if run is not None else 0
         due_at_ms = self.clock.now_ms + 45
@@ -89,7 +90,8 @@ class Pair:
             {"all": waiting, "none": 0, "more": waiting + 1}[seen], b"state", "running", terminal, {"p": b"payload"},
             tuple(Dispatch(path, queue, b"message", "p", timeout_ms) for path in paths), revokes,
             (("t", due_at_ms),) if timer == "set" else (), ("t",) if timer == "clear" else (), (b"event",), again,
-            retention_ms,
+            retention_ms, tuple(NewRun(new, "n", "d", b"{}", b"child") for new in starts if new != run_id),
+            tuple((other, b"told") for other in tells if other != run_id),
         )
         self.both(lambda store: store.commit([commit, commit]))
 

@@ -23,6 +23,7 @@ from tests.conformance.store_world import LEASE_MS, StoreWorld
 from tests.lua import read_script, script_names
 
 Verb = Callable[[StoreWorld], Any]
+CHILD = NewRun("child", "n", "d", b"{}", b"in")
 
 
 def scripts_of(world: StoreWorld) -> Scripts:
@@ -62,7 +63,8 @@ def hand_in(world: StoreWorld) -> Any:
 VERBS: dict[str, Verb] = {
     "start_runs": lambda world: world.store.start([NewRun("new", "n", "d", b"{}", b"in")]),
     "take_runs": lambda world: world.store.take_runs("engine", "t2", limit=9, lease_ms=LEASE_MS),
-    "commit_runs": lambda world: world.store.commit([world.next_commit("fresh", "a", "b", timers=(("t", 5),))]),
+    "commit_runs": lambda world: world.store.commit([
+        world.next_commit("fresh", "a", "b", timers=(("t", 5),), starts=(CHILD,), tells=(("waiting", b"told"),))]),
     "park_run": lambda world: world.store.park("fresh", "", delay_ms=5, stuck=False, error=b"trace"),
     "post_requests": lambda world: world.store.post([Request("fresh", "n", b"signal")]),
     "exchange_tasks": hand_in,
@@ -159,18 +161,19 @@ def test_nonsense_arguments_are_refused_before_the_first_write(on_redis: StoreWo
 
 
 def commit_calls(world: StoreWorld) -> list[tuple[list[str], list[Any]]]:
-    """Two commits that use every part of the envelope, as they would be sent."""
+    """Three commits that use every part of the envelope, as they would be sent."""
     sent: list[tuple[list[str], list[Any]]] = []
     scripts = scripts_of(world)
 
     def record(name: str, keys: Any, args: Any, *, admits: bool = False) -> Any:
         sent.append((list(keys), [world.clock.now_ms, *args]))
-        return [b"ok"] * 2
+        return [b"ok"] * 3
 
     original, scripts._call = scripts._call, record  # type: ignore[method-assign]
     parts: dict[str, Any] = {"revokes": (("a", True),), "timers_cleared": ("u",), "history": (b"1", b"2")}
     try:
         world.store.commit([world.next_commit("r1", "b", timers=(("t", 5), ("v", 6)), **parts),
+                            world.next_commit("r3", starts=(CHILD,), tells=(("r2", b"told"), ("nobody", b""))),
                             world.next_commit("r2", "a", "b", again=True)])
     finally:
         scripts._call = original  # type: ignore[method-assign]
@@ -188,7 +191,7 @@ def test_a_mangled_envelope_of_commits_is_refused_before_the_first_write(on_redi
     """Whatever has a wrong type or a wrong length in it: the whole call is refused, and not one key has changed."""
     on_redis.is_tampered = True
     on_redis.running("r1", "a")
-    on_redis.start("r2")
+    on_redis.start("r2", "r3")
     ((keys, args),) = commit_calls(on_redis)
     assert on_redis.redis is not None
     mine = f"*{on_redis.store.namespace}:00*"
@@ -293,6 +296,22 @@ def test_a_commit_to_a_record_that_makes_no_sense_is_refused_whole(on_redis: Sto
     before = on_redis.dump()["run:bad"]
     assert on_redis.store.commit(commits) == ["tampered", "ok"]
     assert on_redis.dump()["run:bad"] == before
+
+
+def test_what_is_told_to_a_broken_run_is_dropped_and_keeps_nobody_back(on_redis: StoreWorld):
+    on_redis.start("r1", "bad", "worse", "good")
+    break_field(on_redis, "bad", "tail", "x")
+    break_key(on_redis, "run:worse")
+    on_redis.commit("r1", tells=(("bad", b"1"), ("worse", b"2"), ("good", b"3")))
+    assert [entry.body for entry in on_redis.entries("good")] == [b"input", b"3"]
+
+
+def test_a_child_is_not_started_where_something_else_is_stored(on_redis: StoreWorld):
+    on_redis.start("r1")
+    break_key(on_redis, "run:child")
+    before = on_redis.dump()
+    assert on_redis.store.commit([on_redis.next_commit("r1", starts=(CHILD,))]) == ["tampered"]
+    assert on_redis.dump() == before
 
 
 def test_wake_lists_are_only_hints(on_redis: StoreWorld):

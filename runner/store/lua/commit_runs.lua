@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Write the next state of runs and what follows from it: tasks, timers, history. Compare-and-set by etag.
+-- Write the next state of runs and what follows from it: tasks, timers, history, runs started and told. Compare-and-set
+-- by etag.
 --
 -- KEYS 1 clock     hash
 --      2 ready     zset  run id -> since when
@@ -9,18 +10,21 @@
 --      6 expiring  zset  terminal run id -> when its record goes
 --      7 queues    set   names of queues that ever held a task
 --      8 wake:runs list  tokens that idle engines block on
+--      9 runs      zset  run id -> created at
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 repair_ms
 --      4 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
---                  history] and, where there are any, revokes, timers, timers_cleared. Each from `fields` on is one
---                  flat list: fields (name value; of the run's hash: etag, state, status, w:<name>, m:<path>),
---                  tasks (path queue payload queue_timeout_ms), revokes (path kill), timers (name due_at_ms)
+--                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
+--                  these, starts, tells. Each from `fields` on is one flat list: fields (name value; of the run's
+--                  hash: etag, state, status, w:<name>, m:<path>), tasks (path queue payload queue_timeout_ms),
+--                  revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest summary body), tells
+--                  (run_id body)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set
 -- RETURNS for each commit: ok | stale | gone | tampered
-local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs = unpack(KEYS)
-local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list'})
+local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs = unpack(KEYS)
+local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset'})
 if wrong then return wrong end
 
 local watch_ms, repair_ms, packed = number(), number(), text()
@@ -63,13 +67,15 @@ end
 
 local function is_sound(item)
   local id, read, etag, seen, terminal, again, retention_ms, fields, tasks, history = unpack(item)
-  local revokes, named, cleared = item[11], item[12], item[13]
+  local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
   check_values(fields)
   check_values(history)
+  local to_others = #item == 15 and #starts % 5 == 0 and are_texts(starts) and #tells % 2 == 0 and #tells <= 8000
+  if to_others then check_values(tells) end
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
     are_tasks(tasks) and #history <= 4000 and
-    (#item == 10 or #item == 13 and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
+    (#item == 10 or (#item == 13 or to_others) and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
 end
 
 -- What the caller packed must be as the header says, or nothing of the call is done.
@@ -84,13 +90,15 @@ local is_packed, items = pcall(unpack_commits)
 if not is_packed or not items then return redis.error_reply('ARGUMENTS commits are not as they have to be') end
 
 local ms, us = now()
-local runs, histories, now_text, watch_text = prefix .. 'run:', prefix .. 'history:', digits(ms), digits(ms + watch_ms)
+local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
+local watch_text = digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
 local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again'}  -- and more behind them
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
 local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
 local pushed, pushes, woken = {}, {}, {}
+local created, reborn = {}, {}  -- runs that were started, and their histories
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -117,6 +125,9 @@ local function read_run(item, key)
   for i = 1, #tasks, 4 do
     local record = got[7 + (i + 3) / 4]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
+  end
+  for i = 1, #(item[14] or nothing), 5 do
+    if call('EXISTS', records .. item[14][i]) == 1 then return nil, 'tampered' end
   end
   return got, head, tail
 end
@@ -190,6 +201,31 @@ local function set_timers(item, set)
   end
 end
 
+local function start_runs(starts)
+  for i = 1, #starts, 5 do
+    local id = starts[i]
+    create_run(records .. id, starts[i + 1], starts[i + 2], starts[i + 3], starts[i + 4], ms)
+    put(created, now_text, id)
+    put(watched, watch_text, id)
+    reborn[#reborn + 1] = histories .. id
+    woken[id] = true
+  end
+end
+
+-- To whoever is still there to hear it: what was said to a run that is gone or over would change nothing.
+local function tell_runs(tells)
+  for i = 1, #tells, 2 do
+    local id = tells[i]
+    local got = try('HMGET', records .. id, 'etag', 'end', 'tail', 'parked')
+    local tail = not got.err and got[1] and got[2] ~= '1' and whole(got[3])
+    if tail then
+      call('HSET', records .. id, 'i:' .. digits(tail), entry('told', ms, '', '0', '', tells[i + 1]),
+        'tail', digits(tail + 1))
+      if not got[4] then woken[id] = true end
+    end
+  end
+end
+
 -- A terminal run keeps its record and its history, and nothing else.
 local function end_run(item, key)
   local id, gone, open = item[1], {}, {}
@@ -219,7 +255,7 @@ end
 
 local function commit(item)
   local id, seen, terminal, again, set, history = item[1], item[4], item[5], item[6], item[8], item[10]
-  local key = runs .. id
+  local key = records .. id
   local got, head, tail = read_run(item, key)
   if not got then return head end
   -- The only write that can fail, so it comes first: nothing of this commit is written then.
@@ -244,6 +280,10 @@ local function commit(item)
   all('HSET', key, set)
   if got[6] then call('HDEL', key, 'parked', 'park_nonce', 'broken') end
   if terminal then end_run(item, key) end
+  if item[14] then
+    start_runs(item[14])
+    tell_runs(item[15])
+  end
   return 'ok'
 end
 
@@ -253,6 +293,8 @@ local timers_set, timers_gone = {}, {}
 for member, due_ms in pairs(timer_at) do
   if due_ms then put(timers_set, digits(due_ms), member) else timers_gone[#timers_gone + 1] = member end
 end
+all('DEL', reborn[1], reborn)  -- that of a run whose record somebody deleted must not become part of the new one's
+all('ZADD', runs, created)
 all('ZADD', watch, watched)
 all('ZREM', watch, unwatched)
 all('ZADD', deadlines, due)

@@ -128,6 +128,13 @@ local function entry(kind, ms, path, claimed_ms, process, body)
   return kind .. '|' .. digits(ms) .. '|' .. path .. '|' .. claimed_ms .. '|' .. process .. '\n' .. body
 end
 
+-- Write a run that is not there yet, with its first inbox entry. The caller puts it into the sorted sets.
+local function create_run(key, nonce, digest, summary, body, ms)
+  call('HSET', key, 'nonce', nonce, 'digest', digest, 'summary', summary, 'etag', '', 'status', '', 'fence', '0',
+    'created', digits(ms), 'updated', digits(ms), 'head', '0', 'tail', '1',
+    'i:0', entry('started', ms, '', '0', '', body))
+end
+
 -- A task's record is `state|process|claimed_ms|cancelled|token|queue|queued_ms|timeout_ms|payload`, its state
 -- Q (queued) or R (running): what a claim changes comes first, so that it copies the rest as it is. Every part
 -- but the payload is free of '|'. A closed task has another state or none.

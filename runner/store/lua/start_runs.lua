@@ -32,9 +32,7 @@ for _, item in ipairs(items) do
     status = there[3] or ''
     if there[1] ~= nonce then answer = there[2] == digest and 'existing' or 'conflict' end
   else
-    call('HSET', run, 'nonce', nonce, 'digest', digest, 'summary', summary, 'etag', '', 'status', '', 'fence', '0',
-      'created', digits(ms), 'updated', digits(ms), 'head', '0', 'tail', '1',
-      'i:0', entry('started', ms, '', '0', '', body))
+    create_run(run, nonce, digest, summary, body, ms)
     started[#started + 1] = id
     histories[#histories + 1] = prefix .. 'history:' .. id
     put(watched, digits(ms + watch_ms), id)

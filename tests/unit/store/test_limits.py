@@ -8,7 +8,7 @@ import pytest
 
 from runner.errors import StoreError
 from runner.store import limits
-from runner.store.ports import Commit, Dispatch, ProcessInfo
+from runner.store.ports import Commit, Dispatch, NewRun, ProcessInfo
 
 
 @pytest.mark.parametrize("name", ["a", "lines#3/ship", "~finally/record", "host:1:x", "ü", "x" * limits.MAX_NAME])
@@ -41,6 +41,7 @@ def commit(**fields: Any) -> Commit:
 
 BIG = b"x" * (limits.MAX_VALUE_BYTES + 1)
 DISPATCH = Dispatch("a", "q", b"", "p")
+CHILD = NewRun("c", "n", "", b"{}", b"in")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,10 @@ DISPATCH = Dispatch("a", "q", b"", "p")
         {"dispatches": (Dispatch("a", "q", b"", "p|q"),)}, {"dispatches": (Dispatch("a", "q", b"", "p", -1),)},
         {"dispatches": tuple(Dispatch(f"a{n}", "q", b"", "p") for n in range(limits.MAX_DISPATCHES + 1))},
         {"revokes": (("a", True),) * (limits.MAX_REVOKES + 1)}, {"history": (b"",) * (limits.MAX_PARTS + 1)},
+        {"starts": (NewRun("a|b", "n", "", b"", b""),)}, {"starts": (CHILD, CHILD)},
+        {"starts": (NewRun("r", "n", "", b"", b""),)}, {"tells": (("r", b""),)}, {"tells": (("", b""),)},
+        {"starts": tuple(NewRun(f"c{n}", "n", "", b"", b"") for n in range(limits.MAX_STARTS + 1))},
+        {"tells": (("c", b""),) * (limits.MAX_PARTS + 1)},
     ],
     ids=str,
 )

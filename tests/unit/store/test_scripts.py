@@ -72,11 +72,15 @@ def test_commits_are_packed_as_one_argument():
         (("t", 9),), ("u",), (b"h",), True, 7,
     )
     plain = Commit("r", "e2", "e3", 0, b"state", "running")
-    assert msgspec.msgpack.decode(packed(commit, plain)) == [
+    child = NewRun("c", "n", "d", b"{}", b"in")
+    family = Commit("r", "e3", "e4", 0, b"s", "running", starts=(child,), tells=(("p", b"told"),))
+    assert msgspec.msgpack.decode(packed(commit, plain, family)) == [
         ["r", "e1", "e2", 3, True, True, 7,
          ["etag", "e2", "state", "state", "status", "running", "w:w", "1", "m:a", "m"],
          ["a", "q", "p", 5], ["h"], ["b"], ["t", 9], ["u"]],
         ["r", "e2", "e3", 0, False, False, 0, ["etag", "e3", "state", "state", "status", "running"], [], []],
+        ["r", "e3", "e4", 0, False, False, 0, ["etag", "e4", "state", "s", "status", "running"], [], [],
+         [], [], [], ["c", "n", "d", "{}", "in"], ["p", "told"]],
     ]
 
 
