@@ -6,7 +6,7 @@ each script's header lists its KEYS and what it derives.
 Fields of `run:<run id>`: nonce, digest, summary (set by start) · etag, state, status, fence, updated,
 again, end ("1" when terminal) · created · head, tail and i:<n> (the inbox: entries head … tail-1) ·
 w:<name> (written by commits) · t:<path>, m:<path> (a task's record and message) · z:<timer> (when due) ·
-parked, park_nonce, broken · requests, r:<nonce> (requests taken).
+parked, park_nonce, broken · requests, r:<nonce> (requests taken) · slot (H, W or F, and its name: see prelude.lua).
 """
 
 from __future__ import annotations
@@ -46,6 +46,15 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self.prefix}run:{run_id}"
+
+    def slot(self, name: str) -> str:
+        return f"{self.prefix}slot:{name}"
+
+    def holders(self, name: str) -> str:
+        return f"{self.prefix}holders:{name}"
+
+    def line(self, name: str) -> str:
+        return f"{self.prefix}line:{name}"
 
     def history(self, run_id: str) -> str:
         return f"{self.prefix}history:{run_id}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from runner.errors import StoreError
-from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Request
+from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot
 
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
@@ -65,6 +65,17 @@ def check_new_run(run: NewRun) -> None:
     check_name("nonce", run.nonce)
     check_size(f"the summary of run {run.run_id}", run.summary)
     check_size(f"the input of run {run.run_id}", run.body)
+    if run.slot is not None:
+        check_slot(run.slot)
+
+
+def check_slot(slot: Slot) -> None:
+    """A name is the end of a key and of a field, so it may hold `|`, as the values do that users make it of."""
+    if not slot.name or len(slot.name) > MAX_NAME or not slot.name.isprintable():
+        raise ValueError(f"slot {slot.name!r}: 1 to {MAX_NAME} printable characters are needed")
+    if slot.limit < 1:
+        raise ValueError(f"slot {slot.name!r}: limit {slot.limit}; at least 1 is needed")
+    check_number("limit", slot.limit)
 
 
 def check_request(request: Request) -> None:
@@ -110,6 +121,8 @@ def _check_others(commit: Commit) -> int:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_STARTS} starts and {MAX_PARTS} tells")
     if len({run.run_id for run in commit.starts} | {commit.run_id}) <= len(commit.starts):
         raise ValueError(f"run {commit.run_id}: one commit starts a run twice, or itself")
+    if any(run.slot for run in commit.starts):
+        raise ValueError(f"run {commit.run_id}: what a commit starts takes no slot; it belongs to what has begun")
     for run in commit.starts:
         check_new_run(run)
     for run_id, body in commit.tells:

@@ -13,7 +13,7 @@ from runner.store.limits import LEASE_MS, TICK_MS
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import RunRow
+from runner.store.ports import MAX_HOLDERS, RunRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -48,13 +48,25 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
         with self._changed:
             runs = sorted(self._tables.runs.values(), key=lambda run: (run.created_at_ms, run.run_id), reverse=True)
             return [
-                RunRow(run.run_id, run.status, run.summary, run.created_at_ms, run.updated_at_ms)
+                RunRow(
+                    run.run_id, run.status, run.summary, run.created_at_ms, run.updated_at_ms,
+                    run.slot if run.place == "W" else "",
+                )
                 for run in runs if not status or run.status == status
             ][offset : offset + limit]
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         with self._changed:
             return sorted(run_id for run_id in self._tables.runs if run_id.startswith(prefix))[:limit]
+
+    def slot(self, name: str, *, run_id: str = "") -> SlotInfo | None:
+        with self._changed:
+            state = self._tables.slots.get(name)
+            if state is None:
+                return None
+            ahead = state.line.index(run_id) if run_id in state.line else 0
+            holders = tuple(sorted(state.holders[:MAX_HOLDERS]))
+            return SlotInfo(name, state.limit, len(state.holders), len(state.line), holders, ahead)
 
     def history(self, run_id: str, *, start: int = 0) -> list[bytes]:
         with self._changed:

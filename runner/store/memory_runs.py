@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.errors import StoreError
+from runner.store import memory_slots as slots
 from runner.store.limits import (
     FRESH_MS,
     MAX_REQUESTS,
@@ -51,15 +52,19 @@ class RunsInMemory(MemoryBase):
             if there.nonce == new.nonce:
                 return StartAnswer("created", there.status)
             return StartAnswer("existing" if there.digest == new.digest else "conflict", there.status)
-        self._tables.wake(self._create(new, now), now + FRESH_MS)
+        run = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
+        holders = slots.take_place(self._tables, run, new.slot, now) if new.slot is not None else ()
+        if holders:
+            return StartAnswer("limited", holders=holders)
+        self._add(run, new.body, now)
+        if run.place != "W":
+            self._tables.wake(run, now + FRESH_MS)
         return StartAnswer("created")
 
-    def _create(self, new: NewRun, now: int) -> Run:
-        run = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
-        run.inbox.append(InboxEntry("started", now, body=new.body))
-        self._tables.runs[new.run_id] = run
-        self._tables.watch[new.run_id] = now + WATCH_MS
-        return run
+    def _add(self, run: Run, body: bytes, now: int) -> None:
+        run.inbox.append(InboxEntry("started", now, body=body))
+        self._tables.runs[run.run_id] = run
+        self._tables.watch[run.run_id] = now + WATCH_MS
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
         check_name("engine id", engine)
@@ -96,9 +101,13 @@ class RunsInMemory(MemoryBase):
         with self._changed:
             now = self._tables.clock.now_ms()
             self._changed.notify_all()
-            return [self._commit(commit, now) for commit in commits]
+            freed: dict[str, None] = {}
+            answers = [self._commit(commit, now, freed) for commit in commits]
+            for name in freed:
+                slots.admit_waiting(self._tables, name, now)
+            return answers
 
-    def _commit(self, commit: Commit, now: int) -> CommitAnswer:
+    def _commit(self, commit: Commit, now: int, freed: dict[str, None]) -> CommitAnswer:
         tables, run = self._tables, self._tables.runs.get(commit.run_id)
         if run is None:
             return "gone"
@@ -115,12 +124,17 @@ class RunsInMemory(MemoryBase):
         run.fields.update(commit.writes)
         run.etag, run.state, run.status, run.updated_at_ms = commit.etag, commit.state, commit.status, now
         run.parked, run.broken, run.again = 0, b"", commit.again
+        run.terminal = commit.terminal
+        if slots.move_place(tables, run):
+            freed[run.slot] = None
         if commit.terminal:
             self._end(run, commit, now)
         else:
             self._go_on(run, commit, now)
         for new in commit.starts:
-            tables.wake(self._create(new, now), now)
+            child = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
+            self._add(child, new.body, now)
+            tables.wake(child, now)
         for run_id, body in commit.tells:
             self._tell(run_id, body, now)
         return "ok"
@@ -141,11 +155,12 @@ class RunsInMemory(MemoryBase):
         run = self._tables.runs.get(run_id)
         if run is not None and not run.terminal:
             run.inbox.append(InboxEntry("told", now, body=body))
-            self._tables.wake(run, now)
+            if run.place != "W":
+                self._tables.wake(run, now)
 
     def _end(self, run: Run, commit: Commit, now: int) -> None:
         tables = self._tables
-        run.terminal, run.again = True, False
+        run.again = False
         for path, task in list(run.tasks.items()):
             if task.is_open:
                 tables.close_task((run.run_id, path, task.token))
@@ -184,8 +199,12 @@ class RunsInMemory(MemoryBase):
                 return 0
             run.parked += 1
             run.broken = error
+            now = self._tables.clock.now_ms()
             self._tables.ready.pop(run_id, None)
-            self._tables.watch[run_id] = NEVER_MS if stuck else self._tables.clock.now_ms() + delay_ms
+            self._tables.watch[run_id] = NEVER_MS if stuck else now + delay_ms
+            if stuck:
+                slots.give_back(self._tables, run, now)
+                self._changed.notify_all()
             return run.parked
 
     def post(self, requests: Sequence[Request]) -> list[PostAnswer]:
@@ -208,11 +227,15 @@ class RunsInMemory(MemoryBase):
             return "ok"
         if run.terminal:
             return "ended"
-        if len(run.inbox) >= MAX_WAITING or len(run.requests) >= MAX_REQUESTS:
+        leaves = request.at_once and run.place == "W"
+        if (len(run.inbox) >= MAX_WAITING and not leaves) or len(run.requests) >= MAX_REQUESTS:
             return None
         run.requests.add(request.nonce)
+        if leaves:
+            slots.leave_line(self._tables, run)
         run.inbox.append(InboxEntry("request", now, body=request.body))
-        self._tables.wake(run, now, even_parked=True)
+        if run.place != "W":
+            self._tables.wake(run, now, even_parked=True)
         return "ok"
 
     def wait_for_runs(self, timeout_s: float) -> bool:
@@ -233,5 +256,5 @@ def _stored(run: Run | None) -> StoredRun | None:
             for path, task in run.tasks.items() if task.is_open
         },
         entries=tuple(run.inbox[:MAX_INBOX]), created_at_ms=run.created_at_ms, updated_at_ms=run.updated_at_ms,
-        broken=run.broken, parked=run.parked,
+        broken=run.broken, parked=run.parked, slot=run.slot, in_line=run.place == "W",
     )

@@ -59,10 +59,21 @@ class Run:
     requests: set[str] = field(default_factory=set)
     parked: int = 0
     broken: bytes = b""
+    slot: str = ""
+    place: str = ""  # H holds its slot, W waits in the line, F gave its place back
 
     @property
     def has_work(self) -> bool:
         return bool(self.inbox) or self.again
+
+
+@dataclass(slots=True)
+class SlotState:
+    """See the Lua prelude. Both lists are in the order in which runs came."""
+
+    limit: int
+    holders: list[str] = field(default_factory=list)
+    line: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -134,6 +145,7 @@ class MemoryState:
         self.reaped: dict[str, int] = {}
         self.definitions: dict[str, bytes] = {}
         self.workers: dict[str, bytes] = {}
+        self.slots: dict[str, SlotState] = {}
 
     def wake(self, run: Run, now_ms: int, *, even_parked: bool = False) -> None:
         if not run.parked or even_parked:
@@ -204,7 +216,7 @@ class MemoryState:
     def ready_again(self, run_id: str, now_ms: int, *, even_parked: bool = False) -> bool:
         """A taken run whose engine is gone, or is not heard of. True if it was not ready already."""
         run = self.runs.get(run_id)
-        if run is None or run.terminal or not run.has_work or run_id in self.ready:
+        if run is None or run.terminal or not run.has_work or run_id in self.ready or run.place == "W":
             return False
         self.wake(run, now_ms, even_parked=even_parked)
         return run_id in self.ready

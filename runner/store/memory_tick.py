@@ -83,6 +83,6 @@ class TickInMemory(MemoryBase):
         for run_id in found:
             run = tables.runs[run_id]
             rearmed += tables.ready_again(run_id, now, even_parked=True)
-            idle_ms = 0 if run.has_work else now - run.updated_at_ms
+            idle_ms = 0 if run.has_work and run.place != "W" else now - run.updated_at_ms
             tables.watch[run_id] = now + min(max(WATCH_MS, idle_ms), MAX_WATCH_MS)
         return rearmed, len(found)

@@ -15,6 +15,20 @@ import msgspec
 
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
 MAX_INBOX = 100  # entries of one run handed out at once
+MAX_HOLDERS = 20  # of a slot, named at once
+
+
+class Slot(msgspec.Struct, frozen=True, gc=False):
+    """At most `limit` runs with this slot are under way at once; the limit of the latest start holds for all.
+
+    queue: the others wait in the slot's line, in the order of their starts. reject: they are not started. A run has
+    its place until it is terminal or its status is "stuck"; with the next commit that is neither it has it again,
+    without a check.
+    """
+
+    name: str
+    limit: int
+    on_limit: Literal["queue", "reject"] = "queue"
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
@@ -25,17 +39,21 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     digest: str
     summary: bytes  # JSON for list views: workflow, version, definition, key, …; never changes
     body: bytes
+    slot: Slot | None = None
 
 
 class StartAnswer(msgspec.Struct, frozen=True, gc=False):
     """created: this nonce made the run. existing: it was there, with an equal input. conflict: with another.
 
+    limited: its slot is full and rejects; nothing was started, so the same nonce may get another answer later.
+
     tampered (here and in every batch verb): what is stored under this item's keys does not fit, for
     instance a key of the wrong type; nothing was written for it, and the other items were answered.
     """
 
-    answer: Literal["created", "existing", "conflict", "tampered"]
+    answer: Literal["created", "existing", "conflict", "limited", "tampered"]
     status: str = ""  # of the run that is there
+    holders: tuple[str, ...] = ()  # limited: some of those who hold the slot
 
 
 InboxKind = Literal["started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"]
@@ -82,6 +100,8 @@ class StoredRun(msgspec.Struct, frozen=True, gc=False):
     updated_at_ms: int
     broken: bytes = b""  # why it is parked, if it is
     parked: int = 0  # how often in a row
+    slot: str = ""
+    in_line: bool = False  # it waits for its slot, and has not begun
 
 
 class TaskRecord(msgspec.Struct, frozen=True, gc=False):
@@ -145,11 +165,16 @@ PostAnswer = Literal["ok", "gone", "ended", "tampered"]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """Something asked of a run from outside: cancel, resume, a signal. Taken once per nonce."""
+    """Something asked of a run from outside: cancel, resume, a signal. Taken once per nonce.
+
+    A run that waits in line looks at it when it begins. `at_once`: it leaves the line and is handed out now, with
+    nothing but its start and this request in its inbox.
+    """
 
     run_id: str
     nonce: str
     body: bytes
+    at_once: bool = False
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -212,6 +237,18 @@ class RunRow(msgspec.Struct, frozen=True, gc=False):
     summary: bytes
     created_at_ms: int
     updated_at_ms: int
+    waits_for: str = ""  # the slot in whose line it is
+
+
+class SlotInfo(msgspec.Struct, frozen=True, gc=False):
+    """Who has a slot now."""
+
+    name: str
+    limit: int
+    held: int
+    waiting: int
+    holders: tuple[str, ...]  # at most MAX_HOLDERS, sorted
+    ahead: int = 0  # how many wait before the run that was asked about
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):
@@ -305,6 +342,9 @@ class Store(Protocol):
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Ids that begin so."""
+
+    def slot(self, name: str, *, run_id: str = "") -> SlotInfo | None:
+        """None: nobody holds it, and nobody waits for it. `run_id`: whose place in the line is wanted."""
 
     def history(self, run_id: str, *, start: int = 0) -> list[bytes]: ...
 

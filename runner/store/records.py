@@ -47,6 +47,11 @@ def read_claimed(parts: list[bytes]) -> ClaimedTask:
     )
 
 
+def is_in_line(slot: bytes | None) -> bool:
+    """Of the field `slot` of a run's record: `W|name` while it waits."""
+    return slot is not None and slot.startswith(b"W|")
+
+
 def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
     """Raises RecordTampered if fields of the record are missing or make no sense."""
     try:
@@ -69,6 +74,8 @@ def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
             updated_at_ms=int(record[b"updated"]),
             broken=record.get(b"broken", b""),
             parked=int(record.get(b"parked", b"0")),
+            slot=record.get(b"slot", b"")[2:].decode(),
+            in_line=is_in_line(record.get(b"slot")),
         )
     except (KeyError, ValueError) as error:
         raise RecordTampered(f"the record of run {run_id} does not fit: {error!r}") from error

@@ -39,10 +39,7 @@ class RunVerbs(RedisBase):
         answers: list[StartAnswer] = []
         for batch in limits.batches(runs, lambda run: len(run.summary) + len(run.body)):
             reply = [text.decode() for text in self._scripts.start_runs(runs=batch)]
-            answers += [
-                StartAnswer(answer, status)  # type: ignore[arg-type]
-                for answer, status in zip(reply[::2], reply[1::2], strict=True)
-            ]
+            answers += [_start_answer(answer, rest) for answer, rest in zip(reply[::2], reply[1::2], strict=True)]
         return answers
 
     def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
@@ -113,6 +110,12 @@ class RunVerbs(RedisBase):
 
     def wait_for_runs(self, timeout_s: float) -> bool:
         return self._connection.wait([self._keys.wake_runs], timeout_s)
+
+
+def _start_answer(answer: str, rest: str) -> StartAnswer:
+    if answer == "limited":
+        return StartAnswer("limited", holders=tuple(sorted(rest.split("|"))))
+    return StartAnswer(answer, rest)  # type: ignore[arg-type]
 
 
 def _read_hashes(client: Redis, keys: Sequence[str]) -> list[dict[bytes, bytes]]:

@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError
 from runner.store import limits
 from runner.store.connection import Connection
 from runner.store.keys import MESSAGE, WRITE, Keys
-from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Request
+from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Request, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Scripts:
         k = self._keys
         args: list[str | bytes | int] = [limits.WATCH_MS, limits.FRESH_MS, len(runs)]
         for run in runs:
-            args += (run.run_id, run.nonce, run.digest, run.summary, run.body)
+            args += (run.run_id, run.nonce, run.digest, run.summary, run.body, _pack_slot(run.slot))
         reply: list[bytes] = self._call(
             "start_runs", (k.clock, k.ready, k.watch, k.runs, k.wake_runs), args, admits=True
         )
@@ -90,7 +90,7 @@ class Scripts:
         k = self._keys
         stuck_at_ms = limits.NEVER_MS if stuck else 0
         reply: bytes = self._call(
-            "park_run", (k.clock, k.ready, k.watch), (run_id, etag, nonce, delay_ms, stuck_at_ms, error)
+            "park_run", (k.clock, k.ready, k.watch, k.wake_runs), (run_id, etag, nonce, delay_ms, stuck_at_ms, error)
         )
         return reply
 
@@ -98,7 +98,7 @@ class Scripts:
         k = self._keys
         args: list[str | bytes | int] = [limits.MAX_WAITING, limits.MAX_REQUESTS, len(requests)]
         for request in requests:
-            args += (request.run_id, request.nonce, request.body)
+            args += (request.run_id, request.nonce, int(request.at_once), request.body)
         reply: list[bytes] = self._call("post_requests", (k.clock, k.ready, k.wake_runs), args, admits=True)
         return reply
 
@@ -174,6 +174,10 @@ class Scripts:
 
     def read_clock(self) -> int:
         return int(self._call("read_clock", (self._keys.clock,), ()))
+
+
+def _pack_slot(slot: Slot | None) -> str:
+    return "" if slot is None else f"{slot.limit}|{slot.on_limit[0]}|{slot.name}"
 
 
 _PACKED = msgspec.msgpack.Encoder()

@@ -9,7 +9,8 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from runner.store.base import RedisBase
-from runner.store.ports import RunRow
+from runner.store.ports import MAX_HOLDERS, RunRow, SlotInfo
+from runner.store.records import is_in_line
 
 _PAGE = 500
 
@@ -51,7 +52,7 @@ class ViewVerbs(RedisBase):
         def command(client: Redis) -> list[list[bytes | None] | None]:
             pipeline = client.pipeline(transaction=False)
             for run_id in run_ids:
-                pipeline.hmget(self._keys.run(run_id), "status", "summary", "created", "updated")
+                pipeline.hmget(self._keys.run(run_id), "status", "summary", "created", "updated", "slot")
             return [_unless_tampered(reply) for reply in pipeline.execute(raise_on_error=False)]
 
         rows = []
@@ -59,8 +60,11 @@ class ViewVerbs(RedisBase):
             if reply is None:  # one bad record must not hide the others
                 rows.append(RunRow(run_id, "tampered", b"{}", 0, 0))
             elif reply[2] is not None:  # else its record went between the two looks
-                status, summary, created, updated = reply
-                rows.append(RunRow(run_id, (status or b"").decode(), summary or b"", int(created), int(updated or 0)))
+                status, summary, created, updated, slot = reply
+                waits_for = slot[2:].decode() if slot is not None and is_in_line(slot) else ""
+                rows.append(RunRow(
+                    run_id, (status or b"").decode(), summary or b"", int(created), int(updated or 0), waits_for
+                ))
         return rows
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
@@ -73,6 +77,24 @@ class ViewVerbs(RedisBase):
             found.update(run_id.decode() for run_id, _ in page)
             if not cursor:
                 return sorted(found)[:limit]
+
+    def slot(self, name: str, *, run_id: str = "") -> SlotInfo | None:
+        keys = self._keys
+
+        def command(client: Redis) -> list[Any]:
+            pipeline = client.pipeline()  # one moment: a run that begins is in one of the two, not in both
+            pipeline.hget(keys.slot(name), "limit")
+            pipeline.zcard(keys.holders(name))
+            pipeline.zcard(keys.line(name))
+            pipeline.zrange(keys.holders(name), 0, MAX_HOLDERS - 1)
+            pipeline.zrank(keys.line(name), run_id)
+            return pipeline.execute()
+
+        limit, held, waiting, holders, ahead = self._read(command)
+        if not held and not waiting:
+            return None
+        ids = sorted(run_id.decode() for run_id in holders)
+        return SlotInfo(name, int(limit or 1), held, waiting, tuple(ids), ahead or 0)
 
     def history(self, run_id: str, *, start: int = 0) -> list[bytes]:
         entries: list[bytes] = []

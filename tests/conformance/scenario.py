@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Store
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot, Store
 from tests.conformance.store_world import Clock
 
 LEASE_MS = 15_000
@@ -24,6 +24,10 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     for name, kind in (("engine", "engine"), ("worker", "worker"), ("doomed", "worker")):
         store.register(ProcessInfo(name, kind, "host", 1), lease_ms=LEASE_MS)  # type: ignore[arg-type]
     say(store.start([NewRun(run_id, f"n-{run_id}", "d", b"{}", b"input") for run_id in ("r1", "r2", "r3", "r4")]))
+    slotted = [("s1", "queue"), ("s2", "queue"), ("s3", "reject"), ("s4", "queue")]
+    say(store.start([NewRun(id, "n", "d", b"{}", b"in", Slot("s", 1, on_limit)) for id, on_limit in slotted]))
+    say(store.start([NewRun("s1", "n", "d", b"{}", b"in", Slot("s", 1)), NewRun("s1", "m", "d", b"{}", b"in")]))
+    say(store.post([Request("s2", "q0", b"signal"), Request("s4", "q1", b"cancel", at_once=True)]))
     say(store.take_runs("engine", "take1", limit=2, lease_ms=LEASE_MS))
     say(store.take_runs("engine", "take2", limit=9, lease_ms=LEASE_MS))
     say(store.commit([
@@ -48,6 +52,8 @@ def tell(store: Store, clock: Clock) -> list[Any]:
                              starts=(NewRun("r5", "n-r5", "d", b"{}", b"child"), NewRun("r6", "n-r6", "d", b"{}", b"")),
                              tells=(("r4", b"to a parked one"), ("nobody", b""), ("r5", b"to a new one"))),
                       Commit("r2", "e1", "e1b", 0, b"s", "running", starts=(NewRun("r6", "n", "d", b"", b""),))]))
+    say(store.commit([Commit("s1", "", "e1", 1, b"s", "stuck")]))
+    say(store.commit([Commit("s4", "", "e1", 2, b"s", "cancelled", terminal=True)]))
     say(store.park("r3", "", delay_ms=100, stuck=False, error=b"trace"))
     say(store.park("r4", "", delay_ms=100, stuck=True, error=b"trace"))
     store.tick()
@@ -60,7 +66,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6),
                       Commit("r1", "e2", "e3", 0, b"s3", "running", dispatches=(_dispatch("e"),), writes={"n": b"N"})]))
     store.retire("engine")
-    say(store.load_runs(["r1", "r2", "r3", "r4", "r5", "r6", "nobody"]))
+    say(store.load_runs(["r1", "r2", "r3", "r4", "r5", "r6", "s1", "s2", "s4", "nobody"]))
     say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
-    say([store.processes(), store.now_ms()])
+    say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers

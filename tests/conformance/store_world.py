@@ -168,6 +168,10 @@ class Snapshot:
     queues: dict[str, list[Ref]] = field(default_factory=dict)
     held: dict[str, set[Ref]] = field(default_factory=dict)
     processes: set[str] = field(default_factory=set)
+    places: dict[str, tuple[str, str]] = field(default_factory=dict)  # of live runs with a slot: H, W or F; its name
+    limits: dict[str, int] = field(default_factory=dict)  # by slot
+    holders: dict[str, set[str]] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
     strange: set[str] = field(default_factory=set)  # keys that nobody knows
 
 
@@ -185,6 +189,12 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
             found.queues[name] = [_ref(text) for text in value]
         elif family == "held":
             found.held[name] = {_ref(text) for text in value}
+        elif family == "slot":
+            found.limits[name] = int(value["limit"])
+        elif family == "holders":
+            found.holders[name] = set(value)
+        elif family == "line":
+            found.lines[name] = list(value)
         elif key not in _PLAIN and family not in ("wake", "history", "process"):
             found.strange.add(key)
     found.ready, found.watch = set(dump.get("ready", {})), dump.get("watch", {})
@@ -198,6 +208,9 @@ def _read_record(found: Snapshot, run_id: str, record: dict[str, bytes]) -> None
     is_ended = record.get("end") == b"1"
     (found.ended if is_ended else found.live).add(run_id)
     found.waiting[run_id] = int(record["tail"]) - int(record["head"])
+    if "slot" in record and not is_ended:
+        place, _, name = record["slot"].decode().partition("|")
+        found.places[run_id] = (place, name)
     for name, value in record.items():
         kind, rest = name[:2], name[2:]
         if is_ended and kind in ("t:", "m:", "i:", "z:"):
@@ -222,6 +235,10 @@ def memory_snapshot(store: MemoryStore) -> Snapshot:
         known_timers=set(tables.timers), queues={name: list(refs) for name, refs in tables.queues.items()},
         held={name: set(process.held) for name, process in tables.processes.items()},
         processes=set(tables.processes),
+        places={run.run_id: (run.place, run.slot) for run in tables.runs.values() if run.slot and not run.terminal},
+        limits={name: state.limit for name, state in tables.slots.items()},
+        holders={name: set(state.holders) for name, state in tables.slots.items() if state.holders},
+        lines={name: list(state.line) for name, state in tables.slots.items() if state.line},
     )
     for run in tables.runs.values():
         for path, task in run.tasks.items():
@@ -244,6 +261,7 @@ def check_invariants(found: Snapshot) -> None:
     assert found.ready <= found.live, "only live runs are ready"
     assert not found.leftovers, "an ended run keeps its record only"
     assert not any(found.waiting[run_id] for run_id in found.ended), "an ended run has no inbox"
+    _check_slots(found)
     for ref, queue in found.queued.items():
         assert ref in found.queues.get(queue, ()), "a queued task is in its queue"
     for process, refs in found.held.items():
@@ -251,6 +269,17 @@ def check_invariants(found: Snapshot) -> None:
         assert all(found.running.get(ref) == process for ref in refs), "what is held is running there"
     for ref, process in found.running.items():
         assert process not in found.processes or ref in found.held.get(process, ()), "what runs is held"
+
+
+def _check_slots(found: Snapshot) -> None:
+    for place, lists in (("H", found.holders), ("W", found.lines)):
+        by_run = {(run_id, name) for run_id, (there, name) in found.places.items() if there == place}
+        listed = {(run_id, name) for name, ids in lists.items() for run_id in ids}
+        assert listed == by_run, "slots as their runs know them"
+    assert found.limits.keys() >= found.holders.keys() | found.lines.keys() or not found.lines, "a slot has a limit"
+    for name in found.lines:
+        assert len(found.holders.get(name, ())) >= found.limits[name], "nobody waits while there is room"
+        assert not found.ready & set(found.lines[name]), "who waits is not handed out"
 
 
 def redis_world(url: str, namespace: str, **options: Any) -> StoreWorld:

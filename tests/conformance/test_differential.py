@@ -16,29 +16,34 @@ from hypothesis import strategies as st
 
 from runner.errors import StoreError
 from runner.store.memory import MemoryStore
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Store
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot, Store
 from runner.store.redis_store import RedisStore
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
 PATHS = st.lists(st.sampled_from(["a", "b"]), max_size=2, unique=True).map(tuple)
+SLOTS = st.sampled_from([
+    None, Slot("a", 1), Slot("a", 1), Slot("a", 2), Slot("a", 1, "reject"), Slot("b|c", 1, "reject"),
+])
 REVOKES = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.booleans()), max_size=3).map(tuple)
 PROCESSES = st.sampled_from(["p1", "p2"])
 NONCES = st.sampled_from(["n1", "n2", "n3", "fresh"])
 STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, -10_000])
 
 CALLS = st.one_of(
-    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"])),
+    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"]), SLOTS),
+    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.just("d1"), SLOTS),
     st.tuples(st.just("take"), PROCESSES, NONCES, st.integers(0, 3)),
     st.tuples(
         st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
         st.sampled_from(["all", "all", "none", "more"]), PATHS, st.sampled_from(["q1", "q2"]),
         st.sampled_from([0, 0, 50, 7_000]), REVOKES, st.sampled_from(["", "set", "clear"]), st.booleans(),
-        st.sampled_from([False] * 5 + [True]), st.sampled_from([0, 3_000]), st.sampled_from([()] * 3 + [("r3",)]),
+        st.sampled_from(["running"] * 4 + ["stuck", "ended"]), st.sampled_from([0, 3_000]),
+        st.sampled_from([()] * 3 + [("r3",)]),
         st.lists(st.sampled_from(["r1", "r2", "r3", "nobody"]), max_size=2).map(tuple),
     ),
     st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
-    st.tuples(st.just("post"), RUNS, NONCES),
+    st.tuples(st.just("post"), RUNS, NONCES, st.booleans()),
     st.tuples(st.just("exchange"), PROCESSES, NONCES, st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=2),
               st.integers(0, 2), st.lists(st.sampled_from(["q1", "q2"]), max_size=2, unique=True)),
     st.tuples(st.just("exchange"), PROCESSES, st.just("fresh"), st.just([]), st.just(2), st.just(["q1", "q2"])),
@@ -72,22 +77,23 @@ class Pair:
     def token(self, index: int) -> tuple[str, str, str]:
         return self.claimed[index % len(self.claimed)] if self.claimed else ("r1", "a", "1-forged")
 
-    def start(self, run_id: str, nonce: str, digest: str) -> None:
-        self.both(lambda store: store.start([NewRun(run_id, nonce, digest, b"{}", b"in")]))
+    def start(self, run_id: str, nonce: str, digest: str, slot: Slot | None = None) -> None:
+        self.both(lambda store: store.start([NewRun(run_id, nonce, digest, b"{}", b"in", slot)]))
 
     def take(self, engine: str, nonce: str, limit: int) -> None:
         name = self.nonce(nonce)
         self.both(lambda store: store.take_runs(engine, name, limit=limit, lease_ms=15_000))
 
     def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
-               revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, terminal: bool,
+               revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, status: str,
                retention_ms: int, starts: tuple[str, ...], tells: tuple[str, ...]) -> None:
         run = self.memory.load_runs([run_id])[0]
         waiting = len(run.entries) if run is not None else 0
         due_at_ms = self.clock.now_ms + 45
         commit = Commit(
             run_id, (run.etag if run is not None else "") if read == "current" else "old", self.nonce(etag),
-            {"all": waiting, "none": 0, "more": waiting + 1}[seen], b"state", "running", terminal, {"p": b"payload"},
+            {"all": waiting, "none": 0, "more": waiting + 1}[seen], b"state", status, status == "ended",
+            {"p": b"payload"},
             tuple(Dispatch(path, queue, b"message", "p", timeout_ms) for path in paths), revokes,
             (("t", due_at_ms),) if timer == "set" else (), ("t",) if timer == "clear" else (), (b"event",), again,
             retention_ms, tuple(NewRun(new, "n", "d", b"{}", b"child") for new in starts if new != run_id),
@@ -100,9 +106,9 @@ class Pair:
         etag = run.etag if run is not None else ""
         self.both(lambda store: store.park(run_id, etag, delay_ms=delay_ms, stuck=stuck, error=b"trace"))
 
-    def post(self, run_id: str, nonce: str) -> None:
+    def post(self, run_id: str, nonce: str, at_once: bool) -> None:
         name = self.nonce(nonce)
-        self.both(lambda store: store.post([Request(run_id, name, b"request")]))
+        self.both(lambda store: store.post([Request(run_id, name, b"request", at_once)]))
 
     def exchange(
         self, process: str, nonce: str, done: list[tuple[int, bool]], capacity: int, queues: list[str]
@@ -137,6 +143,7 @@ class Pair:
         self.both(lambda store: store.list_runs())
         self.both(lambda store: [store.history(run_id) for run_id in ("r1", "r2", "r3")])
         self.both(lambda store: {queue: depth for queue, depth in store.queue_depths().items() if depth})
+        self.both(lambda store: [store.slot(name, run_id=run) for name in ("a", "b|c") for run in ("r1", "r2", "r3")])
         self.both(lambda store: store.processes())
         self.both(lambda store: (store.count_live(), store.now_ms()))
 
@@ -169,7 +176,8 @@ def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]
         found = StoreWorld(redis, clock, redis._connection._client).snapshot()
         check_invariants(found)
         expected = StoreWorld(memory, clock).snapshot()
-        for part in ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running"):
+        for part in ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running", "places",
+                     "holders", "lines"):
             assert getattr(found, part) == getattr(expected, part), part
     finally:
         redis.close()

@@ -18,10 +18,11 @@
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells. Each from `fields` on is one flat list: fields (name value; of the run's
---                  hash: etag, state, status, w:<name>, m:<path>), tasks (path queue payload queue_timeout_ms),
---                  revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest summary body), tells
---                  (run_id body)
--- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set
+--                  hash: etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
+--                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
+--                  summary body), tells (run_id body)
+-- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
+--         slot:<name> hash, holders:<name> zset, line:<name> zset
 -- RETURNS for each commit: ok | stale | gone | tampered
 local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset'})
@@ -93,12 +94,13 @@ local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
 local watch_text = digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
-local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again'}  -- and more behind them
+local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot'}  -- and more behind them
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
 local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
 local pushed, pushes, woken = {}, {}, {}
 local created, reborn = {}, {}  -- runs that were started, and their histories
+local freed = {}  -- names of slots that have room again, perhaps
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -110,7 +112,7 @@ end
 
 -- The run's fields, and its inbox; or nil and the answer. Everything that could refuse the commit is looked at here.
 local function read_run(item, key)
-  local tasks, revokes, size = item[9], item[11] or nothing, 7
+  local tasks, revokes, size = item[9], item[11] or nothing, 8
   for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
   for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
   local got = try('HMGET', key, unpack(read_fields, 1, size))
@@ -123,7 +125,7 @@ local function read_run(item, key)
   if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
   if tail - head < item[4] then return nil, 'stale' end
   for i = 1, #tasks, 4 do
-    local record = got[7 + (i + 3) / 4]
+    local record = got[8 + (i + 3) / 4]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
   end
   for i = 1, #(item[14] or nothing), 5 do
@@ -169,7 +171,7 @@ end
 -- Queued: taken back, and its run is told. Running: its outcome still comes, so it is marked if it is to be killed, and
 -- else goes on undisturbed. The inbox's new end.
 local function revoke_tasks(item, set, got, tail)
-  local id, revokes, taken_back, first = item[1], item[11], {}, 7 + #item[9] / 4
+  local id, revokes, taken_back, first = item[1], item[11], {}, 8 + #item[9] / 4
   for i = 1, #revokes, 2 do
     local path, kill = revokes[i], revokes[i + 1]
     local task = not taken_back[path] and parse_task(got[first + (i + 1) / 2])
@@ -216,14 +218,29 @@ end
 local function tell_runs(tells)
   for i = 1, #tells, 2 do
     local id = tells[i]
-    local got = try('HMGET', records .. id, 'etag', 'end', 'tail', 'parked')
+    local got = try('HMGET', records .. id, 'etag', 'end', 'tail', 'parked', 'slot')
     local tail = not got.err and got[1] and got[2] ~= '1' and whole(got[3])
     if tail then
       call('HSET', records .. id, 'i:' .. digits(tail), entry('told', ms, '', '0', '', tells[i + 1]),
         'tail', digits(tail + 1))
-      if not got[4] then woken[id] = true end
+      if not got[4] and slot_parts(got[5]) ~= 'W' then woken[id] = true end
     end
   end
+end
+
+-- A run that is over or stuck gives its place back. Any other holds it, and nobody asks whether there is room: it has
+-- begun. Whatever is wrong with the slot, the run goes on.
+local function move_slot(id, terminal, set, value)
+  local state, name = slot_parts(value)
+  if not state then return end
+  local _, holders, line = slot_keys(name)
+  local gives = terminal or set[6] == 'stuck'
+  if state == 'W' then try('ZREM', line, id) end
+  if gives then
+    try('ZREM', holders, id)
+    freed[name] = true
+  elseif state ~= 'H' then try('ZADD', holders, now_text, id) end
+  put(set, 'slot', (gives and 'F|' or 'H|') .. name)
 end
 
 -- A terminal run keeps its record and its history, and nothing else.
@@ -272,6 +289,7 @@ local function commit(item)
     put(watched, watch_text, id)
     woken[id] = (again or new_tail > new_head) or nil
   end
+  if got[8] then move_slot(id, terminal, set, got[8]) end
   put(set, 'updated', now_text)
   if new_head ~= head then put(set, 'head', digits(new_head)) end
   if new_tail ~= tail then put(set, 'tail', digits(new_tail)) end
@@ -314,5 +332,6 @@ all('SADD', queues, new_queues)
 all('ZREM', ready, ended)
 local ids = {}
 for id in pairs(woken) do ids[#ids + 1] = id end
+for name in pairs(freed) do admit_waiting(name, ms, ids) end
 make_ready(ready, wake_runs, ids, ms)
 return answers

@@ -153,3 +153,47 @@ local function claimed_record(process, claimed_ms, cancelled, rest)
 end
 
 local function fence_of(token) return whole(match(token or '', '^(%d+)-')) or 0 end
+
+-- A slot lets so many runs of one name be under way at once; the others wait in its line, in the order of their starts.
+-- A run's `slot` is `state|name`: H it holds, W it waits in the line, F it gave its place back and waits for a person.
+local function slot_parts(value) return match(value or '', '^([HWF])|(.+)$') end
+
+-- A hash with its `limit`, run id -> when it was last looked at, run id -> its place.
+local function slot_keys(name)
+  return prefix .. 'slot:' .. name, prefix .. 'holders:' .. name, prefix .. 'line:' .. name
+end
+
+-- Takes out holders that are gone though nobody said so (a record that was deleted). Each is looked at once a minute.
+local function check_holders(name, ms)
+  local _, holders = slot_keys(name)
+  local found = try('ZRANGEBYSCORE', holders, '-inf', digits(max(ms - 60000, 0)), 'LIMIT', 0, 100)
+  for _, id in ipairs(failed(found) and nothing or found) do
+    local got = try('HMGET', prefix .. 'run:' .. id, 'end', 'slot')
+    if not failed(got) and got[1] ~= '1' and got[2] == 'H|' .. name then call('ZADD', holders, digits(ms), id)
+    else call('ZREM', holders, id) end
+  end
+end
+
+-- Lets those who waited longest begin while there is room, and appends them to `woken`. Time counts from now for them.
+local function admit_waiting(name, ms, woken)
+  local slot, holders, line = slot_keys(name)
+  local held, ids = try('ZCARD', holders), try('ZRANGE', line, 0, 99)
+  local limit = try('HGET', slot, 'limit')
+  if failed(held) or failed(ids) or failed(limit) then return end
+  local room, left = (whole(limit) or 1) - held, {}
+  for _, id in ipairs(ids) do
+    if room <= 0 then break end
+    local run = prefix .. 'run:' .. id
+    local got = try('HMGET', run, 'end', 'slot', 'i:0')
+    local waits = not failed(got) and got[1] ~= '1' and got[2] == 'W|' .. name
+    local rest = waits and match(got[3] or '', '^started|%d+(|.*)$')
+    if rest then
+      call('HSET', run, 'slot', 'H|' .. name, 'i:0', 'started|' .. digits(ms) .. rest)
+      call('ZADD', holders, digits(ms), id)
+      woken[#woken + 1], held, room = id, held + 1, room - 1
+    end
+    left[#left + 1] = id
+  end
+  all('ZREM', line, left)
+  if held == 0 and #left == #ids then call('DEL', slot) end
+end

@@ -8,12 +8,25 @@ import pytest
 
 from runner.errors import StoreError
 from runner.store import limits
-from runner.store.ports import Commit, Dispatch, NewRun, ProcessInfo
+from runner.store.ports import Commit, Dispatch, NewRun, ProcessInfo, Slot
 
 
 @pytest.mark.parametrize("name", ["a", "lines#3/ship", "~finally/record", "host:1:x", "ü", "x" * limits.MAX_NAME])
 def test_names_of_nodes_and_processes_are_fine(name: str):
     limits.check_name("path", name)
+
+
+@pytest.mark.parametrize("name", ["order", "order:EU|42", "order:ü", "schedule/order"])
+def test_slots_may_be_named_after_what_users_wrote(name: str):
+    limits.check_slot(Slot(name, 1))
+
+
+@pytest.mark.parametrize(
+    "slot", [Slot("", 1), Slot("a\nb", 1), Slot("x" * (limits.MAX_NAME + 1), 1), Slot("a", 0), Slot("a", 2**60)]
+)
+def test_a_slot_needs_a_printable_name_and_a_limit(slot: Slot):
+    with pytest.raises(ValueError, match="needed"):
+        limits.check_slot(slot)
 
 
 @pytest.mark.parametrize("name", ["", "a|b", "a\nb", "\x7f", "x" * (limits.MAX_NAME + 1)])
@@ -57,6 +70,7 @@ CHILD = NewRun("c", "n", "", b"{}", b"in")
         {"starts": (NewRun("a|b", "n", "", b"", b""),)}, {"starts": (CHILD, CHILD)},
         {"starts": (NewRun("r", "n", "", b"", b""),)}, {"tells": (("r", b""),)}, {"tells": (("", b""),)},
         {"starts": tuple(NewRun(f"c{n}", "n", "", b"", b"") for n in range(limits.MAX_STARTS + 1))},
+        {"starts": (NewRun("c", "n", "", b"", b"", Slot("a", 1)),)},
         {"tells": (("c", b""),) * (limits.MAX_PARTS + 1)},
     ],
     ids=str,

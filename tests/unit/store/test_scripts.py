@@ -9,7 +9,7 @@ import msgspec
 from redis.exceptions import NoScriptError
 
 from runner.store.keys import Keys
-from runner.store.ports import Commit, Completion, Dispatch, NewRun
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, Slot
 from runner.store.scripts import Scripts, load_script
 
 
@@ -92,8 +92,10 @@ def test_bytes_that_are_no_text_are_packed_as_a_string_all_the_same():
 
 def test_starts_and_outcomes_are_packed_in_order():
     made, connection = scripts([b""])
-    made.start_runs(runs=[NewRun("r", "n", "d", b"{}", b"in")])
-    assert connection.sent[0][-6:] == (1, "r", "n", "d", b"{}", b"in")
+    slot = Slot("order:a|b", 3, "reject")
+    made.start_runs(runs=[NewRun("r", "n", "d", b"{}", b"in"), NewRun("s", "n", "d", b"{}", b"in", slot)])
+    assert connection.sent[0][-13:-6] == (2, "r", "n", "d", b"{}", b"in", "")
+    assert connection.sent[0][-1] == "3|r|order:a|b"
     made.exchange_tasks(process="p", nonce="n", lease_ms=5, capacity=999, queues=["q"], completions=[
         Completion("r", "a", "1-e", b"body", True)])
     args = connection.sent[2][2 + 7 :]
