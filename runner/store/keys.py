@@ -44,6 +44,14 @@ class Keys:
     def queue(self, queue: str) -> str:
         return f"{self.prefix}q:{queue}"
 
+    def busy(self, queue: str) -> str:
+        """zset: run id|path|token|process of what runs under a max_concurrency -> 0, or when it is given up."""
+        return f"{self.prefix}busy:{queue}"
+
+    def pace(self, queue: str) -> str:
+        """list: when the last tasks were claimed under a rate, oldest first."""
+        return f"{self.prefix}pace:{queue}"
+
     def run(self, run_id: str) -> str:
         return f"{self.prefix}run:{run_id}"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from runner.errors import StoreError
-from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot
+from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot
 
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
@@ -23,6 +23,9 @@ MAX_VALUE_BYTES = 2 * 1024 * 1024  # one document, payload or entry
 MAX_CALL_BYTES = 1024 * 1024  # of one call of a script; a batch is split there (one item may exceed it)
 MAX_NAME = 512
 MAX_NUMBER = 2**53 - 1  # Lua and sorted sets count in doubles
+MAX_CONCURRENCY = 1_000  # of a queue with a quota: when all slots are taken, each is looked at
+MAX_RATE = 10_000  # claims in a window: so many are remembered, one number each
+MAX_WINDOW_MS = 3_600_000
 
 LEASE_MS = 15_000
 TICK_MS = 1_000
@@ -153,6 +156,15 @@ def check_dispatch(dispatch: Dispatch) -> None:
 def check_completion(completion: Completion) -> None:
     if len(completion.body) > MAX_VALUE_BYTES:
         check_size(f"the outcome of {completion.run_id}/{completion.path}", completion.body)
+
+
+def check_quota(queue: str, quota: Quota) -> None:
+    check_name("queue", queue)
+    check_number("max_concurrency", quota.max_concurrency, MAX_CONCURRENCY)
+    check_number("rate", quota.rate, MAX_RATE)
+    check_number("window_ms", quota.window_ms, MAX_WINDOW_MS)
+    if quota.rate and not quota.window_ms:
+        raise ValueError(f"queue {queue}: a rate of {quota.rate} in no time")
 
 
 def check_process(process: ProcessInfo) -> None:

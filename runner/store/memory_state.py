@@ -85,6 +85,7 @@ class Process:
     nonce: str = ""  # of the last exchange
     answers: tuple[str, ...] = ()
     claimed: tuple[Ref, ...] = ()
+    again_ms: int = 0
     take_nonce: str = ""
     taken: tuple[str, ...] = ()
     taken_before: tuple[str, ...] = ()
@@ -146,6 +147,9 @@ class MemoryState:
         self.definitions: dict[str, bytes] = {}
         self.workers: dict[str, bytes] = {}
         self.slots: dict[str, SlotState] = {}
+        self.busy: dict[str, dict[tuple[Ref, str], int]] = {}  # by queue: who holds a slot -> 0, or when it is given up
+        self.pace: dict[str, deque[int]] = {}  # by queue: when the last tasks were claimed under a rate
+        self.hushed: set[str] = set()  # queues in which tasks wait, and a quota lets nobody take them
 
     def wake(self, run: Run, now_ms: int, *, even_parked: bool = False) -> None:
         if not run.parked or even_parked:
@@ -167,7 +171,10 @@ class MemoryState:
             self.processes[task.process].held.discard(ref)
 
     def enqueue(self, ref: Ref, task: Task, now_ms: int) -> None:
-        self.queues.setdefault(task.queue, deque()).append(ref)
+        waiting = self.queues.setdefault(task.queue, deque())
+        if not waiting:
+            self.hushed.discard(task.queue)
+        waiting.append(ref)
         due_at = now_ms + REPAIR_MS
         self.deadlines[ref] = min(due_at, task.timeout_at_ms) if task.timeout_at_ms else due_at
 
@@ -193,6 +200,7 @@ class MemoryState:
         lost = not waiting or fence_of(waiting[0][2]) > fence_of(ref[2])
         if lost:
             waiting.appendleft(ref)
+            self.hushed.discard(task.queue)
         due_at = now_ms + min(max(REPAIR_MS, now_ms - task.queued_at_ms), MAX_REPAIR_MS)
         if task.timeout_at_ms:
             due_at = min(due_at, max(task.timeout_at_ms, self.clock.grace_until_ms))

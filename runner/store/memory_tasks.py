@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runner.errors import StoreError
-from runner.store.limits import LEASE_MS, check_completion, check_name, check_number, check_process, fence_of
+from runner.store.limits import (
+    LEASE_MS,
+    check_completion,
+    check_name,
+    check_number,
+    check_process,
+    check_quota,
+    fence_of,
+)
+from runner.store.memory_quota import end_all, room, take
 from runner.store.memory_state import MemoryBase, Process, Ref, Task
 from runner.store.ports import (
     MAX_BATCH,
@@ -17,6 +26,7 @@ from runner.store.ports import (
     InboxEntry,
     InboxKind,
     ProcessInfo,
+    Quota,
 )
 
 
@@ -25,7 +35,7 @@ class TasksInMemory(MemoryBase):
 
     def exchange(
         self, process: str, nonce: str, *, completions: Sequence[Completion] = (), queues: Sequence[str] = (),
-        capacity: int = 0, lease_ms: int = LEASE_MS,
+        quotas: Mapping[str, Quota] = {}, capacity: int = 0, lease_ms: int = LEASE_MS,
     ) -> ExchangeAnswer:
         check_name("process id", process)
         check_name("nonce", nonce)
@@ -34,6 +44,8 @@ class TasksInMemory(MemoryBase):
             check_completion(completion)
         for queue in queues:
             check_name("queue", queue)
+        for queue, quota in quotas.items():
+            check_quota(queue, quota)
         with self._changed:
             tables = self._tables
             holder = tables.processes.get(process)
@@ -43,11 +55,16 @@ class TasksInMemory(MemoryBase):
             holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
             if holder.nonce != nonce:
                 holder.answers = tuple(self._complete(process, completion, now) for completion in completions)
-                holder.claimed = self._claim(process, queues, min(capacity, MAX_BATCH), now, lease_ms)
+                freed = end_all(tables, quotas, process, completions)
+                holder.claimed, holder.again_ms = (), 0
+                if capacity:
+                    self._claim(holder, queues, quotas, min(capacity, MAX_BATCH), now, lease_ms)
+                    freed.difference_update(queues)
+                tables.hushed -= freed
                 holder.nonce = nonce
             self._changed.notify_all()
             claimed = tuple(self._claimed(ref) for ref in holder.claimed if ref in holder.held)
-            return ExchangeAnswer(alive=True, completions=holder.answers, claimed=claimed)  # type: ignore[arg-type]
+            return ExchangeAnswer(True, holder.answers, claimed, holder.again_ms)  # type: ignore[arg-type]
 
     def _complete(self, process: str, completion: Completion, now: int) -> CompletionAnswer:
         tables = self._tables
@@ -68,21 +85,38 @@ class TasksInMemory(MemoryBase):
         tables.wake(run, now)
         return "recorded"
 
-    def _claim(self, process: str, queues: Sequence[str], capacity: int, now: int, lease_ms: int) -> tuple[Ref, ...]:
+    def _claim(
+        self, holder: Process, queues: Sequence[str], quotas: Mapping[str, Quota], capacity: int, now: int,
+        lease_ms: int,
+    ) -> None:
         tables = self._tables
         claimed: list[Ref] = []
         for queue in queues:
-            waiting = tables.queues.get(queue, ())
-            while waiting and len(claimed) < capacity:
-                ref = waiting.popleft()
-                task = tables.open_task(ref)
-                if task is None or task.state != "Q":
-                    continue
-                task.state, task.process, task.claimed_at_ms = "R", process, now
-                tables.deadlines[ref] = now + 2 * lease_ms
-                tables.processes[process].held.add(ref)
-                claimed.append(ref)
-        return tuple(claimed)
+            before, wanted, quota = len(claimed), capacity - len(claimed), quotas.get(queue)
+            allowed, next_ms = wanted, 0
+            if quota is not None:
+                allowed, next_ms = room(tables, queue, quota, max(wanted, 1), now, lease_ms)
+            self._take_from(queue, holder, claimed, min(capacity, before + allowed), now, lease_ms)
+            if quota is not None:
+                again_ms = take(tables, queue, quota, holder.info.id, claimed[before:], now,
+                                is_closed=allowed < max(wanted, 1), next_ms=next_ms)  # fmt: skip
+                holder.again_ms = min(filter(None, (holder.again_ms, again_ms)), default=0)
+        holder.claimed = tuple(claimed)
+
+    def _take_from(
+        self, queue: str, holder: Process, claimed: list[Ref], most: int, now: int, lease_ms: int
+    ) -> None:
+        tables = self._tables
+        waiting = tables.queues.get(queue, ())
+        while waiting and len(claimed) < most:
+            ref = waiting.popleft()
+            task = tables.open_task(ref)
+            if task is None or task.state != "Q":
+                continue
+            task.state, task.process, task.claimed_at_ms = "R", holder.info.id, now
+            tables.deadlines[ref] = now + 2 * lease_ms
+            holder.held.add(ref)
+            claimed.append(ref)
 
     def _claimed(self, ref: Ref) -> ClaimedTask:
         run = self._tables.runs[ref[0]]
@@ -114,7 +148,10 @@ class TasksInMemory(MemoryBase):
             return answers
 
     def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool:
-        return self._wait(lambda: any(self._tables.queues.get(queue) for queue in queues), timeout_s)
+        tables = self._tables
+        return self._wait(
+            lambda: any(tables.queues.get(queue) and queue not in tables.hushed for queue in queues), timeout_s
+        )
 
     def register(self, process: ProcessInfo, *, lease_ms: int = LEASE_MS) -> None:
         check_process(process)

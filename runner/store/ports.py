@@ -201,6 +201,18 @@ class ClaimedTask(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
+class Quota(msgspec.Struct, frozen=True, gc=False):
+    """What all processes together may take from a queue; 0: as much as there is.
+
+    Each claim is held to the numbers of the process that claims, so those of the others may be passed by where
+    processes disagree. A slot is free again when its process hands the task in, or is dead.
+    """
+
+    max_concurrency: int = 0  # tasks that run at one time
+    rate: int = 0  # claims in any `window_ms`
+    window_ms: int = 0
+
+
 CompletionAnswer = Literal["recorded", "duplicate", "stale", "tampered"]
 
 
@@ -210,6 +222,7 @@ class ExchangeAnswer(msgspec.Struct, frozen=True, gc=False):
     alive: bool
     completions: tuple[CompletionAnswer, ...] = ()
     claimed: tuple[ClaimedTask, ...] = ()
+    again_ms: int = 0  # a rate holds tasks back: ask again after so long (a slot that gets free wakes, as new tasks do)
 
 
 BeatAnswer = Literal["held", "lost", "cancelled"]
@@ -311,9 +324,12 @@ class Store(Protocol):
     # -- tasks: worker processes --------------------------------------------------------------------
     def exchange(
         self, process: str, nonce: str, *, completions: Sequence[Completion] = (), queues: Sequence[str] = (),
-        capacity: int = 0, lease_ms: int = 15_000,
+        quotas: Mapping[str, Quota] = {}, capacity: int = 0, lease_ms: int = 15_000,
     ) -> ExchangeAnswer:
-        """Hand in what ended, take at most `capacity` tasks from `queues` (in the order given)."""
+        """Hand in what ended, take at most `capacity` tasks from `queues` (in the order given).
+
+        quotas: by queue, and always the same ones: by them it is known too which ends make a slot free.
+        """
 
     def beat(
         self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = 15_000

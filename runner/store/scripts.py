@@ -7,7 +7,7 @@ loader puts prelude.lua after its first line. ARGV[1] is the caller's clock, "" 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError
 from runner.store import limits
 from runner.store.connection import Connection
 from runner.store.keys import MESSAGE, WRITE, Keys
-from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Request, Slot
+from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Quota, Request, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,14 @@ class Scripts:
     # -- tasks and processes ------------------------------------------------------------------------
     def exchange_tasks(
         self, *, process: str, nonce: str, lease_ms: int, capacity: int, queues: Sequence[str],
-        completions: Sequence[Completion],
+        quotas: Mapping[str, Quota], completions: Sequence[Completion],
     ) -> list[Any]:
         k = self._keys
         args: list[str | bytes | int] = [process, nonce, lease_ms, min(capacity, MAX_BATCH), limits.MAX_CALL_BYTES]
-        args += (len(queues), *queues, len(completions))
+        args += (len(queues), *queues, len(quotas))
+        for queue, quota in quotas.items():
+            args += (queue, quota.max_concurrency, quota.rate, quota.window_ms)
+        args.append(len(completions))
         for done in completions:
             args += (done.run_id, done.path, done.token, "1" if done.lost else "0", b"" if done.lost else done.body)
         keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process))

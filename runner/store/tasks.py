@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -17,6 +17,7 @@ from runner.store.ports import (
     CompletionAnswer,
     ExchangeAnswer,
     ProcessInfo,
+    Quota,
 )
 from runner.store.records import read_claimed
 
@@ -29,7 +30,7 @@ class TaskVerbs(RedisBase):
 
     def exchange(
         self, process: str, nonce: str, *, completions: Sequence[Completion] = (), queues: Sequence[str] = (),
-        capacity: int = 0, lease_ms: int = limits.LEASE_MS,
+        quotas: Mapping[str, Quota] = {}, capacity: int = 0, lease_ms: int = limits.LEASE_MS,
     ) -> ExchangeAnswer:
         """More completions than one call holds go first, without claiming, each part under a nonce of its own."""
         limits.check_name("process id", process)
@@ -39,19 +40,23 @@ class TaskVerbs(RedisBase):
             limits.check_completion(completion)
         for queue in queues:
             limits.check_name("queue", queue)
+        for queue, quota in quotas.items():
+            limits.check_quota(queue, quota)
         batches = list(limits.batches(completions, lambda completion: len(completion.body))) or [()]
         answers: list[CompletionAnswer] = []
+        again = ""
         for position, batch in enumerate(batches):
             is_last = position == len(batches) - 1
             reply = self._scripts.exchange_tasks(
                 process=process, nonce=nonce if is_last else f"{nonce}.{position}", lease_ms=lease_ms,
-                capacity=capacity if is_last else 0, queues=queues if is_last else (), completions=batch,
+                capacity=capacity if is_last else 0, queues=queues if is_last else (), quotas=quotas, completions=batch,
             )
             if not reply:
                 return ExchangeAnswer(alive=False)
-            answers += [_COMPLETIONS[letter] for letter in reply[0].decode()]
+            letters, _, again = reply[0].decode().partition("|")
+            answers += [_COMPLETIONS[letter] for letter in letters]
         claimed = tuple(read_claimed(reply[begin : begin + 6]) for begin in range(1, len(reply), 6))
-        return ExchangeAnswer(alive=True, completions=tuple(answers), claimed=claimed)
+        return ExchangeAnswer(alive=True, completions=tuple(answers), claimed=claimed, again_ms=int(again or 0))
 
     def beat(
         self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = limits.LEASE_MS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot, Store
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store
 from tests.conformance.store_world import Clock
 
 LEASE_MS = 15_000
@@ -37,14 +37,15 @@ def tell(store: Store, clock: Clock) -> list[Any]:
                dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",)),
         Commit("r3", "wrong", "e1", 1, b"s", "running"),
     ]))
-    say(store.exchange("worker", "x1", queues=["q"], capacity=2, lease_ms=LEASE_MS))
-    say(claimed := store.exchange("doomed", "x1", queues=["q"], capacity=1, lease_ms=LEASE_MS))
+    quotas = {"q": Quota(max_concurrency=3, rate=3, window_ms=1_000)}
+    say(store.exchange("worker", "x1", queues=["q"], quotas=quotas, capacity=2, lease_ms=LEASE_MS))
+    say(claimed := store.exchange("doomed", "x1", queues=["q"], quotas=quotas, capacity=2, lease_ms=LEASE_MS))
     doomed = claimed.claimed[0]
     tokens = {path: task.token for path, task in store.load_runs(["r1"])[0].tasks.items()}  # type: ignore[union-attr]
     say(store.beat("worker", [("r1", "a", tokens["a"]), ("r1", "b", "1-forged")], lease_ms=LEASE_MS))
     say(store.exchange("worker", "x2", completions=[
         Completion("r1", "a", tokens["a"], b"A"), Completion("r1", "a", tokens["a"], b"A"),
-        Completion("r1", "b", "1-forged", b"B")], queues=["q"], capacity=0, lease_ms=LEASE_MS))
+        Completion("r1", "b", "1-forged", b"B")], queues=["q"], quotas=quotas, capacity=0, lease_ms=LEASE_MS))
     say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
     say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
     say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=(("b", True), ("d", False)),

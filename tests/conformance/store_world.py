@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,11 @@ from runner.store.ports import (
     Commit,
     Completion,
     Dispatch,
+    ExchangeAnswer,
     InboxEntry,
     NewRun,
     ProcessInfo,
+    Quota,
     Store,
     TakenRun,
 )
@@ -105,10 +107,16 @@ class StoreWorld:
         self.store.register(ProcessInfo(name, kind, "host", 1, queues=("q",)), lease_ms=LEASE_MS)
         return name
 
-    def claim(self, process: str = "worker", *, queues: Sequence[str] = ("q",), capacity: int = 1) -> list[ClaimedTask]:
-        answer = self.store.exchange(process, self.nonce(), queues=queues, capacity=capacity, lease_ms=LEASE_MS)
+    def claim(
+        self, process: str = "worker", *, queues: Sequence[str] = ("q",), capacity: int = 1,
+        quotas: Mapping[str, Quota] = {},
+    ) -> list[ClaimedTask]:
+        return list(self.exchange(process, queues=queues, capacity=capacity, quotas=quotas).claimed)
+
+    def exchange(self, process: str = "worker", **options: Any) -> ExchangeAnswer:
+        answer = self.store.exchange(process, self.nonce(), lease_ms=LEASE_MS, **options)
         assert answer.alive
-        return list(answer.claimed)
+        return answer
 
     def claimed(self, run_id: str, path: str = "a", process: str = "worker") -> ClaimedTask:
         """A run whose one task this process holds."""
@@ -172,6 +180,8 @@ class Snapshot:
     limits: dict[str, int] = field(default_factory=dict)  # by slot
     holders: dict[str, set[str]] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
+    busy: dict[str, dict[tuple[Ref, str], int]] = field(default_factory=dict)  # by queue: (task, process) -> freed when
+    pace: dict[str, list[int]] = field(default_factory=dict)  # by queue: times of claims
     strange: set[str] = field(default_factory=set)  # keys that nobody knows
 
 
@@ -195,6 +205,11 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
             found.holders[name] = set(value)
         elif family == "line":
             found.lines[name] = list(value)
+        elif family == "busy":
+            holders = {member.rpartition("|")[::2]: int(free_at_ms) for member, free_at_ms in value.items()}
+            found.busy[name] = {(_ref(ref), process): free_at_ms for (ref, process), free_at_ms in holders.items()}
+        elif family == "pace":
+            found.pace[name] = [int(time) for time in value]
         elif key not in _PLAIN and family not in ("wake", "history", "process"):
             found.strange.add(key)
     found.ready, found.watch = set(dump.get("ready", {})), dump.get("watch", {})
@@ -239,6 +254,8 @@ def memory_snapshot(store: MemoryStore) -> Snapshot:
         limits={name: state.limit for name, state in tables.slots.items()},
         holders={name: set(state.holders) for name, state in tables.slots.items() if state.holders},
         lines={name: list(state.line) for name, state in tables.slots.items() if state.line},
+        busy={queue: dict(holders) for queue, holders in tables.busy.items() if holders},
+        pace={queue: list(times) for queue, times in tables.pace.items() if times},
     )
     for run in tables.runs.values():
         for path, task in run.tasks.items():
@@ -267,6 +284,9 @@ def check_invariants(found: Snapshot) -> None:
     for process, refs in found.held.items():
         assert process in found.processes or not refs, "the dead hold nothing"
         assert all(found.running.get(ref) == process for ref in refs), "what is held is running there"
+    for holders in found.busy.values():
+        for ref, process in holders:
+            assert found.running.get(ref, process) == process, "who has a slot runs the task, or has run it"
     for ref, process in found.running.items():
         assert process not in found.processes or ref in found.held.get(process, ()), "what runs is held"
 

@@ -6,7 +6,7 @@ So whatever a test shows in memory holds on a server, and a rule that only one o
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from runner.errors import StoreError
 from runner.store.memory import MemoryStore
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Request, Slot, Store
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store
 from runner.store.redis_store import RedisStore
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants
 
@@ -28,6 +28,12 @@ SLOTS = st.sampled_from([
 REVOKES = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.booleans()), max_size=3).map(tuple)
 PROCESSES = st.sampled_from(["p1", "p2"])
 NONCES = st.sampled_from(["n1", "n2", "n3", "fresh"])
+QUOTAS = st.sampled_from(
+    [{}] * 3 + [
+        {"q1": Quota(max_concurrency=1)}, {"q2": Quota(rate=1, window_ms=41)}, {"q1": Quota(rate=2, window_ms=6_000)},
+        {"q1": Quota(max_concurrency=2, rate=3, window_ms=3_000), "q2": Quota(max_concurrency=1)},
+    ]
+)  # fmt: skip
 STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, -10_000])
 
 CALLS = st.one_of(
@@ -45,14 +51,30 @@ CALLS = st.one_of(
     st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
     st.tuples(st.just("post"), RUNS, NONCES, st.booleans()),
     st.tuples(st.just("exchange"), PROCESSES, NONCES, st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=2),
-              st.integers(0, 2), st.lists(st.sampled_from(["q1", "q2"]), max_size=2, unique=True)),
-    st.tuples(st.just("exchange"), PROCESSES, st.just("fresh"), st.just([]), st.just(2), st.just(["q1", "q2"])),
+              st.integers(0, 2), st.lists(st.sampled_from(["q1", "q2"]), max_size=2, unique=True), QUOTAS),
+    st.tuples(st.just("exchange"), PROCESSES, st.just("fresh"), st.just([]), st.just(2), st.just(["q1", "q2"]), QUOTAS),
     st.tuples(st.just("beat"), PROCESSES, st.lists(st.integers(0, 9), max_size=2)),
     st.tuples(st.just("register"), PROCESSES),
     st.tuples(st.sampled_from(["reap", "retire"]), PROCESSES),
     st.tuples(st.just("advance"), STEPS_MS),
     st.tuples(st.just("tick")),
 )
+
+
+# A few tasks of one queue that is always short of room, so that nearly every call meets its quota.
+ENDS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=2)
+QUOTA_CALLS = st.one_of(
+    st.tuples(st.just("exchange"), PROCESSES, st.just("fresh"), ENDS, st.integers(0, 3),
+              st.sampled_from([["q1"], ["q1", "q2"], ["q2", "q1"], []]), QUOTAS.filter(bool)),
+    st.tuples(st.just("exchange"), PROCESSES, NONCES, ENDS, st.just(3), st.just(["q1", "q2"]), QUOTAS.filter(bool)),
+    st.tuples(st.just("refill"), RUNS, st.sampled_from(["q1", "q1", "q2"])),
+    st.tuples(st.just("wakes")),
+    st.tuples(st.just("advance"), st.sampled_from([1, 40, 999, 3_000, 15_000])),
+    st.tuples(st.sampled_from(["reap", "register", "register"]), PROCESSES),
+    st.tuples(st.just("tick")),
+)
+PARTS = ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running", "places", "holders",
+         "lines", "busy", "pace")
 
 
 @dataclass
@@ -101,6 +123,19 @@ class Pair:
         )
         self.both(lambda store: store.commit([commit, commit]))
 
+    def refill(self, run_id: str, queue: str) -> None:
+        run = self.memory.load_runs([run_id])[0]
+        if run is not None:
+            free = tuple(path for path in ("a", "b") if path not in run.tasks)
+            self.commit(run_id, "current", "fresh", "all", free, queue, 0, (), "", False, "running", 0, (), ())
+
+    def wakes(self) -> None:
+        """Whether somebody would be woken; the token that says so is put back."""
+        for queue in ("q1", "q2"):
+            expected = self.memory.wait_for_tasks([queue], 0)
+            key = self.redis._keys.wake_queue(queue)  # type: ignore[attr-defined]
+            assert bool(self.redis._connection._client.exists(key)) >= expected  # type: ignore[attr-defined]
+
     def park(self, run_id: str, delay_ms: int, stuck: bool) -> None:
         run = self.memory.load_runs([run_id])[0]
         etag = run.etag if run is not None else ""
@@ -111,12 +146,13 @@ class Pair:
         self.both(lambda store: store.post([Request(run_id, name, b"request", at_once)]))
 
     def exchange(
-        self, process: str, nonce: str, done: list[tuple[int, bool]], capacity: int, queues: list[str]
+        self, process: str, nonce: str, done: list[tuple[int, bool]], capacity: int, queues: list[str],
+        quotas: dict[str, Quota],
     ) -> None:
         name = self.nonce(nonce)
         completions = [Completion(*self.token(index), b"outcome", lost) for index, lost in done]
         answer = self.both(lambda store: store.exchange(
-            process, name, completions=completions, queues=queues, capacity=capacity))
+            process, name, completions=completions, queues=queues, quotas=quotas, capacity=capacity))
         self.claimed += [(task.run_id, task.path, task.token) for task in answer.claimed]
 
     def beat(self, process: str, indexes: list[int]) -> None:
@@ -160,9 +196,7 @@ def server(valkey_url: str) -> str:
     return valkey_url
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(calls=st.lists(CALLS, min_size=10, max_size=60))
-def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]):
+def compare(server: str, calls: Sequence[tuple[Any, ...]]) -> None:
     clock = Clock()
     namespace = f"diff-{secrets.token_hex(6)}"
     memory, redis = MemoryStore(clock=clock), RedisStore.connect(server, namespace=namespace, clock=clock)
@@ -176,8 +210,21 @@ def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]
         found = StoreWorld(redis, clock, redis._connection._client).snapshot()
         check_invariants(found)
         expected = StoreWorld(memory, clock).snapshot()
-        for part in ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running", "places",
-                     "holders", "lines"):
+        for part in PARTS:
             assert getattr(found, part) == getattr(expected, part), part
     finally:
         redis.close()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(calls=st.lists(CALLS, min_size=10, max_size=60))
+def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]):
+    compare(server, calls)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(calls=st.lists(QUOTA_CALLS, min_size=10, max_size=60))
+def test_memory_and_redis_keep_quotas_alike(server: str, calls: list[tuple[Any, ...]]):
+    starts = [("start", run_id, "n1", "d1") for run_id in ("r2", "r3")]
+    refills = [("refill", run_id, "q1") for run_id in ("r1", "r2", "r3")]
+    compare(server, [("register", "p2"), *starts, *refills, *calls])

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from runner.errors import RecordTampered
 from runner.store.limits import REPAIR_MS
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, Request
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, Quota, Request
 from runner.store.scripts import Scripts, load_script
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import LEASE_MS, StoreWorld
@@ -349,6 +349,30 @@ def test_broken_runs_and_queues_are_stepped_over_when_tasks_are_claimed(on_redis
     break_key(on_redis, "q:broken")
     on_redis.process()
     assert [task.run_id for task in on_redis.claim(queues=["broken", "q"], capacity=9)] == ["good"]
+
+
+@pytest.mark.parametrize("key", ["busy:q", "pace:q"])
+def test_a_queue_whose_quota_is_broken_is_closed_and_the_others_are_served(on_redis: StoreWorld, key: str):
+    on_redis.running("closed", "a")
+    on_redis.running("good", "b", queue="p")
+    break_key(on_redis, key)
+    on_redis.process()
+    quotas = {queue: Quota(max_concurrency=3, rate=3, window_ms=1_000) for queue in ("q", "p")}
+    (task,) = on_redis.claim(queues=["q", "p"], capacity=9, quotas=quotas)
+    assert task.run_id == "good"
+    done = [Completion(task.run_id, task.path, task.token, b"o")]
+    assert on_redis.exchange(completions=done, quotas=quotas).completions == ("recorded",)
+
+
+def test_holders_of_slots_that_make_no_sense_hold_nothing(on_redis: StoreWorld):
+    assert on_redis.redis is not None
+    on_redis.running("good", "a")
+    on_redis.process()
+    on_redis.is_tampered = True
+    on_redis.redis.zadd(on_redis.prefix + "busy:q", {"nonsense": 0, "a|b|c": 0, "": -5, "r|a|1-x|worker": "inf"})
+    on_redis.redis.rpush(on_redis.prefix + "pace:q", "nonsense", "-1", "")
+    quotas = {"q": Quota(max_concurrency=2, rate=3, window_ms=1_000)}
+    assert [task.run_id for task in on_redis.claim(capacity=9, quotas=quotas)] == ["good"]
 
 
 def test_a_beat_for_a_broken_run_says_lost(on_redis: StoreWorld):

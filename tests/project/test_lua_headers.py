@@ -18,7 +18,7 @@ from tests.lua import FOLDER, LuaScript, read_script, script_names
 ADMITS = {"start_runs", "post_requests"}  # bring new work, so a full server refuses them
 VERBS = ("start", "take", "commit", "park", "post", "exchange", "beat", "register", "reap", "begin", "fire", "expire",
          "rearm", "forget", "read")
-LISTS = ("runs", "commits", "requests", "queues", "completions", "tasks")
+LISTS = ("runs", "commits", "requests", "queues", "quotas", "completions", "tasks")
 WRITES = ("HSET", "HDEL", "RPUSH", "LPUSH", "LPOP", "LREM", "ZADD", "ZREM", "SADD", "SREM", "DEL", "UNLINK")
 
 
@@ -121,5 +121,5 @@ def _lua_name(name: str) -> str:
 
 def _value(parameter: str) -> object:
     if parameter in LISTS:
-        return []
+        return {} if parameter == "quotas" else []
     return "someone" if parameter in ("process", "engine", "nonce", "run_id", "etag") else 1

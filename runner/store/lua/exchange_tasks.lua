@@ -15,16 +15,23 @@
 --      5 capacity
 --      6 max_bytes         after which no further task is claimed
 --      7 queues            how many; then each
---      8 completions       how many; then for each: run_id path token lost body
--- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list
+--      8 quotas            how many; then for each: queue max_concurrency rate window_ms (0: no limit)
+--      9 completions       how many; then for each: run_id path token lost body
+-- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
---         t tampered), and behind them for each task: run_id|path|token|…, queue, queued_ms, claimed_ms, message,
---         payload. One flat list: a list in the list costs the server more than what is in it.
+--         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
+--         task: run_id|path|token|…, queue, queued_ms, claimed_ms, message, payload. One flat list: a list in the list
+--         costs the server more than what is in it.
 local clock, procs, deadlines, ready, wake_runs, process_key, held = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set'})
 if wrong then return wrong end
 local process, nonce, lease_ms, capacity, max_bytes = text(), text(), number(), number(1000), number()
-local queues, completions = texts(), count()
+local queues, limited, quotas = texts(), {}, {}
+for i = 1, count() do
+  limited[i] = text()
+  quotas[limited[i]] = {slots = number(1000), rate = number(10000), window_ms = number(3600000)}
+end
+local completions = count()
 local first = position + 1
 position = position + 5 * completions
 wrong = refuse_arguments()
@@ -84,11 +91,85 @@ local function claim(ref)
   describe(ref, queue, queued_ms, now_text, message, payload)
 end
 
+-- How many slots are taken. When all are, each is looked at. One whose task is not open any more is free if its
+-- process is dead; a living one may still be ending what was taken from it, and is given a lease to say so.
+local function count_busy(queue, slots)
+  local key = prefix .. 'busy:' .. queue
+  local size = try('ZCARD', key)
+  if failed(size) or size < slots then return failed(size) and slots or size end
+  local members, task_refs, holders, gone, doubted = call('ZRANGE', key, 0, 3999, 'WITHSCORES'), {}, {}, {}, {}
+  for i = 1, #members, 2 do
+    local ref, holder = match(members[i], '^([^|]*|[^|]*|[^|]*)|(.*)$')
+    task_refs[(i + 1) / 2], holders[(i + 1) / 2] = ref or '', holder or ''
+  end
+  local open, alive = call('ZMSCORE', deadlines, unpack(task_refs)), call('ZMSCORE', procs, unpack(holders))
+  for i = 1, #task_refs do
+    local member, free_at_ms = members[2 * i - 1], tonumber(members[2 * i])
+    if not open[i] and (not alive[i] or (free_at_ms > 0 and free_at_ms <= ms)) then gone[#gone + 1] = member
+    elseif not open[i] and free_at_ms == 0 then put(doubted, digits(ms + lease_ms), member) end
+  end
+  all('ZADD', key, doubted)
+  all('ZREM', key, gone)
+  return size - #gone
+end
+
+-- How many of the wanted tasks the queue's quota lets through now; and, if it is the rate that keeps the others back,
+-- in how many ms it lets the next one through.
+local function room(queue, wanted)
+  local quota, most = quotas[queue], wanted
+  if not quota then return wanted end
+  if quota.slots > 0 then most = min(most, quota.slots - count_busy(queue, quota.slots)) end
+  if quota.rate == 0 or most <= 0 then return most end
+  most = min(most, quota.rate)
+  -- Before another claim, the one that is `rate` claims back must have left the window. Oldest first; those that the
+  -- list has not got were never made.
+  local times = try('LRANGE', prefix .. 'pace:' .. queue, -quota.rate, most - quota.rate - 1)
+  if failed(times) then return 0 end
+  local open = most - #times
+  for _, time in ipairs(times) do
+    local age_ms = ms - (whole(time) or 0)
+    if age_ms < quota.window_ms then return open, quota.window_ms - age_ms end
+    open = open + 1
+  end
+  return open, quota.rate < wanted and open == quota.rate and quota.window_ms or nil
+end
+
+-- Count what was taken from this queue, from this position of `taken` on.
+local function book(queue, from)
+  local quota, members, times = quotas[queue], {}, {}
+  for i = from, #taken do
+    put(members, '0', taken[i] .. '|' .. process)
+    times[#times + 1] = now_text
+  end
+  if quota.slots > 0 then call('ZADD', prefix .. 'busy:' .. queue, unpack(members)) end
+  if quota.rate > 0 then
+    local key = prefix .. 'pace:' .. queue
+    call('RPUSH', key, unpack(times))
+    call('LTRIM', key, -10000, -1)  -- not the window: another process may count in a longer one
+    call('PEXPIRE', key, 7200000)  -- twice the longest window
+  end
+end
+
+-- What is left in a queue needs a token for the next idle process: the one there was may have woken this process.
+-- Where nothing can be taken nobody has to be woken: tokens never outlive their reason.
+local function leave_token(queue, waiting, is_closed)
+  local wake = prefix .. 'wake:q:' .. queue
+  if waiting == 0 or is_closed then try('DEL', wake)
+  elseif call('EXISTS', wake) == 0 then push_token(wake) end
+end
+
+local visited, again_ms = {}, nil
 local function claim_from(queue)
-  local key, wake = prefix .. 'q:' .. queue, prefix .. 'wake:q:' .. queue
-  while #refs < capacity and scanned < 400 and bytes < max_bytes do
-    local wanted = min(capacity - #refs, 50)
-    local found = try('LRANGE', key, 0, wanted - 1)
+  local key, before, wanted, last = prefix .. 'q:' .. queue, #taken, capacity - #refs, capacity
+  local allowed, next_ms
+  if quotas[queue] then
+    allowed, next_ms = room(queue, max(wanted, 1))
+    last = min(capacity, #refs + max(allowed, 0))
+    visited[queue] = true
+  end
+  while #refs < last and scanned < 400 and bytes < max_bytes do
+    local batch = min(last - #refs, 50)
+    local found = try('LRANGE', key, 0, batch - 1)
     if failed(found) then return end
     local popped = 0
     for _, ref in ipairs(found) do
@@ -98,13 +179,21 @@ local function claim_from(queue)
     end
     scanned = scanned + popped
     if popped > 0 then call('LPOP', key, popped) end
-    if #found < wanted and popped == #found then break end
+    if #found < batch and popped == #found then break end
   end
-  -- What is left needs a token for the next idle process: the one there was may have woken this process.
-  -- Where nothing waits any more nobody has to be woken: tokens never outlive their reason.
-  local waiting = try('LLEN', key)
-  if waiting == 0 then try('DEL', wake)
-  elseif not failed(waiting) and call('EXISTS', wake) == 0 then push_token(wake) end
+  local got, waiting, is_closed = #taken - before, try('LLEN', key), false
+  if quotas[queue] then
+    if got > 0 then book(queue, before + 1) end
+    is_closed = got >= max(allowed, 0) and allowed < max(wanted, 1)
+    if is_closed and next_ms and not failed(waiting) and waiting > 0 then
+      -- All idle processes together ask 500 times a second at most. One more than this should know: this one may be
+      -- busy when the time has come.
+      next_ms = max(next_ms, 2 * call('ZCARD', procs))
+      again_ms = min(again_ms or next_ms, next_ms)
+      is_closed = got == 0
+    end
+  end
+  if not failed(waiting) then leave_token(queue, waiting, is_closed) end
 end
 
 local last = call('HMGET', process_key, 'nonce', 'answers', 'claimed')
@@ -119,13 +208,24 @@ if last[1] == nonce then
   end
   return answer
 end
-local answers = {}
+local answers, ended = {}, {}
 for i = 1, completions do
   local from = first + 5 * (i - 1)
   answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4])
+  if #limited > 0 then ended[i] = concat({ARGV[from], ARGV[from + 1], ARGV[from + 2], process}, '|') end
 end
-answer[1] = concat(answers)
+local freed = {}
+for _, queue in ipairs(limited) do
+  -- Whatever the answer was: the process has nothing to do with these tasks any more.
+  local found = #ended > 0 and quotas[queue].slots > 0 and try('ZREM', prefix .. 'busy:' .. queue, unpack(ended))
+  freed[queue] = found and not failed(found) and found > 0
+end
 if capacity > 0 then for _, queue in ipairs(queues) do claim_from(queue) end end
+for _, queue in ipairs(limited) do
+  local waiting = freed[queue] and not visited[queue] and try('LLEN', prefix .. 'q:' .. queue)
+  if waiting and not failed(waiting) then leave_token(queue, waiting, false) end
+end
+answer[1] = concat(answers) .. (again_ms and '|' .. digits(again_ms) or '')
 all('ZREM', deadlines, dropped)
 all('SREM', held, dropped)
 all('ZADD', deadlines, added)
