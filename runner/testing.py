@@ -87,6 +87,8 @@ def run_workflow(
             raise TimeoutError(f"{definition.workflow!r} is not at rest after {limit_ms} ms of virtual time")
         store.tick()
         idle_ms = store.idle_ms()
+        if idle_ms is not None and worker.again_ms:
+            idle_ms = min(idle_ms, worker.again_ms)
         if idle_ms is None:
             raise RuntimeError(f"{definition.workflow!r} waits for nothing: a task or timer of it was lost")
         clock.advance(max(1, idle_ms))

@@ -8,6 +8,7 @@ with its nonce, until it is answered.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -40,7 +41,8 @@ class Conversation:
         state = self._state
         while True:
             with state.lock:
-                state.business.wait_for(self._has_business)
+                while not self._has_business():
+                    state.business.wait(self._pause_s())
                 if state.finished.is_set() and not state.ledger.has_completions:
                     return
                 process_id, must_register = state.process_id, state.must_register
@@ -54,7 +56,7 @@ class Conversation:
             answer = self._until_answered(
                 partial(
                     self._store.exchange, process_id, f"{self._turn}", completions=completions, queues=queues,
-                    capacity=capacity, lease_ms=self._options.lease_ms,
+                    quotas=state.quotas, capacity=capacity, lease_ms=self._options.lease_ms,
                 )
             )
             if answer is None:
@@ -70,7 +72,15 @@ class Conversation:
         state = self._state
         if state.finished.is_set() or state.must_register or state.ledger.has_completions:
             return True
-        return state.is_claiming and state.may_have_tasks and self._children.free() > 0
+        is_due = state.may_have_tasks or state.again_at_s <= uptime_s()
+        return state.is_claiming and is_due and self._children.free() > 0
+
+    def _pause_s(self) -> float | None:
+        """How long there will be no business, if nobody says otherwise. None: until somebody does."""
+        state = self._state
+        if state.again_at_s == math.inf or not state.is_claiming or self._children.free() == 0:
+            return None
+        return max(0.0, state.again_at_s - uptime_s())
 
     def _take_in(self, answer: ExchangeAnswer, capacity: int) -> None:
         state = self._state
@@ -83,6 +93,7 @@ class Conversation:
         self._children.place(answer.claimed)
         if capacity:
             state.may_have_tasks = len(answer.claimed) == capacity
+            state.again_at_s = uptime_s() + answer.again_ms / 1000 if answer.again_ms else math.inf
         if not state.may_have_tasks:
             state.quiet.notify()
 

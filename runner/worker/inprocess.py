@@ -37,28 +37,34 @@ class InProcessWorker:
     ) -> None:
         self.process_id = new_process_id()
         self.queues = tuple(queues) if queues is not None else registry.queues()
+        self.again_ms = 0  # of the last step: a rate held tasks back, and lets the next one through after so long
         self._store = store
         self._registry = registry
         self._slots = slots
         self._lease_ms = lease_ms
         self._clock_s = uptime_s if clock is None else (lambda: clock() / 1000)
         self._turn = 0
+        self._quotas = {queue: quota for queue, quota in registry.quotas().items() if queue in self.queues}
         store.put_workers(registry.encoded_contracts())
         self._register()
 
     def step(self) -> int:
         """Take what waits, run it here and now, and hand it in. How many tasks were run."""
         answer = self._store.exchange(
-            self.process_id, self._nonce(), queues=self.queues, capacity=self._slots, lease_ms=self._lease_ms
+            self.process_id, self._nonce(), queues=self.queues, quotas=self._quotas, capacity=self._slots,
+            lease_ms=self._lease_ms,
         )
+        self.again_ms = answer.again_ms
         if not answer.alive:
             self.process_id = new_process_id()
             self._register()
-            return 0
+            return self.step()  # a virtual clock would skip to whatever is due next, past what waits here
         if not answer.claimed:
             return 0
         ended = [Completion(task.run_id, task.path, task.token, self._run(task)) for task in answer.claimed]
-        self._store.exchange(self.process_id, self._nonce(), completions=ended, lease_ms=self._lease_ms)
+        self._store.exchange(
+            self.process_id, self._nonce(), completions=ended, quotas=self._quotas, lease_ms=self._lease_ms
+        )
         return len(ended)
 
     def close(self) -> None:

@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 
 from runner.errors import ConfigError, SagarunError, StoreError
-from runner.store.ports import Store
+from runner.store.ports import Quota, Store
 from runner.worker.children import Children
 from runner.worker.exchange import Conversation
 from runner.worker.ledger import Counts
+from runner.worker.quota import quotas_of
 from runner.worker.state import Options, State
 from runner.worker.uptime import uptime_s
 
@@ -123,7 +124,7 @@ class WorkerProcess:
         self.launch()
         try:
             contracts = self._await_contracts()
-            self._state.queues = self._chosen_queues(contracts)
+            self._state.queues, self._state.quotas = self._chosen_queues(contracts)
             self._store.put_workers(contracts)
             sent_at_s = uptime_s()
             self._conversation.register(self.process_id)
@@ -208,14 +209,17 @@ class WorkerProcess:
                 raise ConfigError(f"importing {names} took longer than {self._options.start_timeout_s:g} s")
             return state.contracts
 
-    def _chosen_queues(self, contracts: Mapping[str, bytes]) -> tuple[str, ...]:
-        known = tuple(dict.fromkeys(msgspec.json.decode(each)["queue"] for each in contracts.values()))
+    def _chosen_queues(self, contracts: Mapping[str, bytes]) -> tuple[tuple[str, ...], dict[str, Quota]]:
+        decoded = [msgspec.json.decode(each) for each in contracts.values()]
+        known = tuple(dict.fromkeys(each["queue"] for each in decoded))
+        quotas = quotas_of(decoded)
         if self._options.queues is None:
-            return known
+            return known, quotas
         unknown = [queue for queue in self._options.queues if queue not in known]
         if unknown:
             raise ConfigError(f"no worker here has the queue {unknown[0]!r}; there are {', '.join(known)}")
-        return self._options.queues
+        chosen = self._options.queues
+        return chosen, {queue: quota for queue, quota in quotas.items() if queue in chosen}
 
     def _spawn(self, name: str, body: Callable[[], None]) -> None:
         thread = threading.Thread(target=self._guarded, args=(name, body), name=f"worker-{name}", daemon=True)

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from runner.errors import ConfigError
+from runner.worker.quota import quotas_of, read_limits, shared_queue
 
 if TYPE_CHECKING:
+    from runner.store.ports import Quota
     from runner.worker.contract import Contract
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,6 +50,14 @@ class RegisteredWorker:
     queue: str
     raises: tuple[str, ...] = ()
     readonly: bool = False
+    rate_limit: str | None = None
+    max_concurrency: int | None = None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Those that it has, as they are in its contract."""
+        given = {"rate_limit": self.rate_limit, "max_concurrency": self.max_concurrency}
+        return {name: limit for name, limit in given.items() if limit is not None}
 
     @cached_property
     def contract(self) -> Contract:
@@ -75,6 +85,7 @@ class RegisteredWorker:
         return {
             "name": self.name,
             "queue": self.queue,
+            **self.limits,
             "readonly": self.readonly,
             "raises": list(self.raises),
             "input": self.contract.input_schema,
@@ -92,21 +103,28 @@ class Registry:
         self._workers: dict[str, RegisteredWorker] = {}
 
     def worker(
-        self, name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False
+        self, name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False,
+        rate_limit: str | None = None, max_concurrency: int | None = None,
     ) -> Callable[[F], F]:
         """Register the function below under `name`. Tasks travel over `queue`, by default one of its own.
 
         raises: the codes of the BusinessErrors that it is known to raise.  readonly: it changes nothing, so there is
-        never anything to undo.
+        never anything to undo.  rate_limit ("50/s", "/m", "/h"), max_concurrency: of all processes together.
         """
         if not isinstance(name, str):
             raise TypeError('a worker needs a name: @worker("payments.charge")')
         _check_name("worker", name)
         _check_name("queue", queue or name)
         codes = _checked_codes(name, raises)
+        try:
+            read_limits(rate_limit, max_concurrency)
+        except ConfigError as error:
+            raise ConfigError(f"worker {name!r}: {error}") from None
 
         def register(function: F) -> F:
-            self._add(RegisteredWorker(name, function, queue or name, codes, readonly))
+            self._add(
+                RegisteredWorker(name, function, queue or name, codes, readonly, rate_limit, max_concurrency)
+            )
             return function
 
         return register
@@ -119,6 +137,10 @@ class Registry:
         present = self._workers.get(added.name)
         if present is not None and _origin(present.function) != _origin(added.function):  # a reload is not a clash
             raise ConfigError(f"two workers are named {added.name!r}: {present.location} and {added.location}")
+        for other in self._workers.values():
+            if other.queue == added.queue and other.name != added.name and (other.limits or added.limits):
+                reason = shared_queue(added.queue, (other.name, added.name))
+                raise ConfigError(f"{other.location} and {added.location}: {reason}")
         self._workers[added.name] = added
 
     def get(self, name: str) -> RegisteredWorker | None:
@@ -135,6 +157,10 @@ class Registry:
 
     def queues(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(each.queue for each in self))
+
+    def quotas(self) -> dict[str, Quota]:
+        """By queue, of the workers that have one."""
+        return quotas_of({"name": each.name, "queue": each.queue, **each.limits} for each in self)
 
     def contracts(self) -> dict[str, dict[str, Any]]:
         """Every worker's contract by name. Raises ConfigError with all that is wrong."""
@@ -157,10 +183,13 @@ REGISTRY = Registry()  # what `@worker` fills: a process hosts what it has impor
 
 
 def worker(
-    name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False
+    name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False,
+    rate_limit: str | None = None, max_concurrency: int | None = None,
 ) -> Callable[[F], F]:
     """Make the function below a worker. See Registry.worker; the function itself stays as it is."""
-    return REGISTRY.worker(name, queue=queue, raises=raises, readonly=readonly)
+    return REGISTRY.worker(
+        name, queue=queue, raises=raises, readonly=readonly, rate_limit=rate_limit, max_concurrency=max_concurrency
+    )
 
 
 def load_modules(names: Sequence[str]) -> Registry:

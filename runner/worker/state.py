@@ -6,10 +6,12 @@ something to do), `quiet` (it has nothing to do: listen for work), `changed` (wh
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from runner.store.ports import Quota
 from runner.worker.identity import new_process_id
 from runner.worker.ledger import Ledger
 from runner.worker.uptime import uptime_s
@@ -39,6 +41,7 @@ class State:
     process_id: str = field(default_factory=new_process_id)
     ledger: Ledger = field(default_factory=Ledger)
     queues: tuple[str, ...] = ()
+    quotas: Mapping[str, Quota] = field(default_factory=dict)  # of those of the queues that have one
     contracts: dict[str, bytes] | None = None  # known from the first child that is ready
     start_error: Exception | None = None
     is_claiming: bool = False  # new tasks are wanted
@@ -47,6 +50,7 @@ class State:
     finished: threading.Event = field(default_factory=threading.Event)  # nothing is left but to stop
     must_register: bool = False
     may_have_tasks: bool = True  # the queues were not found empty since somebody said otherwise
+    again_at_s: float = math.inf  # when a rate lets the next task through
     leased_at_s: float = field(default_factory=uptime_s)  # when the last heartbeat that was answered was sent
     failure: BaseException | None = None  # a thread broke: a bug
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -9,6 +9,7 @@ import pytest
 from runner import BusinessError
 from runner.errors import DefinitionError, InputError
 from runner.testing import run_workflow
+from runner.worker.registry import Registry
 
 TEXT = """
 workflow: two
@@ -82,3 +83,14 @@ def test_the_fixtures_are_there_for_who_asks(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:valkey", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=root, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_rate_limit_passes_in_virtual_time(path: Path) -> None:
+    registry = Registry()
+    registry.worker("t.do", rate_limit="1/m")(do)
+    registry.worker("t.undo")(undo)
+    registry.worker("t.say")(lambda: "said")
+    text = TEXT.replace("\nsteps:", "\nsteps:\n  - {id: z, worker: t.do, with: {n: 1}, compensate: {worker: t.undo}}")
+    path.write_text(text.replace("raises: [no]", "raises: []"))
+    run = run_workflow(path, {"n": 1}, workers=registry, root=path.parent)
+    assert (run.status, run.duration_ms) == ("completed", 60_000)

@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 
 from runner.errors import StoreUnavailable
-from runner.store.ports import ClaimedTask, ExchangeAnswer, Store
+from runner.store.ports import ClaimedTask, ExchangeAnswer, Quota, Store
 from runner.worker.children import Children
 from runner.worker.exchange import Conversation
 from runner.worker.ledger import Held
 from runner.worker.state import Options, State
+from runner.worker.uptime import uptime_s
 
 WAIT_S = 5.0
 
@@ -287,3 +288,48 @@ def test_a_heartbeat_can_be_the_first_to_hear_of_the_death(bench: Bench):
     bench.run("beat", "exchange")
     bench.store.until(lambda: bench.store.of("register"))
     assert bench.state.process_id != "p1"
+
+
+# -- quotas -----------------------------------------------------------------------------------------
+def test_the_quotas_are_part_of_every_call(bench: Bench):
+    bench.state.quotas = {"a": Quota(max_concurrency=2)}
+    bench.run("exchange")
+    bench.store.until(lambda: bench.store.of("exchange"))
+    assert bench.store.of("exchange")[0]["quotas"] == {"a": Quota(max_concurrency=2)}
+
+
+def test_what_a_rate_holds_back_is_asked_for_when_it_is_let_through_and_not_before(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, again_ms=80), ExchangeAnswer(True, again_ms=60_000)]
+    began_s = uptime_s()
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    assert uptime_s() - began_s >= 0.08
+    assert len(bench.store.of("exchange")) == 2
+
+
+def test_a_full_process_does_not_ask_when_the_time_has_come(bench: Bench):
+    claimed = (task("x"), task("y"), task("z"))
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), claimed, again_ms=1)]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 1)
+    with bench.state.lock:
+        assert bench.state.ledger.held.keys() == {1, 2, 3}
+        assert bench.conversation._pause_s() is None
+    bench.end(1)
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+
+
+def test_an_answer_that_holds_nothing_back_ends_the_asking(bench: Bench):
+    with bench.state.lock:
+        bench.conversation._take_in(ExchangeAnswer(True, again_ms=5_000), 3)
+        assert 4.0 < (bench.conversation._pause_s() or 0) <= 5.0
+        bench.conversation._take_in(ExchangeAnswer(True), 3)
+        assert bench.conversation._pause_s() is None
+
+
+def test_nothing_is_asked_for_any_more_while_it_drains(bench: Bench):
+    with bench.state.lock:
+        bench.conversation._take_in(ExchangeAnswer(True, again_ms=1), 3)
+        bench.state.is_claiming = False
+        assert bench.conversation._pause_s() is None
+        assert not bench.conversation._has_business()
