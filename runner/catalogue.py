@@ -24,8 +24,11 @@ class Catalogue:
         self._stored: set[str] = set()
 
     def put(self, definition: Definition) -> str:
-        """Keep the definition, and give its content hash."""
+        """Keep the definition and those that its steps start, and give its content hash."""
         if definition.digest not in self._stored:
+            # Children first: whoever finds the parent must find them too.
+            for digest, child in definition.children.items():
+                self._store.put_definition(digest, msgspec.json.encode(child.document))
             self._store.put_definition(definition.digest, msgspec.json.encode(definition.document))
             self._stored.add(definition.digest)
         return definition.digest

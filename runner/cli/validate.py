@@ -61,7 +61,8 @@ def check_all(
     paths: Sequence[Path], chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None
 ) -> list[Problem]:
     """Every problem of these files and folders. Raises UsageError for one that is not there."""
-    return [problem for file in files_of(paths) for problem in _check(file, chosen, contracts)]
+    found = (problem for file in files_of(paths) for problem in _check(file, chosen, contracts))
+    return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
 
 
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:

@@ -34,6 +34,9 @@ CODES: Mapping[str, str] = {
     "SR113": "Steps are nested too deeply",
     "SR115": "Both catch and on_failure",
     "SR116": "A switch has at most one else, as its last case",
+    "SR117": "There is no such subworkflow",
+    "SR118": "A workflow is part of itself",
+    "SR119": "A subworkflow cannot stand in finally",
     "SR211": "Two steps have one id",
     "SR212": "An unknown name of use",
 }

@@ -18,7 +18,7 @@ from runner.definition.source import Source
 
 _Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that ours are not, such as `true`
 ACTIONS = (
-    "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "set", "fail",
+    "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "set", "fail",
 )  # fmt: skip
 _COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
 _TYPES = {
@@ -104,7 +104,8 @@ def _dependency(error: _Error, _source: Source) -> Iterator[Finding]:
     pointer, given = _pointer(error), error.instance
     if _is_step(error) and not any(action in given for action in ACTIONS):
         return  # the step does not say what it does: that is found on its own
-    for key, (needed,) in error.validator_value.items():
+    for key, wanted in error.validator_value.items():
+        needed = wanted[0] if isinstance(wanted, list) else key  # a schema says it with an error of its own
         if key not in given or needed in given or needed in _meant_keys(error):
             continue
         if needed == "id":
@@ -113,6 +114,14 @@ def _dependency(error: _Error, _source: Source) -> Iterator[Finding]:
             yield Finding("SR107", child(pointer, key), f'"{key}" is for {needed} steps only', on_key=True)
         elif "else" not in given:  # a case with both is found on its own
             yield Finding("SR101", child(pointer, key), f'"{key}" needs "{needed}" beside it', on_key=True)
+
+
+def _either(error: _Error, _source: Source) -> Iterator[Finding]:
+    """A key that needs one of several beside it."""
+    key, given = str(error.schema_path[-2]), error.instance
+    if any(action in given for action in ACTIONS):  # else the step does not say what it does: found on its own
+        wanted = " and ".join(branch["required"][0] for branch in error.validator_value)
+        yield Finding("SR107", child(_pointer(error), key), f'"{key}" is for {wanted} steps only', on_key=True)
 
 
 def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
@@ -226,7 +235,13 @@ def _out_of_range(error: _Error, _source: Source) -> Iterator[Finding]:
 
 
 _AS_TEXT = {"duration": "a unit is needed: {}s", "expression": 'write "{{{{ {} }}}}"'}
-_BRANCH_WORDS = {"name": "a name", "expression": "an expression", "items": "a list", "duration_template": "a duration"}
+_BRANCH_WORDS = {
+    "name": "a name",
+    "workflow_name": "a workflow's name",
+    "expression": "an expression",
+    "items": "a list",
+    "duration_template": "a duration",
+}
 _RANGES = {
     "minimum": "be at least {}",
     "maximum": "be at most {}",
@@ -243,6 +258,7 @@ _TRANSLATORS: Mapping[str, Callable[[_Error, Source], Iterator[Finding]]] = {
     "dependencies": _dependency,
     "type": _wrong_type,
     "oneOf": _alternatives,
+    "anyOf": _either,
     "pattern": _mismatch,
     **dict.fromkeys(_RANGES, _out_of_range),
 }

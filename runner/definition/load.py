@@ -6,9 +6,11 @@ definition may still get wrong is for runner.lint, which takes the Draft that `e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.definition.children import Family
 from runner.definition.finding import Finding
 from runner.definition.model import Definition
 from runner.definition.parse import digest_of, parse_document
@@ -30,6 +32,7 @@ class Draft:
     definition: Definition | None = None
     problems: tuple[Problem, ...] = ()
     findings: tuple[Finding, ...] = ()  # those of the problems that are about a node of this file
+    children: tuple[Draft, ...] = ()  # of the definitions that its steps start
 
     @property
     def is_sound(self) -> bool:
@@ -61,7 +64,7 @@ def examine(path: Path | str, *, root: Path | str, contracts: Contracts | None =
         source = read_file(path)
     except DefinitionError as error:
         return Draft(problems=error.problems)
-    return _examine(source, Path(root), path.parent, contracts)
+    return _examine_family(source, Path(root), path.parent, contracts)
 
 
 def examine_text(text: str, *, file: str, root: Path | str, contracts: Contracts | None = None) -> Draft:
@@ -69,21 +72,42 @@ def examine_text(text: str, *, file: str, root: Path | str, contracts: Contracts
         source = read_text(text, file)
     except DefinitionError as error:
         return Draft(problems=error.problems)
-    return _examine(source, Path(root), (Path(root) / file).parent, contracts)
+    return _examine_family(source, Path(root), (Path(root) / file).parent, contracts)
 
 
-def _examine(source: Source, root: Path, folder: Path, contracts: Contracts | None) -> Draft:
+def _examine_family(source: Source, root: Path, folder: Path, contracts: Contracts | None) -> Draft:
+    """The draft of one file, and of those beside it that its steps start."""
+
+    def examine_one(source: Source, family: Family) -> Draft:
+        return _examine(source, root, folder, contracts, family)
+
+    return examine_one(source, Family(folder, source.file, examine_one))
+
+
+def _examine(source: Source, root: Path, folder: Path, contracts: Contracts | None, family: Family) -> Draft:
     findings = schema_findings(source, "workflow")
     sound: Source | None = source
     if findings:
         sound = salvage(source, findings)
     if sound is None:
         return Draft(source, None, _placed(source, findings), tuple(findings))
-    resolver = Resolver(sound, root, folder, contracts)
+    resolver = Resolver(sound, root, folder, contracts, family)
     document = resolver.document()
     findings += resolver.findings
     problems = tuple(sorted({*_placed(source, findings), *resolver.problems}))
-    return Draft(sound, parse_document(document), problems, tuple(findings))
+    children = tuple(resolver.children)
+    definition = replace(parse_document(document), children=_below(children))
+    return Draft(sound, definition, problems, tuple(findings), children)
+
+
+def _below(children: Iterable[Draft]) -> dict[str, Definition]:
+    """By digest: those of these drafts, and all that they may start in turn."""
+    found: dict[str, Definition] = {}
+    for draft in children:
+        if draft.definition is not None:
+            found |= draft.definition.children
+            found[draft.definition.digest] = draft.definition
+    return found
 
 
 def _placed(source: Source, findings: list[Finding]) -> tuple[Problem, ...]:

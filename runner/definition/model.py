@@ -7,7 +7,7 @@ defaults and contract kinds filled in): it is what a run stores, hashes and fini
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -142,6 +142,11 @@ class ChildAction:
     has_pivot: bool = False  # the child, or a child of it, has a point of no return
     compensate: Call | None = None  # instead of the child's own undo
 
+    @property
+    def is_pivot(self) -> bool:
+        """Whether it is a point of no return for its parent too: past the child's own, nothing undoes it."""
+        return self.has_pivot and self.compensate is None
+
 
 @dataclass(frozen=True, slots=True)
 class SetAction:
@@ -228,4 +233,25 @@ class Definition:
     output: Any = None
     document: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""  # sha256 of the canonical document
-    children: Mapping[str, Definition] = field(default_factory=dict)  # by digest; all that subworkflows below may start
+    # By digest: all that subworkflows below may start. Known only of a definition that was read from a file.
+    children: Mapping[str, Definition] = field(default_factory=dict, compare=False)
+
+
+def steps_below(steps: Iterable[Step]) -> Iterator[Step]:
+    """These steps and all in them: of blocks, branches, loops, cases and handlers."""
+    for step in steps:
+        yield step
+        for sequence in sequences_of(step):
+            yield from steps_below(sequence)
+
+
+def sequences_of(step: Step) -> Iterator[tuple[Step, ...]]:
+    """The lists of steps right below a step, its handlers' last."""
+    match step.action:
+        case BlockAction() | LoopAction() | RepeatAction() as action:
+            yield action.steps
+        case ParallelAction() as action:
+            yield from action.branches.values()
+        case SwitchAction() as action:
+            yield from (case.steps for case in action.cases)
+    yield from (catch.steps for catch in step.catch)

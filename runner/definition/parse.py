@@ -18,6 +18,7 @@ from runner.definition.model import (
     BlockAction,
     Call,
     Catch,
+    ChildAction,
     Concurrency,
     Definition,
     FailAction,
@@ -203,6 +204,18 @@ def _worker(step: _Document, _path: str) -> Action:
     )
 
 
+def _subworkflow(step: _Document, _path: str) -> Action:
+    pinned, undo = step["subworkflow"], step.get("compensate")
+    return ChildAction(
+        workflow=pinned["workflow"],
+        version=pinned["version"],
+        digest=pinned["digest"],
+        with_=step["with"],
+        has_pivot=pinned["pivot"],
+        compensate=None if undo is None else _call(undo),
+    )
+
+
 def _call(call: _Document) -> Call:
     return Call(call["worker"], call["with"], parse_duration(call["timeout"]), _retry(call["retry"]))
 
@@ -231,6 +244,7 @@ _ACTIONS: Mapping[str, Callable[[_Document, str], Action]] = {
     "switch": _switch,
     "wait": _wait,
     "wait_for": _wait_for,
+    "subworkflow": _subworkflow,
     "set": _set,
     "fail": _fail,
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.definition.bundle import Bundler
+from runner.definition.children import ChildRefused, Family, has_pivot
 from runner.definition.complaint import did_you_mean
 from runner.definition.constructs import CONSTRUCTS, sequences
 from runner.definition.duration import parse_duration
@@ -19,6 +20,9 @@ from runner.definition.model import DEFAULT_TIMEOUT_MS, PATIENT, Retry
 from runner.definition.problem import Problem
 from runner.definition.project_file import ProjectFiles
 from runner.definition.source import Source
+
+if TYPE_CHECKING:
+    from runner.definition.load import Draft
 
 MAX_STEPS = 500
 MAX_NESTING = 16
@@ -32,13 +36,17 @@ Contracts = Mapping[str, Mapping[str, Any]]
 class Resolver:
     """One file on its way to its document. What is wrong gathers in `findings`, and in `problems` of other files."""
 
-    def __init__(self, source: Source, root: Path, folder: Path, contracts: Contracts | None) -> None:
+    def __init__(
+        self, source: Source, root: Path, folder: Path, contracts: Contracts | None, family: Family
+    ) -> None:
         value: Mapping[str, Any] = source.value
         use = value.get("use", {})
         self.findings: list[Finding] = []
         self._source, self._value, self._contracts = source, value, contracts or {}
         self._retries: Mapping[str, Any] = use.get("retries", {})
         self._schemas: Mapping[str, Any] = use.get("schemas", {})
+        self._family = family
+        self.children: list[Draft] = []
         self._bundler = Bundler(ProjectFiles(root), folder, self._schemas)
         self._ids = _given_ids(value)
         self._count = 0
@@ -46,7 +54,8 @@ class Resolver:
 
     @property
     def problems(self) -> list[Problem]:
-        return list(dict.fromkeys(self._bundler.problems))
+        of_children = (problem for draft in self.children for problem in draft.problems if problem.severity == "error")
+        return list(dict.fromkeys((*self._bundler.problems, *of_children)))
 
     def document(self) -> dict[str, Any]:
         value = self._value
@@ -115,6 +124,8 @@ class Resolver:
         resolved |= {key: step[key] for key in ("summary", "when", "set", "fail", "output") if key in step}
         if "worker" in step:
             resolved |= self._worker(step, pointer)
+        if "subworkflow" in step:
+            resolved |= self._subworkflow(step, pointer)
         for key, resolve in CONSTRUCTS.items():
             if key in step:
                 resolved[key] = resolve(self, step[key], f"{pointer}/{key}", level)
@@ -182,6 +193,40 @@ class Resolver:
 
     def _is_readonly(self, worker: str) -> bool:
         return bool(self._contracts.get(worker, {}).get("readonly"))
+
+    def _subworkflow(self, step: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+        """The step with the definition that it starts pinned; one that is not there leaves a stand-in."""
+        resolved: dict[str, Any] = {"with": step.get("with", {})}
+        resolved["subworkflow"] = self._pinned(step, f"{pointer}/subworkflow")
+        if pointer.startswith("/finally"):
+            message = "a subworkflow in finally could not be undone, nor decided: use worker steps"
+            self.find("SR119", f"{pointer}/subworkflow", message, on_key=True)
+        if step.get("compensate") == "none":
+            hint = "leave compensate out: what a child run did is undone step by step"
+            self.find("SR107", f"{pointer}/compensate", '"none" is for worker steps only', hint)
+        elif "compensate" in step:
+            resolved["compensate"] = self._call(step["compensate"], f"{pointer}/compensate", self._undo_retry)
+        return resolved
+
+    def _pinned(self, step: Mapping[str, Any], pointer: str) -> dict[str, Any]:
+        given = step["subworkflow"]
+        pinned: Mapping[str, Any] = given
+        if isinstance(given, str):
+            pinned = {"workflow": given, "version": step.get("version")}
+        try:
+            draft = self._family.draft_of(pinned["workflow"], pinned["version"])
+        except ChildRefused as refused:
+            self.find(refused.code, pointer, str(refused), refused.hint)
+            return {"version": "0", "digest": "", "pivot": False, **{k: v for k, v in pinned.items() if v}}
+        self.children.append(draft)
+        child = draft.definition
+        if child is None:
+            return {**pinned, "version": pinned["version"] or "0", "digest": "", "pivot": False}
+        if "digest" in pinned and draft.is_sound and child.digest != pinned["digest"]:
+            self.find("SR117", pointer, f"the definition of {shown(child.workflow)} here is not the one that is pinned")
+        return {
+            "workflow": child.workflow, "version": child.version, "digest": child.digest, "pivot": has_pivot(child),
+        }
 
     def _call(self, call: Mapping[str, Any], pointer: str, retry: dict[str, Any]) -> dict[str, Any]:
         timeout = self._timeout

@@ -63,6 +63,9 @@ def lint(definition: Definition, source: Source, contracts: Contracts | None) ->
 def lint_draft(draft: Draft, contracts: Contracts | None) -> list[Problem]:
     """Everything that is wrong with a file: what reading it found, and what the rules find in what is sound of it."""
     problems = set(draft.problems)
+    for child in draft.children:
+        # A run starts its children without looking at them again. Their warnings are for those who check them alone.
+        problems |= {problem for problem in lint_draft(child, contracts) if problem.severity == "error"}
     if draft.definition is None or draft.source is None:
         return sorted(problems)
     broken = [finding for finding in draft.findings if finding.code.startswith("SR10")]

@@ -24,7 +24,8 @@ RIGHT = sorted((GOLDEN / "ok").glob("*.yaml"))
 def report(path: Path) -> str:
     text = path.read_text()
     draft = examine_text(text, file=path.relative_to(GOLDEN).as_posix(), root=GOLDEN, contracts=CONTRACTS)
-    return "".join(f"{render(problem, text)}\n" for problem in lint_draft(draft, CONTRACTS))
+    problems = lint_draft(draft, CONTRACTS)
+    return "".join(f"{render(problem, (GOLDEN / problem.file).read_text())}\n" for problem in problems)
 
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
