@@ -19,7 +19,7 @@ from runner.definition.source import Source
 _Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that ours are not, such as `true`
 ACTIONS = (
     "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "set", "fail",
-)  # fmt: skip
+)
 _COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
 _TYPES = {
     "object": "a mapping",

@@ -17,7 +17,7 @@ from typing import Any
 from runner.expression.compiled import Expression, compile_expression
 from runner.expression.fault import ExpressionFault
 from runner.expression.paths import is_absent
-from runner.expression.references import Reference
+from runner.expression.references import Facts, Reference
 from runner.expression.template import Slot, Template, compile_template, sole, split
 from runner.expression.values import kind
 
@@ -25,6 +25,7 @@ __all__ = [
     "Condition",
     "Expression",
     "ExpressionFault",
+    "Facts",
     "Reference",
     "Template",
     "compile_condition",
@@ -41,6 +42,11 @@ class Condition:
     source: str
     references: tuple[Reference, ...]
     _slot: Slot
+
+    @property
+    def facts(self) -> Facts:
+        """What is certain once it has given true, and once it has given false."""
+        return self._slot.expression.facts
 
     def evaluate(self, scope: Mapping[str, Any]) -> bool:
         """Raises ExpressionFault, also for a value that is no boolean."""

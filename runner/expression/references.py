@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jinja2 import nodes
@@ -23,7 +23,8 @@ class Reference:
     """One path that an expression reads. Columns are 1-based in the expression's own source.
 
     In a template, `pointer` is the JSON pointer of the string and `offset` how many of its characters come before the
-    source, so `offset + column` is the 1-based place in the string. A computed subscript ends the path.
+    source, so `offset + column` is the 1-based place in the string. A computed subscript ends the path. `known` are the
+    facts (see Facts) that hold wherever this is read.
     """
 
     path: Segments
@@ -33,9 +34,26 @@ class Reference:
     segments: tuple[tuple[int, int], ...]  # column and length of each part of the path
     pointer: str = ""
     offset: int = 0
+    known: frozenset[Segments] = field(default=_NONE, compare=False)
 
     def at(self, pointer: str, offset: int) -> Reference:
         return replace(self, pointer=pointer, offset=offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is certain once an expression has given true, and once it has given false: paths that lead to something.
+
+    Of a comparison with a constant the path has the constant at its end: `steps.pay.status == 'completed'` gives
+    ("steps", "pay", "status", "completed").
+    """
+
+    if_true: frozenset[Segments] = _NONE
+    if_false: frozenset[Segments] = _NONE
+
+
+def facts_of(tree: Tree) -> Facts:
+    return Facts(*_Walk(tree).facts(tree.root))
 
 
 def references_of(tree: Tree) -> tuple[Reference, ...]:
@@ -55,7 +73,7 @@ class _Walk:
     def visit(self, node: nodes.Node, tolerant: bool, known: frozenset[Segments]) -> None:
         path = self.tree.path_of(node)
         if path is not None:
-            self._add(path, tolerant or any(there[: len(path.segments)] == path.segments for there in known))
+            self._add(path, tolerant or any(there[: len(path.segments)] == path.segments for there in known), known)
             return
         visit = _VISIT.get(type(node))
         if visit is not None:
@@ -64,8 +82,8 @@ class _Walk:
         for child in node.iter_child_nodes():
             self.visit(child, False, known)
 
-    def _add(self, path: Path, guarded: bool) -> None:
-        self.found.append(Reference(path.segments, path.column, path.length, guarded, path.places))
+    def _add(self, path: Path, guarded: bool, known: frozenset[Segments]) -> None:
+        self.found.append(Reference(path.segments, path.column, path.length, guarded, path.places, known=known))
 
     def filter(self, node: nodes.Filter, tolerant: bool, known: frozenset[Segments]) -> None:
         is_default = node.name in ("default", "d")
@@ -87,7 +105,7 @@ class _Walk:
             self.visit(node.arg, False, known)
 
     def condition(self, node: nodes.CondExpr, tolerant: bool, known: frozenset[Segments]) -> None:
-        if_true, if_false = self._facts(node.test)
+        if_true, if_false = self.facts(node.test)
         self.visit(node.test, False, known)
         self.visit(node.expr1, tolerant, known | if_true)
         if node.expr2 is not None:
@@ -95,26 +113,43 @@ class _Walk:
 
     def conjunction(self, node: nodes.And, tolerant: bool, known: frozenset[Segments]) -> None:
         self.visit(node.left, False, known)
-        self.visit(node.right, tolerant, known | self._facts(node.left)[0])
+        self.visit(node.right, tolerant, known | self.facts(node.left)[0])
 
     def disjunction(self, node: nodes.Or, tolerant: bool, known: frozenset[Segments]) -> None:
         self.visit(node.left, False, known)
-        self.visit(node.right, tolerant, known | self._facts(node.left)[1])
+        self.visit(node.right, tolerant, known | self.facts(node.left)[1])
 
-    def _facts(self, node: nodes.Node) -> tuple[frozenset[Segments], frozenset[Segments]]:
-        """The paths that are there if this is true, and if it is false."""
-        if isinstance(node, nodes.Not):
-            if_true, if_false = self._facts(node.node)
-            return if_false, if_true
-        if isinstance(node, (nodes.And, nodes.Or)):
-            left, right = self._facts(node.left), self._facts(node.right)
-            if isinstance(node, nodes.And):
-                return left[0] | right[0], left[1] & right[1]
-            return left[0] & right[0], left[1] | right[1]
-        path = self.tree.path_of(node.node) if isinstance(node, nodes.Test) else None
-        there = frozenset({path.segments}) if path is not None else _NONE
-        name = node.name if isinstance(node, nodes.Test) else ""
-        return there if name == "defined" else _NONE, there if name == "undefined" else _NONE
+    def facts(self, node: nodes.Node) -> tuple[frozenset[Segments], frozenset[Segments]]:
+        """The facts if this is true, and if it is false."""
+        match node:
+            case nodes.Not():
+                if_true, if_false = self.facts(node.node)
+                return if_false, if_true
+            case nodes.And() | nodes.Or():
+                left, right = self.facts(node.left), self.facts(node.right)
+                if isinstance(node, nodes.And):
+                    return left[0] | right[0], left[1] & right[1]
+                return left[0] & right[0], left[1] | right[1]
+            case nodes.Test(name="defined"):
+                return self._there(node.node), _NONE
+            case nodes.Test(name="undefined"):
+                return _NONE, self._there(node.node)
+            case nodes.Filter(name="default" | "d", args=[nodes.Const(value=value)]) if not value:
+                return self._there(node.node), _NONE
+            case nodes.Compare(ops=[nodes.Operand(op="eq" | "ne" as operator)]):
+                equal = self._equal(node.expr, node.ops[0].expr) | self._equal(node.ops[0].expr, node.expr)
+                return (equal, _NONE) if operator == "eq" else (_NONE, equal)
+            case _:
+                return _NONE, _NONE
+
+    def _there(self, node: nodes.Node | None, *constant: Key) -> frozenset[Segments]:
+        path = None if node is None else self.tree.path_of(node)
+        return _NONE if path is None else frozenset({(*path.segments, *constant)})
+
+    def _equal(self, node: nodes.Node, constant: nodes.Node) -> frozenset[Segments]:
+        if isinstance(constant, nodes.Const) and type(constant.value) is str:
+            return self._there(node, constant.value)
+        return _NONE
 
 
 _VISIT: Mapping[type[nodes.Node], Callable[[_Walk, Any, bool, frozenset[Segments]], None]] = {

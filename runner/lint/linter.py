@@ -12,10 +12,10 @@ from runner.definition.load import Contracts, Draft
 from runner.definition.model import Definition
 from runner.definition.problem import Problem
 from runner.definition.source import Source
-from runner.lint.outline import outline_of
 from runner.lint.reading import texts_of
 from runner.lint.rule import Rule, Subject
 from runner.lint.rules import (
+    certainty,
     data,
     error_codes,
     expressions,
@@ -27,6 +27,7 @@ from runner.lint.rules import (
     undo,
     workers,
 )
+from runner.lint.walk import outline_of
 
 RULES: tuple[Rule, ...] = tuple(
     rule
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = tuple(
         step_references,
         names,
         expressions,
+        certainty,
         data,
         error_codes,
         undo,
@@ -44,7 +46,7 @@ RULES: tuple[Rule, ...] = tuple(
     )
     for rule in family.RULES
 )
-_STEP = re.compile(r"(?:.*/)?(?:steps|finally)/\d+(?=/|$)")
+_STEP = re.compile(r"(?:.*/)?(?:steps|finally|else|parallel/branches/[^/]+)/\d+(?=/|$)")
 
 
 def titles() -> Mapping[str, str]:

@@ -6,35 +6,54 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.definition.model import BlockAction, Catch, Definition, Step
+from runner.definition.model import Catch, Step
+from runner.lint.view import NO_IDS, View
 
-_NONE: frozenset[str] = frozenset()
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Handler:
-    """One `catch` entry, and the ids that its condition and output can see."""
+    """One `catch` entry, and what its condition and its output can see."""
 
     catch: Catch
     pointer: str
-    visible: frozenset[str]
-    visible_after: frozenset[str]  # its own steps too
+    before: View
+    after: View  # its own steps too
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
+class Arm:
+    """One sequence inside of a step: a block's, a branch, an item, a round, a case."""
+
+    name: str  # of the branch; "0", "1" … or "else" of the case
+    sites: list[Site]
+    after: View  # at its end
+    ends: bool  # whether any run gets to its end
+    when: str | None = None  # of the case
+    pointer: str = ""  # of the case
+
+    @property
+    def has_output(self) -> bool:
+        """Whether its last step, which gives its output, surely has one."""
+        return bool(self.sites) and self.sites[-1].step.id in self.after.certain
+
+
+@dataclass(slots=True, eq=False)
 class Site:
     """A step and its surroundings. `raw` is what the file says there; the model has defaults filled in."""
 
     step: Step
     pointer: str
     raw: Mapping[str, Any]
-    visible: frozenset[str]  # ids of steps that may have run before this one
-    visible_inside: frozenset[str]  # for the `output` of a block: its own steps too
-    blocks: tuple[Site, ...] = ()  # the blocks it is in, the outermost first, within its handler or section
+    before: View  # for its `when`
+    within: View  # for what it does: its `when` was true
+    blocks: tuple[Site, ...] = ()  # the steps that it is inside of, the outermost first, within its handler or section
     handler_of: Site | None = None  # the step whose catch it is in
     in_finally: bool = False
+    items: Mapping[str, Site] = field(default_factory=dict)  # the names of items in scope, with their for_each
+    is_reached: bool = True  # some run gets here
+    inside: View = field(default_factory=View)  # for its `output`: its own steps too
     handlers: list[Handler] = field(default_factory=list)
-    children: list[Site] = field(default_factory=list)  # of a block
+    arms: list[Arm] = field(default_factory=list)
     handled: list[list[Site]] = field(default_factory=list)  # by handler: its steps
 
     @property
@@ -51,85 +70,39 @@ class Outline:
     finally_: list[Site]
     sites: list[Site]
     by_id: Mapping[str, Site]
-    visible_at_end: frozenset[str]  # for the workflow's output
+    at_end: View  # for the workflow's output
 
     def around(self, site: Site) -> Iterator[Site]:
-        """The steps whose catch may take a failure of this one: itself, its blocks, and out through handlers."""
+        """The steps whose catch may take a failure of this one: itself, what it is in, and out through handlers."""
         yield site
         yield from reversed(site.blocks)
         if site.handler_of is not None:  # a handler's failure is one of what is around its step
             yield from list(self.around(site.handler_of))[1:]
 
+    def everything_around(self, site: Site) -> Iterator[Site]:
+        """What it is in, the innermost first; the step of a handler too, for the handler is in what that is in."""
+        yield from reversed(site.blocks)
+        if site.handler_of is not None:
+            yield site.handler_of
+            yield from self.everything_around(site.handler_of)
 
-def outline_of(definition: Definition, value: Any) -> Outline:
-    """`value` is what the file says: the raw form that the pointers lead through."""
-    walk = _Walk()
-    raw = value if isinstance(value, Mapping) else {}
-    steps = walk.sequence(definition.steps, "/steps", raw.get("steps"), _Place())
-    at_end = _seen(steps)
-    finally_ = walk.sequence(
-        definition.finally_, "/finally", raw.get("finally"), _Place(visible=at_end, in_finally=True)
-    )
-    sites = list(_flat([*steps, *finally_]))
-    return Outline(steps, finally_, sites, {site.step.id: site for site in sites}, at_end)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a sequence is in."""
-
-    visible: frozenset[str] = _NONE
-    blocks: tuple[Site, ...] = ()
-    handler_of: Site | None = None
-    in_finally: bool = False
+    @property
+    def done(self) -> frozenset[str]:
+        """The steps that surely have an output once the run has completed."""
+        return self.at_end.certain
 
 
-class _Walk:
-    def sequence(self, steps: tuple[Step, ...], pointer: str, raw: Any, place: _Place) -> list[Site]:
-        sites: list[Site] = []
-        visible = place.visible
-        for index, step in enumerate(steps):
-            node = raw[index] if isinstance(raw, list) and index < len(raw) else {}
-            site = self._site(step, f"{pointer}/{index}", node, place, visible)
-            sites.append(site)
-            visible |= _seen([site])
-        return sites
-
-    def _site(self, step: Step, pointer: str, raw: Any, place: _Place, visible: frozenset[str]) -> Site:
-        raw = raw if isinstance(raw, Mapping) else {}
-        inside = visible | _inner_ids(step)
-        site = Site(step, pointer, raw, visible, inside, place.blocks, place.handler_of, place.in_finally)
-        if isinstance(step.action, BlockAction):
-            within = _Place(visible, (*place.blocks, site), place.handler_of, place.in_finally)
-            site.children.extend(self.sequence(step.action.steps, f"{pointer}/steps", raw.get("steps"), within))
-        handlers = raw.get("catch")
-        for index, catch in enumerate(step.catch):
-            is_written = isinstance(handlers, list) and index < len(handlers)  # else it is on_failure: continue
-            at = f"{pointer}/catch/{index}" if is_written else f"{pointer}/on_failure"
-            entry = handlers[index] if is_written and isinstance(handlers[index], Mapping) else {}
-            seen = inside | {step.id}
-            place_inside = _Place(seen, (), site, place.in_finally)
-            handled = self.sequence(catch.steps, f"{at}/steps", entry.get("steps"), place_inside)
-            site.handled.append(handled)
-            site.handlers.append(Handler(catch, at, seen, seen | _seen(handled)))
-        return site
+def ids_of(sites: list[Site]) -> frozenset[str]:
+    """The ids of these steps and of all inside of them, handlers left out."""
+    inner = (ids_of(arm.sites) for site in sites for arm in site.arms)
+    return NO_IDS.union((site.step.id for site in sites), *inner)
 
 
-def _inner_ids(step: Step) -> frozenset[str]:
-    """Ids of the steps of a block, handlers left out: what the block's `output` can read."""
-    if not isinstance(step.action, BlockAction):
-        return _NONE
-    return frozenset().union(*({inner.id} | _inner_ids(inner) for inner in step.action.steps))
-
-
-def _seen(sites: list[Site]) -> frozenset[str]:
-    """What later steps can read of these: themselves and the steps of blocks, not those of handlers."""
-    return frozenset().union(*({site.step.id} | _inner_ids(site.step) for site in sites))
-
-
-def _flat(sites: list[Site]) -> Iterator[Site]:
+def flat(sites: list[Site]) -> Iterator[Site]:
+    """These and everything below, in the order of the file."""
     for site in sites:
         yield site
-        yield from _flat(site.children)
+        for arm in site.arms:
+            yield from flat(arm.sites)
         for handled in site.handled:
-            yield from _flat(handled)
+            yield from flat(handled)

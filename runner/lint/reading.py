@@ -10,13 +10,31 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.definition.finding import child
-from runner.definition.model import BlockAction, Definition, FailAction, SetAction, WorkerAction
+from runner.definition.model import (
+    Action,
+    Call,
+    Definition,
+    FailAction,
+    LoopAction,
+    RepeatAction,
+    SetAction,
+    SignalAction,
+    SwitchAction,
+    WaitAction,
+    WorkerAction,
+)
 from runner.expression.evaluate import ExpressionFault, Reference, compile_condition, compile_template
 from runner.lint.outline import Outline, Site
+from runner.lint.view import View
 
-Part = Literal["key", "with", "compensate", "verify", "set", "message", "when", "output", "catch"]
+Part = Literal[
+    "key", "with", "compensate", "verify", "confirm", "set", "message", "when", "until", "match", "in", "wait",
+    "output", "inner", "catch",
+]
+_CONDITIONS = frozenset({"when", "until", "match"})
 _WORKFLOW = frozenset({"input", "steps", "vars", "run"})
 _STEP = _WORKFLOW | {"step"}
+_NOTHING = View()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,7 @@ class Text:
     value: str
     part: Part
     site: Site | None
-    visible: frozenset[str]
+    view: View
     names: frozenset[str]
     references: tuple[Reference, ...] = ()
     fault: ExpressionFault | None = None
@@ -45,7 +63,7 @@ class _Draft:
     value: Any
     part: Part
     site: Site | None
-    visible: frozenset[str]
+    view: View
     names: frozenset[str]
 
 
@@ -56,9 +74,10 @@ def texts_of(definition: Definition, outline: Outline) -> list[Text]:
         for pointer, value, is_key in _strings(draft.pointer, draft.value):
             if is_key:
                 fault = ExpressionFault("a key cannot be computed")
-                none: frozenset[str] = frozenset()
-                texts.append(Text(pointer, value, draft.part, draft.site, none, none, (), fault, is_key=True))
-            elif "{" in value or draft.part == "when":
+                texts.append(
+                    Text(pointer, value, draft.part, draft.site, _NOTHING, frozenset(), (), fault, is_key=True)
+                )
+            elif "{" in value or draft.part in _CONDITIONS:
                 texts.append(_compiled(draft, pointer, value))
     return texts
 
@@ -67,11 +86,11 @@ def _compiled(draft: _Draft, pointer: str, value: str) -> Text:
     references: tuple[Reference, ...] = ()
     fault = None
     try:
-        compiled = compile_condition(value) if draft.part == "when" else compile_template(value)
+        compiled = compile_condition(value) if draft.part in _CONDITIONS else compile_template(value)
         references = compiled.references
     except ExpressionFault as error:
         fault = error
-    return Text(pointer, value, draft.part, draft.site, draft.visible, draft.names, references, fault)
+    return Text(pointer, value, draft.part, draft.site, draft.view, draft.names, references, fault)
 
 
 def _strings(pointer: str, value: Any) -> Iterator[tuple[str, str, bool]]:
@@ -89,33 +108,72 @@ def _strings(pointer: str, value: Any) -> Iterator[tuple[str, str, bool]]:
 
 
 def _drafts(definition: Definition, outline: Outline) -> Iterator[_Draft]:
-    nothing: frozenset[str] = frozenset()
-    yield _Draft("/idempotency_key", definition.idempotency_key, "key", None, nothing, frozenset({"input"}))
+    names = frozenset({"input"})
+    yield _Draft("/idempotency_key", definition.idempotency_key, "key", None, _NOTHING, names)
+    if definition.concurrency is not None:
+        yield _Draft("/concurrency/key", definition.concurrency.key, "key", None, _NOTHING, names)
     for site in outline.sites:
         yield from _of_step(site)
-    yield _Draft("/output", definition.output, "output", None, outline.visible_at_end, _WORKFLOW)
+    yield _Draft("/output", definition.output, "output", None, outline.at_end, _WORKFLOW)
 
 
 def _of_step(site: Site) -> Iterator[_Draft]:
     step, at = site.step, site.pointer
-    names = _STEP | {"error"} if site.in_handler or site.in_finally else _STEP
-    yield _Draft(f"{at}/when", step.when, "when", site, site.visible, names)
-    match step.action:
-        case WorkerAction() as action:
-            yield _Draft(f"{at}/with", action.call.with_, "with", site, site.visible, names)
-            if action.compensate is not None:
-                undo = action.compensate.with_
-                yield _Draft(f"{at}/compensate/with", undo, "compensate", site, site.visible, names | {"result"})
-            if action.verify is not None:
-                yield _Draft(f"{at}/verify/with", action.verify.with_, "verify", site, site.visible, names)
-        case SetAction(values=values):
-            yield _Draft(f"{at}/set", values, "set", site, site.visible, names)
-        case FailAction(message=message):
-            yield _Draft(f"{at}/fail/message", message, "message", site, site.visible, names)
-        case BlockAction():
-            pass  # its steps are sites of their own
-    yield _Draft(f"{at}/output", step.output, "output", site, site.visible_inside, names | {"result"})
+    names = _STEP | site.items.keys() | ({"error"} if site.in_handler or site.in_finally else set())
+    with_result = names | {"result"}
+    yield _Draft(f"{at}/when", step.when, "when", site, site.before, names)
+    for part, path, value in _rendered_before(step.action):
+        has_result = part in ("compensate", "confirm", "match")
+        yield _Draft(f"{at}/{path}", value, part, site, site.within, with_result if has_result else names)
+    yield from _of_arms(site, names)
+    yield _Draft(f"{at}/output", step.output, "output", site, site.inside, with_result)
     for handler in site.handlers:
         inside = names | {"error"}
-        yield _Draft(f"{handler.pointer}/when", handler.catch.when, "when", site, handler.visible, inside)
-        yield _Draft(f"{handler.pointer}/output", handler.catch.output, "catch", site, handler.visible_after, inside)
+        yield _Draft(f"{handler.pointer}/when", handler.catch.when, "when", site, handler.before, inside)
+        yield _Draft(f"{handler.pointer}/output", handler.catch.output, "catch", site, handler.after, inside)
+
+
+def _rendered_before(action: Action) -> Iterator[tuple[Part, str, Any]]:
+    """What an action reads from where its step stands, with its place below the step."""
+    match action:
+        case WorkerAction(call=call):
+            yield "with", "with", call.with_
+            calls: tuple[tuple[Part, Call | None], ...] = (
+                ("compensate", action.compensate), ("verify", action.verify), ("confirm", action.confirm),
+            )
+            for part, other in calls:
+                if other is not None:
+                    yield part, f"{part}/with", other.with_
+        case SetAction(values=values):
+            yield "set", "set", values
+        case FailAction(message=message):
+            yield "message", "fail/message", message
+        case LoopAction(in_=items):
+            yield "in", "for_each/in", items
+        case WaitAction(duration=duration, until=until):
+            yield "wait", "wait", duration
+            yield "wait", "wait/until", until
+        case SignalAction(match=condition, timeout=timeout):
+            yield "match", "wait_for/match", condition
+            yield "wait", "wait_for/timeout", timeout
+        case _:
+            pass  # a container's steps are sites of their own
+
+
+def _of_arms(site: Site, names: frozenset[str]) -> Iterator[_Draft]:
+    """What is read at the end of an item or a round, and the conditions of cases."""
+    match site.step.action:
+        case LoopAction(as_=item, output=output):
+            inside = names | {item, "result"}
+            yield _Draft(f"{site.pointer}/for_each/output", output, "inner", site, site.arms[0].after, inside)
+        case RepeatAction(until=until, output=output):
+            after, inside = site.arms[0].after, names | {"result"}
+            yield _Draft(f"{site.pointer}/repeat/output", output, "inner", site, after, inside)
+            yield _Draft(f"{site.pointer}/repeat/until", until, "until", site, after, inside)
+        case SwitchAction():
+            view = site.within
+            for arm in site.arms:
+                yield _Draft(f"{arm.pointer}/when", arm.when, "when", site, view, names)
+                view = view.where(arm.when, holds=False)
+        case _:
+            pass

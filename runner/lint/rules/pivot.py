@@ -1,7 +1,7 @@
 """The point of no return, on every path: one pivot, nothing around it that undoes, only what goes forward behind it.
 
 A path is followed with two facts: a pivot may have been passed, and one must have been. A step that is
-skipped (`when`) or fails into a handler is another path.
+skipped (`when`), a case that is chosen and a failure into a handler are other paths.
 """
 
 from __future__ import annotations
@@ -10,9 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runner.definition.finding import Finding
-from runner.definition.model import BlockAction, FailAction, WorkerAction
-from runner.lint.outline import Site
+from runner.definition.model import (
+    FailAction,
+    LoopAction,
+    ParallelAction,
+    RepeatAction,
+    SignalAction,
+    SwitchAction,
+    WorkerAction,
+)
+from runner.definition.problem import Severity
+from runner.lint.caught import catches_all, is_caught
+from runner.lint.outline import Outline, Site
 from runner.lint.rule import Rule, Subject
+
+_MANY = {ParallelAction: "parallel", LoopAction: "for_each", RepeatAction: "repeat"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class _Around:
     """What holds for a step because of what it is in."""
 
     undoing: Site | None = None  # the innermost step around whose catch undoes
+    many: Site | None = None  # the innermost parallel, for_each or repeat around
     is_covered: bool = False  # it is in a scope behind the pivot that catches any failure and undoes it
 
 
@@ -38,13 +51,14 @@ _DEAD = _Path(may=False, must=True)  # nothing is found on a path that no run ta
 
 
 def _paths(subject: Subject) -> Iterator[Finding]:
-    walk = _Walk()
+    walk = _Walk(subject.outline)
     walk.sequence(subject.outline.steps, _Path(), _Around())
     yield from walk.found
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, outline: Outline) -> None:
+        self.outline = outline
         self.found: list[Finding] = []
 
     def sequence(self, sites: list[Site], path: _Path, around: _Around) -> _Path | None:
@@ -59,21 +73,48 @@ class _Walk:
         undoes = any(handler.catch.undo for handler in site.handlers)
         inside = _Around(
             site if undoes else around.undoing,
-            around.is_covered or (path.may and _catches_all(site)),
+            around.many,
+            around.is_covered or (path.may and catches_all(site)),
         )
-        after: _Path | None = path
-        match site.step.action:
-            case WorkerAction() as action:
-                after = self.worker(site, action, path, inside)
-            case BlockAction():
-                after = self.sequence(site.children, path, inside)
-            case FailAction():
-                after = None
+        after = self.action(site, path, inside)
         failed = _Path(path.may or (after is not None and after.may), path.must)
         ends = [self.sequence(handled, failed, around) for handled in site.handled]
         if site.step.when is not None:
             ends.append(path)
         return _join([after, *ends])
+
+    def action(self, site: Site, path: _Path, inside: _Around) -> _Path | None:
+        match site.step.action:
+            case WorkerAction() as action:
+                return self.worker(site, action, path, inside)
+            case FailAction():
+                return None  # behind a pivot it is a way to call for a person
+            case SignalAction(timeout=timeout, on_timeout=code):
+                if path.may and timeout is not None and code is not None:
+                    key = "on_timeout" if "on_timeout" in site.raw.get("wait_for", ()) else "timeout"
+                    self.uncaught(site, code, f"wait_for/{key}", "waits after a pivot")
+                return path
+            case _ if site.arms:
+                return self.arms(site, path, inside)
+            case _:
+                return path
+
+    def arms(self, site: Site, path: _Path, inside: _Around) -> _Path | None:
+        """Cases are other paths; branches are all gone, items perhaps none, rounds at least once."""
+        action = site.step.action
+        if type(action) in _MANY:
+            collects = isinstance(action, LoopAction) and action.on_item_failure == "collect"
+            tries = isinstance(action, ParallelAction) and action.join == "any"
+            inside = _Around(inside.undoing, site, inside.is_covered or (path.may and (collects or tries)))
+        ends = [self.sequence(arm.sites, path, inside) for arm in site.arms]
+        if isinstance(action, ParallelAction) and action.join == "all":
+            if None in ends:
+                return None
+            gone = [end for end in ends if end is not None]
+            return _Path(any(end.may for end in gone), any(end.must for end in gone))
+        if isinstance(action, LoopAction) or (isinstance(action, SwitchAction) and action.cases[-1].when is not None):
+            ends.append(path)
+        return _join(ends)
 
     def worker(self, site: Site, action: WorkerAction, path: _Path, inside: _Around) -> _Path:
         if action.kind == "pivot":
@@ -87,11 +128,29 @@ class _Walk:
             message = f'"{site.step.id}" comes after a pivot, where nothing is undone any more'
             hint = "make it kind: retriable or readonly, or catch any error with undo"
             self.find("SR309", f"{site.pointer}/worker", message, hint)
+        elif action.kind in ("readonly", "retriable") and path.may:
+            for index, code in enumerate(action.raises):
+                self.uncaught(site, code, f"raises/{index}", f"is {action.kind} after a pivot")
         return path
+
+    def uncaught(self, site: Site, code: str, at: str, what: str) -> None:
+        if not is_caught(self.outline, site, code):
+            message = f'"{site.step.id}" {what}: nothing undoes the run when it ends with "{code}"'
+            hint = "catch it, or on_failure: continue"
+            if isinstance(site.step.action, SignalAction):
+                hint = "say on_timeout: continue, or catch it"
+            is_retriable = isinstance(site.step.action, WorkerAction) and site.step.action.kind == "retriable"
+            severity: Severity = "error" if is_retriable else "warning"
+            self.found.append(Finding("SR313", f"{site.pointer}/{at}", message, hint, severity=severity))
 
     def pivot(self, site: Site, path: _Path, inside: _Around) -> None:
         step_id = site.step.id
-        if inside.undoing is site:
+        if inside.many is not None:
+            many = inside.many
+            kind = _MANY[type(many.step.action)]
+            message = f'"{step_id}" is a pivot inside of the {kind} "{many.step.id}", which may have to go back'
+            self.find("SR314", f"{site.pointer}/kind", message, "move the pivot in front of it, or behind it")
+        elif inside.undoing is site:
             key = "on_failure" if "on_failure" in site.raw else "catch"
             message = f'"{step_id}" is a pivot: its failure cannot be undone and passed over'
             hint = "leave it out" if key == "on_failure" else "say undo: false in its catch"
@@ -115,17 +174,6 @@ def _join(paths: list[_Path | None]) -> _Path | None:
     return joined
 
 
-def _catches_all(site: Site) -> bool:
-    """Whether any failure inside is caught and undone, whatever the conditions of its handlers say."""
-    caught: set[str] = set()
-    for handler in site.handlers:
-        if handler.catch.when is None:
-            if not handler.catch.undo and {"any", "business", "technical"} & set(handler.catch.errors):
-                return False
-            caught.update(handler.catch.errors)
-    return "any" in caught or {"business", "technical"} <= caught
-
-
 RULES = (
     Rule(
         {
@@ -133,6 +181,8 @@ RULES = (
             "SR308": "Two pivots on one path",
             "SR309": "A step after the pivot that can neither go forward nor be undone",
             "SR310": "A retriable step that no pivot comes before",
+            "SR313": "A failure after the pivot that nothing catches",
+            "SR314": "A pivot inside parallel, for_each or repeat",
         },
         _paths,
         needs="file",

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.definition.complaint import closest
 from runner.definition.finding import Finding, shown
-from runner.definition.model import WorkerAction
+from runner.definition.model import LoopAction, ParallelAction, RepeatAction, SwitchAction, WorkerAction
 from runner.lint.outline import Site
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject, at_segment
@@ -21,19 +21,19 @@ def _unknown_steps(subject: Subject) -> Iterator[Finding]:
         if reference.path[0] != "steps" or len(reference.path) < 2 or "steps" not in text.names:
             continue
         step_id = reference.path[1]
-        if step_id in text.visible:
+        if step_id in text.view.visible:
             continue
         target = subject.outline.by_id.get(str(step_id))
         if target is None:
             message, hint = _no_such_step(subject, text, str(step_id))
         else:
-            message, hint = _not_visible(text, target)
+            message, hint = _apart(subject, text, target) or _not_visible(text, target)
         yield at_segment("SR204", text, reference, 1, message, hint)
 
 
 def _no_such_step(subject: Subject, text: Text, step_id: str) -> tuple[str, str]:
     before = f' before "{text.site.step.id}"' if text.site else ""
-    meant = closest(step_id, text.visible)
+    meant = closest(step_id, text.view.visible)
     hint = ""
     if meant:
         fields = _fields(subject, subject.outline.by_id[meant])
@@ -54,12 +54,47 @@ def _fields(subject: Subject, site: Site) -> str:
     return ", ".join(names[:_SHOWN_FIELDS]) + (", …" if len(names) > _SHOWN_FIELDS else "")
 
 
+def _apart(subject: Subject, text: Text, target: Site) -> tuple[str, str] | None:
+    """What is said where a container comes between the two: the outermost one that holds the step and not the text."""
+    step_id, at = target.step.id, text.pointer
+    for around in reversed(list(subject.outline.everything_around(target))):
+        owner = around.step.id
+        here = f"{around.pointer}/"
+        match around.step.action:
+            case LoopAction() if _between(at, target.pointer, f"{here}for_each/"):
+                message = f'step "{step_id}" is in the for_each "{owner}", and cannot be read from outside'
+                return message, f"read steps.{owner}.output, the list of the items' outputs"
+            case RepeatAction() if _between(at, target.pointer, f"{here}repeat/"):
+                message = f'step "{step_id}" is in the repeat "{owner}", and cannot be read from outside'
+                return message, f"read steps.{owner}.output, which is that of the last round"
+            case ParallelAction() if _branch(at, here, "parallel/branches/") not in (
+                "", _branch(target.pointer, here, "parallel/branches/")
+            ):
+                message = f'step "{step_id}" is in another branch of "{owner}", which runs beside this one'
+                return message, f"read it after the join, or put both in one branch of {owner}"
+            case SwitchAction() if _branch(at, here, "switch/") not in ("", _branch(target.pointer, here, "switch/")):
+                return f'step "{step_id}" is in another case of "{owner}": only one of them is chosen', ""
+            case _:
+                continue
+    return None
+
+
+def _between(reader: str, read: str, inside: str) -> bool:
+    return read.startswith(inside) and not reader.startswith(inside)
+
+
+def _branch(pointer: str, owner: str, key: str) -> str:
+    """The branch or case that a pointer is in; "" if in none of them."""
+    rest = pointer.removeprefix(owner + key)
+    return rest.partition("/")[0] if rest != pointer else ""
+
+
 def _not_visible(text: Text, target: Site) -> tuple[str, str]:
     step_id = target.step.id
     if text.site is target:
         return f'"{step_id}" cannot read its own record here', "its output is `result`, in output and compensate"
     if text.pointer.startswith(f"{target.pointer}/"):
-        return f'"{step_id}" is the block around this step: it has no output yet', ""
+        return f'"{step_id}" is around this step: it has no output yet', ""
     handler = re.match(r"(.*/catch/\d+)/", target.pointer)
     if handler and not text.pointer.startswith(f"{handler[1]}/") and target.handler_of is not None:
         owner = target.handler_of.step.id

@@ -120,3 +120,35 @@ def test_references_of_a_template_know_their_string_and_their_offset_in_it():
 def test_references_of_a_condition_know_their_offset():
     (reference,) = compile_condition("{{ 1 < input.x }}").references
     assert (reference.offset, reference.column, reference.pointer) == (3, 5, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "if_true", "if_false"),
+    [
+        ("a.b", set(), set()),
+        ("a.b is defined", {("a", "b")}, set()),
+        ("a.b is not defined", set(), {("a", "b")}),
+        ("a is undefined", set(), {("a",)}),
+        ("a.ok | default(false)", {("a", "ok")}, set()),
+        ("a.ok | default(true)", set(), set()),
+        ("a.b == 'x'", {("a", "b", "x")}, set()),
+        ("'x' == a.b", {("a", "b", "x")}, set()),
+        ("a.b != 'x'", set(), {("a", "b", "x")}),
+        ("a.b == 5", set(), set()),
+        ("a.b == 'x' == c", set(), set()),
+        ("a is defined and b == 'x'", {("a",), ("b", "x")}, set()),
+        ("a is defined or b is defined", set(), set()),
+        ("not (a is undefined or b is undefined)", {("a",), ("b",)}, set()),
+    ],
+)
+def test_what_an_expression_makes_certain(source: str, if_true: set[tuple[str, ...]], if_false: set[tuple[str, ...]]):
+    facts = compile_expression(source).facts
+    assert (set(facts.if_true), set(facts.if_false)) == (if_true, if_false)
+    assert compile_condition(f"{{{{ {source} }}}}").facts == facts
+
+
+def test_a_reference_knows_what_is_certain_where_it_is_read():
+    *_, last = compile_expression("a.b if a.status == 'done' and c is defined else d").references
+    first = compile_expression("a.b if a.status == 'done' else d").references[0]
+    assert first.known == {("a", "status", "done")}
+    assert last.known == frozenset()

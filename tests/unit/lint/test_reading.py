@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.definition.load import examine_text
-from runner.lint.outline import outline_of
 from runner.lint.reading import Text, texts_of
+from runner.lint.walk import outline_of
 
 STEP = """
 workflow: a
@@ -81,3 +81,51 @@ def test_a_string_that_does_not_parse_has_its_fault_and_no_references() -> None:
 def test_a_key_that_looks_like_a_template_is_noted() -> None:
     found = texts(STEP.replace("plain:", '"{{ input.key }}":'))
     assert found["/steps/0/with/{{ input.key }}"].is_key
+
+
+CONSTRUCTS = """
+workflow: a
+version: '1'
+concurrency: {limit: 1, key: "{{ input.a }}"}
+steps:
+  - {id: lines, for_each: {in: "{{ input.b }}", as: line, steps: [{set: {a: "{{ line }}"}}], output: "{{ line }}"}}
+  - {id: rounds, repeat: {max: 2, until: "{{ result }}", steps: [{set: {a: 1}}], output: "{{ result }}"}}
+  - {switch: [{when: "{{ input.c }}", steps: []}, {else: [{set: {a: "{{ input.d }}"}}]}]}
+  - {wait: "{{ input.e }}"}
+  - {wait: {until: "{{ input.f }}"}}
+  - {id: go, wait_for: {signal: go, match: "{{ result.g }}", timeout: "{{ input.h }}s"}}
+  - {id: act, worker: w, compensate: {worker: u}, confirm: {worker: c, with: {a: "{{ result.i }}"}}}
+  - {parallel: {branches: {b: [{set: {a: "{{ input.j }}"}}]}}}
+"""
+
+
+def test_the_templates_of_every_construct_are_there() -> None:
+    assert list(texts(CONSTRUCTS)) == [
+        "/concurrency/key",
+        "/steps/0/for_each/in",
+        "/steps/0/for_each/output",
+        "/steps/0/for_each/steps/0/set/a",
+        "/steps/1/repeat/output",
+        "/steps/1/repeat/until",
+        "/steps/2/switch/0/when",
+        "/steps/2/switch/1/else/0/set/a",
+        "/steps/3/wait",
+        "/steps/4/wait/until",
+        "/steps/5/wait_for/match",
+        "/steps/5/wait_for/timeout",
+        "/steps/6/confirm/with/a",
+        "/steps/7/parallel/branches/b/0/set/a",
+    ]
+
+
+def test_each_construct_has_its_names_in_scope() -> None:
+    found = texts(CONSTRUCTS)
+    everywhere = {"input", "steps", "vars", "run", "step"}
+    assert found["/concurrency/key"].names == {"input"}
+    assert found["/steps/0/for_each/in"].names == everywhere
+    assert found["/steps/0/for_each/output"].names == {*everywhere, "line", "result"}
+    assert found["/steps/0/for_each/steps/0/set/a"].names == {*everywhere, "line"}
+    for pointer in ("/steps/1/repeat/output", "/steps/1/repeat/until", "/steps/5/wait_for/match"):
+        assert found[pointer].names == {*everywhere, "result"}
+    assert found["/steps/5/wait_for/timeout"].names == everywhere
+    assert found["/steps/6/confirm/with/a"].names == {*everywhere, "result"}

@@ -9,7 +9,7 @@ import pytest
 from runner.definition.load import examine_text
 from runner.lint.linter import lint_draft
 
-CODES = ("SR307", "SR308", "SR309", "SR310")
+CODES = ("SR307", "SR308", "SR309", "SR310", "SR313", "SR314")
 PIVOT = "{id: p, worker: w, kind: pivot}"
 MAYBE = "{id: p, worker: w, kind: pivot, when: '{{ input.a }}'}"
 SECOND = "{id: q, worker: w, kind: pivot}"
@@ -153,3 +153,93 @@ def test_a_handler_is_a_path_of_its_own(steps: tuple[str, ...], codes: list[str]
 
 def test_what_no_run_reaches_has_no_findings() -> None:
     assert found("{fail: {error: x}}", RETRIABLE, UNDOABLE) == []
+
+
+def parallel(*branches: str, more: str = "") -> str:
+    named = ", ".join(f"b{index}: [{branch}]" for index, branch in enumerate(branches))
+    return f"{{id: sides, parallel: {{branches: {{{named}}}{more}}}}}"
+
+
+def loop(step: str, more: str = "") -> str:
+    return f"{{id: lines, for_each: {{in: '{{{{ input.a }}}}', steps: [{step}]{more}}}}}"
+
+
+def repeat(step: str) -> str:
+    return f"{{id: rounds, repeat: {{max: 3, until: '{{{{ input.a }}}}', steps: [{step}]}}}}"
+
+
+def switch(*cases: str, otherwise: str | None = None) -> str:
+    written = [f"{{when: '{{{{ input.a }}}}', steps: [{case}]}}" for case in cases]
+    written += [] if otherwise is None else [f"{{else: [{otherwise}]}}"]
+    return f"{{id: choice, switch: [{', '.join(written)}]}}"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        parallel(PIVOT),
+        loop(PIVOT),
+        repeat(PIVOT),
+        block(repeat(block(PIVOT, id="inner"))),
+        parallel(switch(PIVOT)),
+        loop(with_catch(UNDOABLE, catch(PIVOT))),
+    ],
+)
+def test_a_pivot_is_not_one_of_many(step: str) -> None:
+    assert found(step) == ["SR314"]
+
+
+def test_cases_are_alternatives() -> None:
+    assert found(switch(PIVOT, SECOND)) == []
+    assert found(switch(PIVOT, otherwise=SECOND), RETRIABLE) == []
+    assert found(switch(PIVOT, otherwise=RETRIABLE)) == ["SR310"]
+    assert found(switch(PIVOT), RETRIABLE) == ["SR310"]
+    assert found(switch(PIVOT), SECOND) == ["SR308"]
+    assert found(PIVOT, switch(SECOND)) == ["SR308"]
+    assert found(switch(PIVOT, otherwise="{fail: {error: x}}"), RETRIABLE) == []
+
+
+def test_what_goes_forward_may_be_in_any_container_behind_the_pivot() -> None:
+    third, fourth = READONLY.replace("id: o", "id: o2"), RETRIABLE.replace("id: r", "id: r2")
+    assert found(PIVOT, parallel(RETRIABLE, READONLY), loop(fourth), repeat(third)) == []
+    for wrong in (parallel(UNDOABLE), loop(UNDOABLE), repeat(UNDOABLE), switch(UNDOABLE), switch(otherwise=UNDOABLE)):
+        assert found(PIVOT, wrong) == ["SR309"]
+
+
+def test_an_item_that_is_undone_when_it_fails_may_hold_what_can_be_undone() -> None:
+    assert found(PIVOT, loop(UNDOABLE, ", on_item_failure: collect")) == []
+    assert found(PIVOT, loop(UNDOABLE, ", on_item_failure: fail")) == ["SR309"]
+    assert found(PIVOT, parallel(UNDOABLE, READONLY, more=", join: any")) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: f, wait_for: {signal: go, timeout: 1d}}",
+        "{id: f, wait_for: {signal: go, timeout: 1d, on_timeout: {fail: late}}}",
+        "{id: f, worker: w, kind: readonly, raises: [late]}",
+        "{id: f, worker: w, kind: retriable, raises: [late]}",
+    ],
+)
+def test_a_failure_behind_the_pivot_is_caught(step: str) -> None:
+    assert found(PIVOT, step) == ["SR313"]
+    assert found(PIVOT, parallel(step)) == ["SR313"]
+    assert found(PIVOT, with_catch(step, catch(undo=False))) == []
+    assert found(PIVOT, block(step, more=catch(undo=False))) == []
+    assert found(PIVOT, with_catch(step, catch(when="input.a"))) == ["SR313"]
+    assert found(PIVOT, loop(step, ", on_item_failure: collect")) == []
+    assert found(PIVOT, parallel(step, more=", join: any")) == ["SR313"]
+    assert "SR313" not in found(step, PIVOT)
+
+
+def test_a_signal_that_nobody_waits_for_too_long_cannot_fail() -> None:
+    assert found(PIVOT, "{id: f, wait_for: {signal: go}}") == []
+    assert found(PIVOT, "{id: f, wait_for: {signal: go, timeout: 1d, on_timeout: continue}}") == []
+
+
+def test_a_missing_signal_is_technical_and_a_named_one_business() -> None:
+    late = "{id: f, wait_for: {signal: go, timeout: 1d}}"
+    named = "{id: f, wait_for: {signal: go, timeout: 1d, on_timeout: {fail: x}}}"
+    assert found(PIVOT, with_catch(late, catch(errors="technical", undo=False))) == []
+    assert found(PIVOT, with_catch(late, catch(errors="business", undo=False))) == ["SR313"]
+    assert found(PIVOT, with_catch(named, catch(errors="business", undo=False))) == []
