@@ -17,8 +17,15 @@ from runner.definition.model import (
     Call,
     Catch,
     Definition,
+    LoopAction,
+    ParallelAction,
+    RepeatAction,
     Retry,
+    SignalAction,
     Step,
+    SwitchAction,
+    SwitchCase,
+    WaitAction,
     WorkerAction,
 )
 from runner.interpreter import event as ev
@@ -76,7 +83,8 @@ TWICE = Retry(max_attempts=2, initial_ms=100, jitter="none")
 def step(
     id: str, *, kind: str = "compensatable", undo: bool = True, on_unknown: str | None = None, retry: Retry = ONCE,
     verify: bool = False, catch: Sequence[Catch] = (), when: str | None = None, with_: Any = None, output: Any = None,
-    undo_with: Any = None, look_with: Any = None, undo_retry: Retry = PATIENT, raises: Sequence[str] = (), **more: Any,
+    undo_with: Any = None, look_with: Any = None, undo_retry: Retry = PATIENT, raises: Sequence[str] = (),
+    confirm: bool = False, tell_with: Any = None, **more: Any,
 ) -> Step:
     """A worker step, as a definition would have it after its defaults are filled in."""
     has_undo = undo and kind == "compensatable"
@@ -92,6 +100,7 @@ def step(
         raises=tuple(raises),
         compensate=Call(f"undo.{id}", undo_with or ref, 1_000, undo_retry) if has_undo else None,
         verify=Call(f"look.{id}", look_with or ref, 1_000, TWICE) if verify else None,
+        confirm=Call(f"tell.{id}", tell_with or ref, 1_000, TWICE) if confirm else None,
         reason="" if kind != "none" else "a test",
         **more,
     )
@@ -100,6 +109,35 @@ def step(
 
 def block(id: str, *steps: Step, catch: Sequence[Catch] = (), when: str | None = None, output: Any = None) -> Step:
     return Step(id=id, path=id, action=BlockAction(tuple(steps)), catch=tuple(catch), when=when, output=output)
+
+
+def parallel(id: str, branches: Mapping[str, Sequence[Step]], *, join: str = "all", on_failure: str = "drain",
+             **more: Any) -> Step:
+    named = {name: tuple(steps) for name, steps in branches.items()}
+    return Step(id, id, ParallelAction(named, join, on_failure), **more)  # type: ignore[arg-type]
+
+
+def each(id: str, *steps: Step, items: Any = "{{ input }}", max_parallel: int = 1, on_failure: str = "fail",
+         item_output: Any = None, **more: Any) -> Step:
+    action = LoopAction(items, "item", steps, max_parallel, on_failure, item_output)  # type: ignore[arg-type]
+    return Step(id, id, action, **more)
+
+
+def repeat(id: str, *steps: Step, until: str, max_rounds: int = 5, round_output: Any = None, **more: Any) -> Step:
+    return Step(id, id, RepeatAction(steps, until, max_rounds, round_output), **more)
+
+
+def switch(id: str, *cases: tuple[str | None, Sequence[Step]], **more: Any) -> Step:
+    return Step(id, id, SwitchAction(tuple(SwitchCase(when, tuple(steps)) for when, steps in cases)), **more)
+
+
+def wait(id: str, duration: Any = None, *, until: Any = None, **more: Any) -> Step:
+    return Step(id, id, WaitAction(duration, until), **more)
+
+
+def wait_for(id: str, signal: str = "go", *, match: str | None = None, timeout: Any = None,
+             on_timeout: str | None = "signal_timeout", **more: Any) -> Step:
+    return Step(id, id, SignalAction(signal, None, match, timeout, on_timeout), **more)
 
 
 def plan_of(*steps: Step, finally_: Iterable[Step] = (), **fields: Any) -> Plan:
@@ -121,6 +159,7 @@ class World:
     inputs: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, TaskMessage] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)  # paths whose tasks cannot be taken back any more
+    killed: set[str] = field(default_factory=set)  # and whose end was asked for
     timers: dict[str, int] = field(default_factory=dict)
     now_ms: int = 1_000
     fields: dict[str, bytes] = field(default_factory=dict)  # the run as a store would have it
@@ -153,6 +192,8 @@ class World:
                     case RevokeTask() if command.path not in self.claimed:
                         del self.tasks[command.path]
                         waiting.append(ev.TaskSettled(self.now_ms, command.path, "revoked"))
+                    case RevokeTask() if command.kill:
+                        self.killed.add(command.path)
                     case SetTimer():
                         self.timers[command.name] = command.due_at_ms
                     case ClearTimer():
@@ -169,6 +210,7 @@ class World:
         """The worker that holds this task ends it."""
         message = self.tasks.pop(path)
         self.claimed.discard(path)
+        self.killed.discard(path)
         left = self._left.get(message.worker)
         if reply is None:
             reply = left.popleft() if left else self._usual(message)
@@ -178,6 +220,11 @@ class World:
 
     def _usual(self, message: TaskMessage) -> Reply:
         return landed() if message.phase == "verify" else ok({"did": message.step})
+
+    def signal(self, name: str, data: Any = None, signal_id: str = "") -> list[ev.AnyEvent]:
+        """Somebody sends the run a signal."""
+        signal_id = signal_id or f"s{len(self.events)}"
+        return self.take(ev.SignalSent(self.now_ms, f"signal:{signal_id}", name=name, signal_id=signal_id, data=data))
 
     def fire(self, name: str | None = None) -> None:
         """The next timer, or this one, is due."""

@@ -111,7 +111,7 @@ def commit_of(
     run = transitions[-1].run
     writes: dict[str, bytes] = {}
     dispatches: dict[str, Dispatch] = {}
-    revokes: list[tuple[str, bool]] = []
+    revokes: dict[str, bool] = {}
     timers: dict[str, int] = {}
     cleared: list[str] = []
     history: list[bytes] = []
@@ -130,7 +130,7 @@ def commit_of(
                     )
                 case RevokeTask():
                     if dispatches.pop(command.path, None) is None:
-                        revokes.append((command.path, True))
+                        revokes[command.path] = command.kill or revokes.get(command.path, False)
                 case SetTimer():
                     timers[command.name] = command.due_at_ms
                 case ClearTimer():
@@ -139,7 +139,7 @@ def commit_of(
     return Commit(
         run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen,
         state=header_of(run), status=run.header.status.value, terminal=run.is_terminal,
-        writes=writes, dispatches=tuple(dispatches.values()), revokes=tuple(revokes),
+        writes=writes, dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(history),
         again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
     )

@@ -25,9 +25,10 @@ def report(transitions: Sequence[Transition]) -> None:
 
 
 def _is_scope(event: ev.AnyEvent) -> bool:
-    """The root, finally and handlers come to rest like steps do, but nobody looks for them."""
-    path = getattr(event, "path", None)
-    return path is not None and (path == ROOT or "~" in path.rpartition("/")[2])
+    """The root, finally, handlers, branches and items come to rest like steps do, but nobody looks for them."""
+    if not isinstance(event, ev.StepCompleted | ev.StepFailed | ev.StepUndone):
+        return False
+    return event.path == ROOT or not _SCOPES.isdisjoint(event.path.rpartition("/")[2])
 
 
 def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
@@ -36,10 +37,10 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
         "workflow": run.header.workflow,
         "event": type(event).__name__,
     }
-    for name in ("path", "phase", "attempt", "worker", "status", "ending", "why", "verb", "due_at_ms", "outcome"):
+    for name, shown_as in _FIELDS.items():
         value = getattr(event, name, None)
         if value not in (None, ""):
-            fields["step" if name == "path" else name] = value
+            fields[shown_as] = value
     error = getattr(event, "error", None)
     if error is not None:
         fields["error_code"], fields["error_message"] = error.code, error.message
@@ -49,6 +50,10 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
     return fields
 
 
+_SCOPES = frozenset(".#~")
+_FIELDS = {"path": "step", "name": "signal"} | {
+    name: name for name in ("phase", "attempt", "worker", "status", "ending", "why", "verb", "due_at_ms", "outcome")
+}
 _SILENT = (-1, "")
 _LINES: dict[type, tuple[int, str]] = {
     ev.RunStarted: (logging.INFO, "run started"),
@@ -57,6 +62,11 @@ _LINES: dict[type, tuple[int, str]] = {
     ev.StepCompleted: (logging.INFO, "step completed"),
     ev.StepFailed: (logging.WARNING, "step failed"),
     ev.RetryScheduled: (logging.INFO, "attempt will be repeated"),
+    ev.OutcomeIgnored: (logging.INFO, "a late outcome was ignored"),
+    ev.WaitStarted: (logging.INFO, "step waits"),
+    ev.SignalKept: (logging.INFO, "signal received"),
+    ev.SignalTaken: (logging.INFO, "signal taken"),
+    ev.StepConfirmed: (logging.INFO, "step confirmed"),
     ev.StepStuck: (logging.ERROR, "step is stuck"),
     ev.StepUndone: (logging.INFO, "step undone"),
     ev.RunFailing: (logging.WARNING, "run turns back"),

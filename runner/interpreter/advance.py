@@ -18,7 +18,8 @@ from runner.interpreter.plan import Plan
 from runner.interpreter.state import Header, Run
 
 MAX_DISPATCHES = 100  # in one go; the rest follows after a `Continued`
-MAX_EVENTS = 50_000  # in one go; more can only be a loop of ours
+MAX_EVENTS = 2_000  # in one go, or a little more: a commit has a size that the store takes
+MAX_SPINS = 1_000  # commits in a row that were full and dispatched nothing; more can only be a loop of ours
 
 
 class Transition(NamedTuple):
@@ -58,10 +59,10 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
             apply(answer)
     elif not _is_late(draft, event):
         apply(event)
+    elif isinstance(event, ev.TaskSettled):
+        apply(ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process))
     dispatched = 0
-    while draft.agenda and dispatched < MAX_DISPATCHES and not draft.is_terminal:
-        if len(events) > MAX_EVENTS:
-            raise RuntimeError(f"run {draft.header.run_id} does not come to rest: {events[-3:]!r}")
+    while draft.agenda and dispatched < MAX_DISPATCHES and len(events) < MAX_EVENTS and not draft.is_terminal:
         path = next(iter(draft.agenda))
         del draft.agenda[path]
         for proposed in decide(plan, draft, path, event.at_ms):
@@ -71,12 +72,20 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             draft.agenda[RUN] = None
     draft.header.agenda = tuple(draft.agenda)
+    _count_spins(draft, dispatched, events)
     return Transition(run=draft, events=tuple(events), commands=tuple(commands))
 
 
 def _concerns_the_run(header: Header) -> bool:
     """Not while it just goes forward: then the root's coming to rest puts the run on the agenda."""
     return bool(header.stuck or header.pending or header.ending or header.decided)
+
+
+def _count_spins(run: Run, dispatched: int, events: list[ev.AnyEvent]) -> None:
+    header = run.header
+    header.spins = header.spins + 1 if run.agenda and not dispatched else 0
+    if header.spins > MAX_SPINS:
+        raise RuntimeError(f"run {header.run_id} does not come to rest: {events[-3:]!r}")
 
 
 def _is_late(run: Run, event: ev.External) -> bool:

@@ -6,7 +6,7 @@ Rule: an input is rendered once, with the first attempt of its phase, and record
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from runner.definition.model import Retry, WorkerAction
 from runner.errors import ExpressionError
@@ -18,9 +18,7 @@ from runner.interpreter.failure import expression_error
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
 from runner.interpreter.scope import ABSENT, scope_at
 from runner.interpreter.state import Node, Run
-from runner.wire import ErrorRecord
-
-Phase = Literal["action", "verify", "compensate"]
+from runner.wire import ErrorRecord, Phase
 
 # Definite failures that asking again cannot change.
 FINAL_CODES = frozenset({"invalid_input", "unknown_worker", "expression_error", "already_undone"})

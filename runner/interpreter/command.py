@@ -25,9 +25,10 @@ class DispatchTask(msgspec.Struct, frozen=True, gc=False):
 
 
 class RevokeTask(msgspec.Struct, frozen=True, gc=False):
-    """Take the task of this node back, or ask for its end."""
+    """Take the task of this node back if nobody has claimed it; `kill`: else ask for its end."""
 
     path: str
+    kill: bool
 
 
 class SetTimer(msgspec.Struct, frozen=True, gc=False):
@@ -103,7 +104,8 @@ def _cause(run: Run, path: str) -> ErrorRecord | None:
 COMMANDS: dict[type, Callable[[Plan, Run, Any], tuple[Command, ...]]] = {
     ev.RunStarted: _started,
     ev.TaskDispatched: lambda plan, run, event: (_dispatch(plan, run, event),),
-    ev.RevokeAsked: lambda _plan, _run, event: (RevokeTask(event.path),),
+    ev.RevokeAsked: lambda _plan, _run, event: (RevokeTask(event.path, event.kill),),
     ev.RetryScheduled: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),),
+    ev.WaitStarted: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),) if event.timer else (),
     ev.TimerDropped: lambda _plan, _run, event: (ClearTimer(event.timer),),
 }

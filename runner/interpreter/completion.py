@@ -10,10 +10,10 @@ from typing import Any
 
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
-from runner.interpreter.failure import expression_error, is_caught_above, named
+from runner.interpreter.failure import expression_error, fail, is_caught_above, named
 from runner.interpreter.paths import FINALLY
 from runner.interpreter.plan import Plan, StepPlan
-from runner.interpreter.scope import scope_at
+from runner.interpreter.scope import ABSENT, scope_at
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord
 
@@ -27,7 +27,8 @@ def complete(
     """`resolved`: a person says so, and `result` is the output."""
     output, undo, wrong = result, None, None
     late = place.compensate.late if place.compensate is not None else {}
-    scope = scope_at(plan, run, node.path, result=result) if place.output is not None or late else {}
+    seen = result if has_output else ABSENT
+    scope = scope_at(plan, run, node.path, result=seen) if place.output is not None or late else {}
     if place.output is not None and not resolved:
         try:
             output, has_output = place.output.render(scope), True
@@ -40,6 +41,9 @@ def complete(
             wrong = wrong or expression_error(plan, node.path, "compensate", error)
     if run.header.size > MAX_STATE and place.worker is not None:
         wrong = ErrorRecord("state_limit", message=f"the run's payloads exceed {MAX_STATE} bytes")
+    if wrong is not None and place.kind == "scope":
+        # An item or a round did nothing but its steps: it simply fails, and its loop may take that.
+        return fail(plan, run, node, wrong, at_ms)
     if wrong is not None:
         wrong = named(plan, node, wrong)
         if _cannot_go_back(plan, run, node, place, wrong):

@@ -1,24 +1,32 @@
 """What is due at a node, given the state: proposals only. It visits what is on the agenda, never the tree.
 
-One function a step kind, in one table. An operation (worker step) is in operation.py, the way back in
-undo.py, the run as a whole in ending.py.
+One function a step kind, in one table; most have a file of their own. The way back is in undo.py, the run as a
+whole in ending.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
+from runner.interpreter.branch import decide_parallel
 from runner.interpreter.completion import complete
+from runner.interpreter.confirm import decide_confirm
 from runner.interpreter.ending import decide_run
 from runner.interpreter.failure import expression_error, fail
+from runner.interpreter.halting import pass_on
+from runner.interpreter.loop import decide_loop
 from runner.interpreter.operation import decide_operation
 from runner.interpreter.paths import FINALLY, ROOT, RUN, child, parent, static
 from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.repeat import decide_repeat
 from runner.interpreter.scope import error_at, scope_at
-from runner.interpreter.state import Node, Run, StepStatus
+from runner.interpreter.state import CANCEL, Node, Run, StepStatus
+from runner.interpreter.switch import decide_switch
 from runner.interpreter.undo import decide_undo, unsettled
+from runner.interpreter.waiting import decide_wait, decide_wait_for
 from runner.wire import ErrorRecord
 
 Proposals = Sequence[ev.AnyEvent]
@@ -31,14 +39,16 @@ def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
     node = run.nodes[path]
     if node.undo == "undoing":
         return decide_undo(plan, run, node, at_ms)
+    place = plan.steps[static(path)]
+    if node.confirm == "due":
+        return decide_confirm(plan, run, node, place, at_ms)
     if node.rest or node.undo == "undone":
         return ()
-    if run.header.ending and not node.halt and not path.startswith(FINALLY):
+    if run.header.ending and node.halt < CANCEL and not path.startswith(FINALLY):
         # The run goes back: nothing new begins, whichever node happens to be looked at first.
-        return (ev.HaltAsked(at_ms, path),)
+        return (ev.HaltAsked(at_ms, path, kill=True),)
     if node.stuck:
         return ()
-    place = plan.steps[static(path)]
     if node.gate and node.handler < 0:
         return _begin(plan, run, path, at_ms)
     if node.handler >= 0:
@@ -55,7 +65,7 @@ def _decide_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: i
     if below is None:
         return (ev.StepHalted(at_ms, node.path),) if node.halt else _begin(plan, run, path, at_ms)
     if not below.rest:
-        return (ev.HaltAsked(at_ms, path),) if node.halt and not below.halt else ()
+        return pass_on(node, below, at_ms)
     if below.fault and below.error is not None:
         if node.path == FINALLY:
             message = f"finally step {path.rpartition('/')[2]!r} failed: {below.error.code}: {below.error.message}"
@@ -90,60 +100,6 @@ def _complete_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms:
     return complete(plan, run, node, place, result, at_ms, has_output=has_output)
 
 
-# -- side by side -------------------------------------------------------------------------------------
-def _decide_parallel(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    names = [f".{name}" for name in place.children]
-    return _decide_side_by_side(plan, run, node, place, at_ms, names.__getitem__, count=len(names), window=len(names))
-
-
-def _decide_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    if f"{node.path}:items" not in run.payloads:
-        return _begin_loop(plan, run, node, place, at_ms)
-    return _decide_side_by_side(
-        plan, run, node, place, at_ms, lambda index: f"#{index}", count=node.count, window=place.max_parallel
-    )
-
-
-def _begin_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    if place.items is None:
-        raise ValueError(f"{node.path!r} is no loop")
-    if node.halt:
-        return (ev.StepHalted(at_ms, node.path),)
-    try:
-        values = place.items.render(scope_at(plan, run, node.path))
-    except ExpressionError as error:
-        return fail(plan, run, node, expression_error(plan, node.path, "in", error), at_ms)
-    if not isinstance(values, list):
-        wrong = ErrorRecord("expression_error", message=f"`in` gives {type(values).__name__}, not a list")
-        return fail(plan, run, node, wrong, at_ms)
-    return (ev.ItemsListed(at_ms, node.path, values),)
-
-
-def _decide_side_by_side(
-    plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int, name: Callable[[int], str],
-    *, count: int, window: int,
-) -> Proposals:
-    """Children begin in order, `window` at once; after a failure no more begin, and those on their way come to rest."""
-    if node.halt or node.faulted:
-        begun = (f"{node.path}{name(index)}" for index in range(node.cursor))
-        halts = [path for path in begun if not run.nodes[path].rest and not run.nodes[path].halt]
-        if halts:
-            return [ev.HaltAsked(at_ms, path) for path in halts]
-    elif node.cursor < count and node.active < window:
-        until = min(count, node.cursor + window - node.active)
-        return [ev.StepStarted(at_ms, f"{node.path}{name(index)}") for index in range(node.cursor, until)]
-    if node.active:
-        return ()
-    fault = run.nodes[node.faulted].error if node.faulted else None
-    if fault is not None:
-        return fail(plan, run, node, fault, at_ms)
-    if node.halt:
-        return (ev.StepHalted(at_ms, node.path),)
-    outputs = [run.payloads.get(f"{node.path}{name(index)}:output") for index in range(count)]
-    result = dict(zip(place.children, outputs, strict=True)) if place.kind == "parallel" else outputs
-    return complete(plan, run, node, place, result, at_ms)
-
-
 # -- set, fail ----------------------------------------------------------------------------------------
 def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     if node.halt:
@@ -154,11 +110,20 @@ def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
         values = {name: template.render(scope) for name, template in place.values.items()}
     except ExpressionError as error:
         return fail(plan, run, node, expression_error(plan, node.path, "set", error), at_ms)
-    before = {name: ({"value": known[name]} if name in known else {}) for name in values}
+    before = _found_before(run, known, values)
     completed = complete(plan, run, node, place, values, at_ms)
     if f"{node.path}:before" in run.payloads:
         return completed  # it was stuck over its output; setting again would take its own value for what was before
     return (ev.VarsSet(at_ms, node.path, values, before), *completed)
+
+
+def _found_before(run: Run, known: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """For each name its value and the step that had set it, as far as there are any."""
+    setters = run.payloads.get("~setters") or {}
+    found = {name: {"value": known[name]} if name in known else {} for name in names}
+    for name in found.keys() & setters.keys():
+        found[name]["by"] = setters[name]
+    return found
 
 
 def _decide_fail(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
@@ -186,15 +151,17 @@ def _decide_handler(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: in
     path = f"{node.path}~{node.handler}"
     below = run.nodes.get(path)
     if below is None:
+        if node.settling:
+            return ()
         waiting = unsettled(plan, run, node) if not node.rolled_back else ()
         if waiting:
-            return [ev.UndoStarted(at_ms, path) for path in waiting if run.nodes[path].undo == ""]
+            return [ev.UndoStarted(at_ms, path) for path in waiting]
         if node.halt:
             return (ev.StepHalted(at_ms, node.path),)
         if catch.has_steps:
             return (ev.StepStarted(at_ms, path),)
     elif not below.rest:
-        return (ev.HaltAsked(at_ms, path),) if node.halt and not below.halt else ()
+        return pass_on(node, below, at_ms)
     elif below.fault and below.error is not None:
         return fail(plan, run, node, below.error, at_ms)
     elif below.status is not StepStatus.COMPLETED:
@@ -222,8 +189,12 @@ FORWARD: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {
     "scope": _decide_sequence,
     "steps": _decide_sequence,
     "worker": decide_operation,
-    "parallel": _decide_parallel,
-    "for_each": _decide_loop,
+    "parallel": decide_parallel,
+    "for_each": decide_loop,
+    "repeat": decide_repeat,
+    "switch": decide_switch,
+    "wait": decide_wait,
+    "wait_for": decide_wait_for,
     "set": _decide_set,
     "fail": _decide_fail,
 }

@@ -30,6 +30,8 @@ def decide_run(plan: Plan, run: Run, at_ms: int) -> Proposals:
         return _decide_root(plan, run, root, at_ms)
     if header.ending and root.rest and root.undo == "":
         return (ev.UndoStarted(at_ms, ROOT),)
+    if header.confirming:
+        return _decide_stuck(run, at_ms)
     if header.decided or root.undo == "undone":
         return _decide_finally(plan, run, at_ms)
     return _decide_stuck(run, at_ms)

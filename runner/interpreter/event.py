@@ -89,6 +89,14 @@ class ResolveRequested(Request, frozen=True, tag=True, gc=False):
     output: Any = None
 
 
+class SignalSent(Request, frozen=True, tag=True, gc=False):
+    """Somebody outside tells the run something. Whoever sends it has held the data against the schema."""
+
+    name: str = ""
+    signal_id: str = ""
+    data: Any = None
+
+
 # -- proposed by decide -------------------------------------------------------------------------------
 class StepStarted(Event, frozen=True, tag=True, gc=False):
     """A step, or a scope, begins."""
@@ -115,7 +123,7 @@ class TaskDispatched(Event, frozen=True, tag=True, gc=False):
     """An attempt goes out. Inputs are given with the first attempt of a phase and kept under the node."""
 
     path: str
-    phase: Literal["action", "verify", "compensate"]
+    phase: Literal["action", "verify", "compensate", "confirm"]
     worker: str
     attempt: int
     max_attempts: int
@@ -129,19 +137,54 @@ class TaskDispatched(Event, frozen=True, tag=True, gc=False):
 
 
 class RevokeAsked(Event, frozen=True, tag=True, gc=False):
-    """The task that is out is to be taken back, or its end asked for."""
+    """The task that is out is to be taken back; with `kill` also ended, if somebody has claimed it."""
 
     path: str
+    kill: bool = False
+
+
+class OutcomeIgnored(Event, frozen=True, tag=True, gc=False):
+    """An outcome that nothing waits for any more: it is on record, and changes nothing."""
+
+    path: str
+    outcome: Literal["completed", "failed", "unknown", "revoked"]
+    error: ErrorRecord | None = None
+    process: str = ""
 
 
 class RetryScheduled(Event, frozen=True, tag=True, gc=False):
     """The next attempt waits for its time."""
 
     path: str
-    phase: Literal["action", "verify", "compensate"]
+    phase: Literal["action", "verify", "compensate", "confirm"]
     timer: str
     due_at_ms: int
     patient: bool = False  # a new, patient budget begins
+
+
+class WaitStarted(Event, frozen=True, tag=True, gc=False):
+    """A `wait` or `wait_for` waits. Without a timer: for a signal, for ever."""
+
+    path: str
+    timer: str = ""
+    due_at_ms: int = 0
+
+
+class SignalKept(Event, frozen=True, tag=True, gc=False):
+    """A signal came, and is kept until a `wait_for` takes it."""
+
+    name: str
+    signal_id: str
+    data: Any = None
+    size: int = 0  # bytes of the data
+
+
+class SignalTaken(Event, frozen=True, tag=True, gc=False):
+    """A `wait_for` takes a signal that is kept; nobody else gets it."""
+
+    path: str
+    name: str
+    signal_id: str
 
 
 class TimerDropped(Event, frozen=True, tag=True, gc=False):
@@ -218,9 +261,17 @@ class VarsSet(Event, frozen=True, tag=True, gc=False):
 
 
 class HaltAsked(Event, frozen=True, tag=True, gc=False):
-    """Nothing new is to begin below this node."""
+    """Nothing new is to begin below this node; with `kill` what is claimed is ended too."""
 
     path: str
+    kill: bool = False
+
+
+class ChildrenHalted(Event, frozen=True, tag=True, gc=False):
+    """The same for every child of a parallel or a loop that is still on its way."""
+
+    path: str
+    kill: bool = False
 
 
 class UndoStarted(Event, frozen=True, tag=True, gc=False):
@@ -236,6 +287,13 @@ class StepUndone(Event, frozen=True, tag=True, gc=False):
     nothing: bool = False
     skipped: bool = False
     resolved: bool = False
+
+
+class StepConfirmed(Event, frozen=True, tag=True, gc=False):
+    """A step that stands was told that the run is decided, or a person said that it need not be."""
+
+    path: str
+    resolved: str = ""
 
 
 class RunFailing(Event, frozen=True, tag=True, gc=False):
@@ -299,13 +357,14 @@ class RequestRefused(Event, frozen=True, tag=True, gc=False):
 
 
 Proposed = (
-    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | RetryScheduled | TimerDropped
-    | StepCompleted | StepFailed | StepCaught | StepHalted | StepStuck | StepResumed | FaultRecorded | VarsSet
-    | HaltAsked | UndoStarted | StepUndone | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished
-    | AlertRaised | RequestHeld | RequestAccepted | RequestRefused
+    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | OutcomeIgnored | RetryScheduled
+    | WaitStarted | SignalKept | SignalTaken | TimerDropped | StepCompleted | StepFailed | StepCaught | StepHalted
+    | StepStuck | StepResumed | FaultRecorded | VarsSet | HaltAsked | ChildrenHalted | UndoStarted | StepUndone
+    | StepConfirmed | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished | AlertRaised | RequestHeld
+    | RequestAccepted | RequestRefused
 )
 External = (
     RunStarted | TaskSettled | TimerFired | Continued | CancelRequested | AbandonRequested | ResumeRequested
-    | ResolveRequested
+    | ResolveRequested | SignalSent
 )
 AnyEvent = External | Proposed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runner.interpreter import event as ev
 from runner.interpreter.evolve_step import unstick
-from runner.interpreter.paths import ROOT, RUN
+from runner.interpreter.paths import FINALLY, ROOT, RUN, static
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Node, Run, RunStatus, move_run
+from runner.interpreter.state import CANCEL, Node, Run, RunStatus, StepStatus, move_run
 
 
 def run_started(plan: Plan, run: Run, event: ev.RunStarted) -> None:
@@ -55,7 +55,7 @@ def run_failing(_plan: Plan, run: Run, event: ev.RunFailing) -> None:
     run.header.pending = run.header.pending_nonce = run.header.pending_reason = ""
     run.header.overdue = False
     move_run(run.header, RunStatus.COMPENSATING)
-    run.edit(ROOT).halt = True
+    run.edit(ROOT).halt = CANCEL
     run.due(ROOT)
     run.due(RUN)
 
@@ -64,9 +64,30 @@ def root_resolved(_plan: Plan, run: Run, _event: ev.RootResolved) -> None:
     unstick(run, run.edit(ROOT), "completed")
 
 
-def run_decided(_plan: Plan, run: Run, event: ev.RunDecided) -> None:
+def run_decided(plan: Plan, run: Run, event: ev.RunDecided) -> None:
     run.header.decided = True
     run.put("~output", event.output)
+    if plan.has_confirms:
+        for path in [path for path, node in run.nodes.items() if is_to_be_confirmed(plan, node)]:
+            run.edit(path).confirm = "due"
+            run.header.confirming += 1
+            run.due(path)
+    run.due(RUN)
+
+
+def is_to_be_confirmed(plan: Plan, node: Node) -> bool:
+    """Only what stands for certain: it completed, and no walk back has reached it."""
+    place = plan.steps[static(node.path)]
+    stands = node.status is StepStatus.COMPLETED and node.effect and node.undo == ""
+    return stands and place.confirm is not None and not node.path.startswith(FINALLY)
+
+
+def step_confirmed(_plan: Plan, run: Run, event: ev.StepConfirmed) -> None:
+    node = run.edit(event.path)
+    node.confirm = "skipped" if event.resolved == "skipped" else "done"
+    run.header.confirming -= 1
+    if event.resolved:
+        unstick(run, node)
     run.due(RUN)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, RUN, parent, static
+from runner.interpreter.paths import FINALLY, RUN, children_of, parent, static
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Node, Run, RunStatus, StepStatus, move_run, move_step
+from runner.interpreter.state import CANCEL, DRAIN, Node, Run, RunStatus, StepStatus, move_run, move_step
 
 
 def step_started(_plan: Plan, run: Run, event: ev.StepStarted) -> None:
@@ -33,16 +35,15 @@ def items_listed(_plan: Plan, run: Run, event: ev.ItemsListed) -> None:
     run.due(event.path)
 
 
-def step_skipped(_plan: Plan, run: Run, event: ev.StepSkipped) -> None:
-    node = run.nodes.get(event.path)
-    if node is None:
-        node = run.add(Node(path=event.path, status=StepStatus.PENDING, started_at_ms=event.at_ms))
-        move_step(node, StepStatus.SKIPPED)
-    else:
+def step_skipped(plan: Plan, run: Run, event: ev.StepSkipped) -> None:
+    if event.path in run.nodes:
         node = run.edit(event.path)
-        move_step(node, StepStatus.SKIPPED)
+    else:
+        node = run.add(Node(path=event.path, status=StepStatus.PENDING, started_at_ms=event.at_ms))
+    move_step(node, StepStatus.SKIPPED)
+    if event.resolved:
         unstick(run, node, "skipped")
-    _come_to_rest(run, node, event.at_ms)
+    _come_to_rest(plan, run, node, event.at_ms)
 
 
 def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
@@ -55,12 +56,13 @@ def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
     place = plan.steps[static(event.path)]
     if event.undo is not None:
         run.put(f"{event.path}:undo", {**run.payloads.get(f"{event.path}:undo", {}), **event.undo})
-    if event.undo is not None or place.compensate is None or not place.compensate.late:
-        run.payloads.pop(f"{event.path}:result", None)  # else the undo still has to be made of it
+    undo_needs_it = event.undo is None and place.compensate is not None and place.compensate.late
+    if not undo_needs_it and not (place.confirm is not None and place.confirm.late):
+        run.payloads.pop(f"{event.path}:result", None)
     _took_effect(plan, run, node)
     if event.resolved:
         unstick(run, node, "completed")
-    _come_to_rest(run, node, event.at_ms)
+    _come_to_rest(plan, run, node, event.at_ms)
 
 
 def _took_effect(plan: Plan, run: Run, node: Node) -> None:
@@ -84,15 +86,19 @@ def step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
         unstick(run, node, "failed")
     if event.caught >= 0:
         node.handler = event.caught
+        above = parent(event.path)
+        if above != RUN and plan.steps[static(above)].joins_any:
+            # Taken, so that the others go on; should they fail as well, the first failure is that of the whole.
+            run.edit(above).faulted = run.nodes[above].faulted or event.path
         if event.undo:
             node.undo, node.rolling, node.undo_cursor = "undoing", True, node.cursor
         run.due(event.path)
     else:
         node.fault = True
-        _come_to_rest(run, node, event.at_ms)
+        _come_to_rest(plan, run, node, event.at_ms)
 
 
-def step_caught(_plan: Plan, run: Run, event: ev.StepCaught) -> None:
+def step_caught(plan: Plan, run: Run, event: ev.StepCaught) -> None:
     node = run.edit(event.path)
     # A step whose undo was skipped keeps saying so, whatever its handler gave in its place.
     if event.handled and node.status not in (StepStatus.COMPLETED, StepStatus.COMPENSATION_FAILED):
@@ -102,24 +108,63 @@ def step_caught(_plan: Plan, run: Run, event: ev.StepCaught) -> None:
         run.put(f"{event.path}:output", event.output)
     if event.resolved:
         unstick(run, node, event.resolved)
-    _come_to_rest(run, node, event.at_ms)
+    _come_to_rest(plan, run, node, event.at_ms)
 
 
-def step_halted(_plan: Plan, run: Run, event: ev.StepHalted) -> None:
+def step_halted(plan: Plan, run: Run, event: ev.StepHalted) -> None:
     node = run.edit(event.path)
     if node.status is StepStatus.RUNNING:
         move_step(node, StepStatus.FAILED)
-    _come_to_rest(run, node, event.at_ms, passed=False)
+    _come_to_rest(plan, run, node, event.at_ms, passed=False)
 
 
 def vars_set(_plan: Plan, run: Run, event: ev.VarsSet) -> None:
     run.put(f"{event.path}:before", event.before)
     run.put("~vars", {**(run.payloads.get("~vars") or {}), **event.values})
+    run.put("~setters", {**(run.payloads.get("~setters") or {}), **dict.fromkeys(event.values, event.path)})
+
+
+def vars_reverted(run: Run, path: str) -> None:
+    """As if this step had never set anything: what others set after it, in a branch beside it, stays."""
+    values = dict(run.payloads.get("~vars") or {})
+    setters: dict[str, str] = dict(run.payloads.get("~setters") or {})
+    before: dict[str, Any] = run.payloads[f"{path}:before"]
+    for name, was in before.items():
+        later = setters.get(name, "")
+        if later == path:
+            setters[name] = was.get("by", "")
+            if "value" in was:
+                values[name] = was["value"]
+            else:
+                values.pop(name, None)
+            continue
+        # Somebody set it later: the one who found this step's value is left with what this step had found.
+        while later and run.payloads[f"{later}:before"][name].get("by", "") != path:
+            later = run.payloads[f"{later}:before"][name].get("by", "")
+        if later:
+            run.put(f"{later}:before", {**run.payloads[f"{later}:before"], name: was})
+    run.put("~vars", values)
+    run.put("~setters", setters)
+    run.put(f"{path}:before", {})
 
 
 def halt_asked(_plan: Plan, run: Run, event: ev.HaltAsked) -> None:
-    run.edit(event.path).halt = True
+    _halt(run, event.path, CANCEL if event.kill else DRAIN)
+
+
+def children_halted(plan: Plan, run: Run, event: ev.ChildrenHalted) -> None:
+    node = run.edit(event.path)
+    node.told = CANCEL if event.kill else DRAIN
+    for path in children_of(event.path, plan.steps[static(event.path)].children, node.cursor):
+        if path in run.nodes and not run.nodes[path].rest:
+            _halt(run, path, node.told)
     run.due(event.path)
+
+
+def _halt(run: Run, path: str, level: int) -> None:
+    node = run.edit(path)
+    node.halt = max(node.halt, level)
+    run.due(path)
 
 
 def fault_recorded(_plan: Plan, run: Run, event: ev.FaultRecorded) -> None:
@@ -130,9 +175,9 @@ def fault_recorded(_plan: Plan, run: Run, event: ev.FaultRecorded) -> None:
     run.due(above.path)
 
 
-def _come_to_rest(run: Run, node: Node, at_ms: int, *, passed: bool = True) -> None:
+def _come_to_rest(plan: Plan, run: Run, node: Node, at_ms: int, *, passed: bool = True) -> None:
     """`passed`: its sequence goes on to the next step, unless it is at fault."""
-    node.rest = True
+    node.rest, node.waiting = True, False
     node.ended_at_ms = at_ms
     above_path = parent(node.path)
     if above_path != RUN:
@@ -140,8 +185,10 @@ def _come_to_rest(run: Run, node: Node, at_ms: int, *, passed: bool = True) -> N
         if separator in ".#":
             above = run.edit(above_path)
             above.active -= 1
-            if node.fault and not above.faulted:
-                above.faulted = node.path
+            if node.fault:
+                above.faulted = above.faulted or node.path
+            elif node.status is StepStatus.COMPLETED and plan.steps[static(above_path)].joins_any:
+                above.winner = above.winner or node.path
         elif separator != "~" and passed and not node.fault:
             run.edit(above_path).cursor += 1
     run.due(above_path)
@@ -150,7 +197,9 @@ def _come_to_rest(run: Run, node: Node, at_ms: int, *, passed: bool = True) -> N
 def step_stuck(plan: Plan, run: Run, event: ev.StepStuck) -> None:
     node = run.edit(event.path)
     node.stuck = True
-    if node.undo == "undoing":
+    if node.confirm == "due":
+        node.confirm_error = event.error
+    elif node.undo == "undoing":
         node.undo_error = event.error
         if node.status is not StepStatus.COMPENSATING:
             move_step(node, StepStatus.COMPENSATING)
@@ -177,15 +226,18 @@ def unstick(run: Run, node: Node, resolved: str = "") -> None:
 def step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
     node = run.edit(event.path)
     unstick(run, node)
-    node.spent = node.asked = node.undo_spent = node.lost = 0
+    node.spent = node.asked = node.undo_spent = node.confirm_spent = node.lost = 0
     node.resumed_at_ms = event.at_ms
-    if node.undo == "undoing":
+    node.waiting = False
+    if node.confirm == "due":
+        node.due = node.phase == "confirm"
+    elif node.undo == "undoing":
         node.due = node.phase == "compensate"
     else:
         # What took effect is not asked for again; then only what we made of its result is tried anew.
         node.due = node.last != "" and not node.effect
         place = plan.steps[static(event.path)]
-        node.resumed = node.halt and node.phase == "action" and not place.is_settled_by_undo
+        node.resumed = node.halt > 0 and node.phase == "action" and not place.is_settled_by_undo
     if node.status is StepStatus.COMPENSATION_FAILED:
         move_step(node, StepStatus.COMPENSATING)
     run.due(event.path)

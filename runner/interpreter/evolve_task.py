@@ -25,6 +25,8 @@ def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
             run.header.pivot = "in_flight"
     elif event.phase == "verify":
         node.asked = event.attempt
+    elif event.phase == "confirm":
+        node.confirm_spent = event.attempt
     else:
         node.undo_spent = event.attempt
         node.undo_tries += 1
@@ -38,7 +40,7 @@ def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
 
 def task_settled(plan: Plan, run: Run, event: ev.TaskSettled) -> None:
     node = run.edit(event.path)
-    node.open, node.revoking, node.last = False, False, event.outcome
+    node.open, node.revoking, node.killing, node.last = False, False, False, event.outcome
     node.hint_ms, node.verdict, node.fenced = event.hint_ms, event.verdict, event.fenced
     run.header.busy -= 1
     run.header.size += event.size
@@ -50,6 +52,8 @@ def task_settled(plan: Plan, run: Run, event: ev.TaskSettled) -> None:
         node.undo_error = event.error
     elif node.phase == "verify":
         node.verify_error = event.error
+    elif node.phase == "confirm":
+        node.confirm_error = event.error
     else:
         _action_settled(plan, node, event)
     if event.outcome == "completed" and (node.phase == "action" or node.verdict == "landed"):
@@ -69,8 +73,13 @@ def _action_settled(plan: Plan, node: Node, event: ev.TaskSettled) -> None:
         node.unknown = True
 
 
+def outcome_ignored(_plan: Plan, _run: Run, _event: ev.OutcomeIgnored) -> None:
+    """For the record."""
+
+
 def revoke_asked(_plan: Plan, run: Run, event: ev.RevokeAsked) -> None:
-    run.edit(event.path).revoking = True
+    node = run.edit(event.path)
+    node.revoking, node.killing = True, node.killing or event.kill
 
 
 def retry_scheduled(_plan: Plan, run: Run, event: ev.RetryScheduled) -> None:
@@ -96,12 +105,46 @@ def timer_fired(_plan: Plan, run: Run, event: ev.TimerFired) -> None:
         return  # it was dropped while the timer was on its way
     node = run.edit(path)
     node.timer, node.due = "", True
-    run.header.busy -= 1
+    _timer_ended(run, node)
     run.due(path)
 
 
 def timer_dropped(_plan: Plan, run: Run, event: ev.TimerDropped) -> None:
     node = run.edit(event.path)
     node.timer = ""
-    run.header.busy -= 1
+    _timer_ended(run, node)
+    run.due(event.path)
+
+
+def _timer_ended(run: Run, node: Node) -> None:
+    if node.waiting or node.taken:
+        node.waiting = False
+    else:
+        run.header.busy -= 1
+
+
+# -- wait and wait_for ----------------------------------------------------------------------------------
+def wait_started(_plan: Plan, run: Run, event: ev.WaitStarted) -> None:
+    """A wait keeps nobody busy: a run that is stuck elsewhere says so, though it waits for days here."""
+    node = run.edit(event.path)
+    node.waiting, node.timer, node.waits = True, event.timer, node.waits + 1
+
+
+def signal_kept(_plan: Plan, run: Run, event: ev.SignalKept) -> None:
+    kept = run.payloads.get("~signals") or {}
+    entry = {"id": event.signal_id, "data": event.data}
+    run.put("~signals", {**kept, event.name: [*kept.get(event.name, ()), entry]})
+    run.header.signals += 1
+    run.header.size += event.size
+
+
+def signal_taken(_plan: Plan, run: Run, event: ev.SignalTaken) -> None:
+    kept = run.payloads.get("~signals") or {}
+    queue = kept[event.name]
+    index = next(number for number, entry in enumerate(queue) if entry["id"] == event.signal_id)
+    run.put("~signals", {**kept, event.name: queue[:index] + queue[index + 1 :]})
+    run.put(f"{event.path}:result", queue[index]["data"])
+    run.header.signals -= 1
+    node = run.edit(event.path)
+    node.taken, node.waiting = event.signal_id, False
     run.due(event.path)

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from runner.interpreter import event as ev
-from runner.interpreter.evolve_step import unstick
+from runner.interpreter.evolve_step import unstick, vars_reverted
 from runner.interpreter.paths import RUN, parent, static
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Run, StepStatus, move_step
+from runner.interpreter.state import Node, Run, StepStatus, move_step
 
 
-def undo_started(_plan: Plan, run: Run, event: ev.UndoStarted) -> None:
+def undo_started(plan: Plan, run: Run, event: ev.UndoStarted) -> None:
     node = run.edit(event.path)
     node.undo, node.undo_started_at_ms = "undoing", event.at_ms
     # A loop counts its items down, a sequence starts with the child in hand (it may be past the last one).
     node.undo_cursor = node.cursor
-    above = parent(event.path)
-    if above != RUN and event.path[len(above)] in ".#":
-        run.edit(above).active += 1
-        run.due(above)
+    above_path = parent(event.path)
+    if above_path != RUN:
+        _count_down(plan, run, node, above_path)
     run.due(event.path)
+
+
+def _count_down(plan: Plan, run: Run, node: Node, above_path: str) -> None:
+    """So that the walk goes on from here, and looks at nothing twice."""
+    separator = node.path[len(above_path)] if above_path else "/"
+    above = run.edit(above_path)
+    if separator in ".#":
+        above.active += 1
+        if separator == "#":
+            above.undo_cursor -= 1
+        run.due(above_path)
+    elif above.undo == "":
+        _settling(run, above_path, 1)
+    elif separator == "/":
+        above.undo_cursor = plan.steps[static(node.path)].position
+
+
+def _settling(run: Run, path: str, change: int) -> None:
+    """A catch that keeps what completed waits for single operations below it: it is the first node not at rest."""
+    while run.nodes[path].rest:
+        path = parent(path)
+    node = run.edit(path)
+    node.settling += change
+    if not node.settling:
+        run.due(path)
 
 
 def step_undone(plan: Plan, run: Run, event: ev.StepUndone) -> None:
@@ -38,29 +60,17 @@ def step_undone(plan: Plan, run: Run, event: ev.StepUndone) -> None:
         unstick(run, node, "skipped" if event.skipped else "compensated")
     node.undo_ended_at_ms = event.at_ms
     if place.kind == "set" and f"{event.path}:before" in run.payloads:
-        _revert_vars(run, run.payloads[f"{event.path}:before"])
+        vars_reverted(run, event.path)
     if node.rolling:
         node.rolling, node.rolled_back, node.undo = False, True, ""
         run.due(event.path)
         return
     node.undo = "undone"
     above_path = parent(event.path)
+    run.due(above_path)
     if above_path != RUN:
-        separator = event.path[len(above_path)]
+        separator = event.path[len(above_path)] if above_path else "/"
         if separator in ".#":
             run.edit(above_path).active -= 1
-    run.due(above_path)
-    # A catch that keeps what completed waits only for single operations below it to be settled.
-    while above_path != RUN and run.nodes[above_path].undo == "":
-        above_path = parent(above_path)
-        run.due(above_path)
-
-
-def _revert_vars(run: Run, before: dict[str, Any]) -> None:
-    values = dict(run.payloads.get("~vars") or {})
-    for name, value in before.items():
-        if value is None or "value" not in value:
-            values.pop(name, None)
-        else:
-            values[name] = value["value"]
-    run.put("~vars", values)
+        elif run.nodes[above_path].undo == "":
+            _settling(run, above_path, -1)

@@ -11,6 +11,7 @@ from runner.interpreter.ending import cancelled, standing_of, too_late
 from runner.interpreter.failure import fail
 from runner.interpreter.paths import ROOT, static
 from runner.interpreter.plan import Plan
+from runner.interpreter.signals import arrived, why_refused
 from runner.interpreter.state import Node, Run, RunStatus
 from runner.wire import ErrorRecord
 
@@ -35,6 +36,13 @@ def _judge_cancel(_plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
         held = ev.RequestHeld(request.at_ms, "cancel", request.nonce, request.reason)
         return (_accepted("cancel", request), held)
     return (_accepted("cancel", request), cancelled(request.at_ms, request.reason))
+
+
+def _judge_signal(plan: Plan, run: Run, request: ev.SignalSent) -> Answer:
+    why = why_refused(plan, run, request)
+    if why:
+        return (_refused("signal", request, why),)
+    return (_accepted("signal", request), *arrived(plan, run, request))
 
 
 def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer:
@@ -70,10 +78,14 @@ def _stuck_path(plan: Plan, run: Run, step: str) -> str | None:
 
 def _id(plan: Plan, path: str) -> str:
     step = plan.steps[static(path)].step
-    return step.id if step is not None else "output"
+    return step.id if step is not None else path or "output"
 
 
 def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
+    if node.confirm == "due":
+        if request.as_ in ("completed", "skipped"):
+            return (ev.StepConfirmed(request.at_ms, node.path, request.as_),)
+        return "its confirmation is stuck: say completed (it was told) or skipped (it need not be)"
     if node.undo == "undoing":
         if request.as_ in ("compensated", "skipped"):
             return (ev.StepUndone(request.at_ms, node.path, skipped=request.as_ == "skipped", resolved=True),)
@@ -138,6 +150,7 @@ def _refused(verb: str, request: ev.Request, why: str) -> ev.RequestRefused:
 
 _JUDGE: dict[type, Callable[[Plan, Run, Any], Answer]] = {
     ev.CancelRequested: _judge_cancel,
+    ev.SignalSent: _judge_signal,
     ev.AbandonRequested: _judge_abandon,
     ev.ResumeRequested: _judge_resume,
     ev.ResolveRequested: _judge_resolve,

@@ -29,7 +29,7 @@ from runner.interpreter.failure import fail
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at
 from runner.interpreter.settlement import after_verification, settle, verify, verify_again
-from runner.interpreter.state import Node, Run
+from runner.interpreter.state import CANCEL, Node, Run
 from runner.wire import ErrorRecord
 
 Proposals = Sequence[ev.AnyEvent]
@@ -40,7 +40,9 @@ def decide_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: i
     worker = worker_of(place)
     called_off = _is_called_off(node, place)
     if node.open:
-        return (ev.RevokeAsked(at_ms, node.path),) if called_off and not node.revoking else ()
+        kill = node.halt == CANCEL
+        is_asked = node.killing if kill else node.revoking
+        return (ev.RevokeAsked(at_ms, node.path, kill),) if called_off and not is_asked else ()
     if node.timer:
         return (ev.TimerDropped(at_ms, node.path, node.timer),) if called_off else ()
     if node.phase == "":

@@ -6,6 +6,7 @@ Ids are [a-z][a-z0-9_]*, so the four separators are unambiguous: / a child, . a 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 ROOT = ""
 FINALLY = "~finally"
@@ -14,10 +15,18 @@ RUN_TIMEOUT = "~run@timeout"
 
 _LAST = re.compile(r"[/.#~](?=[^/.#~]*$)")
 _ITEM = re.compile(r"#\d+")
+_NUMBER = re.compile(r"\d+")
 
 
 def child(scope: str, step_id: str) -> str:
     return f"{scope}/{step_id}" if scope else step_id
+
+
+def children_of(path: str, names: Sequence[str], count: int) -> Iterator[str]:
+    """The scopes side by side (or one after the other) below a step: named ones, or the items and rounds begun."""
+    if names:
+        return (f"{path}.{name}" for name in names)
+    return (f"{path}#{index}" for index in range(count))
 
 
 def parent(path: str) -> str:
@@ -44,6 +53,11 @@ def instance(static_path: str, seen_from: str) -> str:
         return next(items, "#") if seen.startswith(static_path[: loop.end()]) else "#"
 
     return re.sub("#", item, static_path)
+
+
+def order(path: str) -> str:
+    """What to sort paths by, so that item 10 comes after item 9."""
+    return _NUMBER.sub(lambda number: number[0].zfill(6), path)
 
 
 def items(path: str) -> tuple[int, ...]:

@@ -16,9 +16,13 @@ from runner.definition.model import (
     FailAction,
     LoopAction,
     ParallelAction,
+    RepeatAction,
     Retry,
     SetAction,
+    SignalAction,
     Step,
+    SwitchAction,
+    WaitAction,
     WorkerAction,
 )
 from runner.expression.evaluate import Condition, Template, compile_condition, compile_template
@@ -47,25 +51,50 @@ class CatchPlan:
     output: Template | None
 
 
+# What `join: any` and `on_item_failure: collect` put around each branch and item: undone in place, and nothing instead.
+SETTLED_IN_PLACE = CatchPlan(errors=frozenset({"any"}), when=None, undo=True, has_steps=False, output=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalPlan:
+    """What a `wait_for` waits for."""
+
+    name: str
+    match: Condition | None
+    timeout: Template | None
+    on_timeout: str | None  # None: it goes on without output
+
+
 @dataclass(frozen=True, slots=True)
 class StepPlan:
     """One step, or one scope that is not a step (then `step` is None)."""
 
     path: str
-    kind: str  # worker, steps, parallel, for_each, set, fail, scope
+    kind: str  # worker, steps, parallel, for_each, repeat, switch, wait, wait_for, set, fail, scope
     step: Step | None = None
     when: Condition | None = None
     output: Template | None = None
     catches: tuple[CatchPlan, ...] = ()
-    children: tuple[str, ...] = ()  # sequence: step ids; parallel: branch names
+    children: tuple[str, ...] = ()  # sequence: step ids; parallel: branch names; switch: "0", "1", "else"
+    position: int = 0  # among the steps of its sequence
     action: CallPlan | None = None
     compensate: CallPlan | None = None
     verify: CallPlan | None = None
+    confirm: CallPlan | None = None
     worker: WorkerAction | None = None
     values: Mapping[str, Template] = field(default_factory=dict)  # set
     items: Template | None = None  # for_each
     item_name: str = ""
     max_parallel: int = 1
+    joins_any: bool = False  # parallel: the first branch that completes is enough
+    collects: bool = False  # for_each: a failed item is one of the results
+    kills: bool = False  # parallel: where one branch ends the others, it ends what of them is claimed too
+    until: Condition | None = None  # repeat
+    max_rounds: int = 0
+    cases: tuple[Condition | None, ...] = ()  # switch: beside `children`; None is `else`
+    duration: Template | None = None  # wait
+    moment: Template | None = None
+    signal: SignalPlan | None = None  # wait_for
     message: Template | None = None  # fail
     fail: FailAction | None = None
 
@@ -84,6 +113,8 @@ class Plan:
     ids: Mapping[str, str]  # step id -> static path
     output: Template | None
     patient: Retry
+    signals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> the places that wait for it
+    has_confirms: bool = False
 
     @property
     def has_finally(self) -> bool:
@@ -101,35 +132,59 @@ def compile_plan(definition: Definition) -> Plan:
         definition=definition,
         steps=steps,
         ids=ids,
-        output=None if definition.output is None else compile_template(definition.output),
+        output=_template(definition.output),
         patient=definition.compensation_retry,
+        signals=_waiting_places(steps),
+        has_confirms=any(place.confirm is not None for place in steps.values()),
     )
 
 
-def _add_scope(steps: dict[str, StepPlan], ids: dict[str, str], path: str, children: tuple[Step, ...]) -> None:
-    steps[path] = StepPlan(path=path, kind="scope", children=tuple(step.id for step in children))
+def _waiting_places(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for path, place in steps.items():
+        if place.signal is not None:
+            found[place.signal.name] = (*found.get(place.signal.name, ()), path)
+    return found
+
+
+def _add_scope(
+    steps: dict[str, StepPlan], ids: dict[str, str], path: str, children: tuple[Step, ...],
+    *, catches: tuple[CatchPlan, ...] = (), output: Any = None,
+) -> None:
+    steps[path] = StepPlan(
+        path=path, kind="scope", children=tuple(step.id for step in children), catches=catches, output=_template(output)
+    )
     _add_children(steps, ids, path, children)
 
 
 def _add_children(steps: dict[str, StepPlan], ids: dict[str, str], path: str, children: tuple[Step, ...]) -> None:
-    for step in children:
-        _add_step(steps, ids, child(path, step.id), step)
+    for position, step in enumerate(children):
+        _add_step(steps, ids, child(path, step.id), step, position)
 
 
-def _add_step(steps: dict[str, StepPlan], ids: dict[str, str], path: str, step: Step) -> None:
+def _template(value: Any) -> Template | None:
+    return None if value is None else compile_template(value)
+
+
+def _condition(source: str | None) -> Condition | None:
+    return None if source is None else compile_condition(source)
+
+
+def _add_step(steps: dict[str, StepPlan], ids: dict[str, str], path: str, step: Step, position: int) -> None:
     ids[step.id] = path
     shared: dict[str, Any] = {
         "path": path,
         "step": step,
-        "when": None if step.when is None else compile_condition(step.when),
-        "output": None if step.output is None else compile_template(step.output),
+        "position": position,
+        "when": _condition(step.when),
+        "output": _template(step.output),
         "catches": tuple(
             CatchPlan(
                 errors=frozenset(catch.errors),
-                when=None if catch.when is None else compile_condition(catch.when),
+                when=_condition(catch.when),
                 undo=catch.undo,
                 has_steps=bool(catch.steps),
-                output=None if catch.output is None else compile_template(catch.output),
+                output=_template(catch.output),
             )
             for catch in step.catch
         ),
@@ -147,6 +202,7 @@ def _worker(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: WorkerAct
         action=_call(action.call),
         compensate=None if action.compensate is None else _call(action.compensate),
         verify=None if action.verify is None else _call(action.verify),
+        confirm=None if action.confirm is None else _call(action.confirm),
         **shared,
     )
 
@@ -169,20 +225,52 @@ def _block(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: Bloc
 
 
 def _parallel(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: ParallelAction) -> StepPlan:
+    is_any = action.join == "any"
     for name, children in action.branches.items():
-        _add_scope(steps, ids, f"{path}.{name}", children)
-    return StepPlan(kind="parallel", children=tuple(action.branches), **shared)
+        _add_scope(steps, ids, f"{path}.{name}", children, catches=(SETTLED_IN_PLACE,) if is_any else ())
+    return StepPlan(
+        kind="parallel",
+        children=tuple(action.branches),
+        joins_any=is_any,
+        kills=action.on_branch_failure == "cancel",
+        **shared,
+    )
 
 
 def _loop(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: LoopAction) -> StepPlan:
-    _add_scope(steps, ids, f"{path}#", action.steps)
+    collects = action.on_item_failure == "collect"
+    caught = (SETTLED_IN_PLACE,) if collects else ()
+    _add_scope(steps, ids, f"{path}#", action.steps, catches=caught, output=action.output)
     return StepPlan(
         kind="for_each",
         items=compile_template(action.in_),
         item_name=action.as_,
         max_parallel=action.max_parallel,
+        collects=collects,
         **shared,
     )
+
+
+def _repeat(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: RepeatAction) -> StepPlan:
+    _add_scope(steps, ids, f"{path}#", action.steps, output=action.output)
+    return StepPlan(kind="repeat", until=compile_condition(action.until), max_rounds=action.max_rounds, **shared)
+
+
+def _switch(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: SwitchAction) -> StepPlan:
+    names = ["else" if case.when is None else str(index) for index, case in enumerate(action.cases)]
+    for name, case in zip(names, action.cases, strict=True):
+        _add_scope(steps, ids, f"{path}.{name}", case.steps)
+    conditions = tuple(_condition(case.when) for case in action.cases)
+    return StepPlan(kind="switch", children=tuple(names), cases=conditions, **shared)
+
+
+def _wait(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: WaitAction) -> StepPlan:
+    return StepPlan(kind="wait", duration=_template(action.duration), moment=_template(action.until), **shared)
+
+
+def _wait_for(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: SignalAction) -> StepPlan:
+    signal = SignalPlan(action.signal, _condition(action.match), _template(action.timeout), action.on_timeout)
+    return StepPlan(kind="wait_for", signal=signal, **shared)
 
 
 def _set(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: SetAction) -> StepPlan:
@@ -199,6 +287,10 @@ _ACTIONS: Mapping[type, Any] = {
     BlockAction: _block,
     ParallelAction: _parallel,
     LoopAction: _loop,
+    RepeatAction: _repeat,
+    SwitchAction: _switch,
+    WaitAction: _wait,
+    SignalAction: _wait_for,
     SetAction: _set,
     FailAction: _fail,
 }

@@ -105,7 +105,8 @@ def _add_items(plan: Plan, run: Run, path: str, scope: dict[str, Any]) -> None:
         above = parent(path)
         if path.startswith(f"{above}#"):
             item_name = plan.steps[static(above)].item_name
-            scope.setdefault(item_name, run.payloads[f"{above}:items"][int(path[len(above) + 1 :])])
+            if item_name:  # a round has none
+                scope.setdefault(item_name, run.payloads[f"{above}:items"][int(path[len(above) + 1 :])])
         path = above
 
 

@@ -70,6 +70,10 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
 }
 
 
+# How firmly nothing new is begun: DRAIN lets what is claimed come to its end, CANCEL has it ended.
+DRAIN, CANCEL = 1, 2
+
+
 class IllegalMove(Exception):
     """The interpreter tried a move that the tables do not have: a bug, never a user's mistake."""
 
@@ -80,9 +84,10 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     path: str
     status: StepStatus = StepStatus.RUNNING
     # The task in hand. At most one is out for a node at any time.
-    phase: str = ""  # action, verify or compensate: of the task that is out, or was last
+    phase: str = ""  # action, verify, compensate or confirm: of the task that is out, or was last
     open: bool = False  # a task is out: queued or claimed
-    revoking: bool = False  # its end was asked for
+    revoking: bool = False  # it is to be taken back if nobody has claimed it
+    killing: bool = False  # and ended if somebody has
     timer: str = ""  # the timer it waits for
     due: bool = False  # that timer fired: the next attempt may go out
     last: str = ""  # how the last attempt ended: completed, failed, unknown, revoked; "" while one is out
@@ -94,6 +99,7 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     spent: int = 0  # action attempts of the present budget
     asked: int = 0  # verification attempts of the present question
     undo_spent: int = 0
+    confirm_spent: int = 0
     tries: int = 0  # action attempts in all
     undo_tries: int = 0
     lost: int = 0  # attempts in a row that ended with a lost process
@@ -106,9 +112,11 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     error: ErrorRecord | None = None
     verify_error: ErrorRecord | None = None
     undo_error: ErrorRecord | None = None
+    confirm_error: ErrorRecord | None = None
     has_output: bool = False
     # Where it goes.
-    halt: bool = False  # nothing new is begun below
+    halt: int = 0  # nothing new is begun below: DRAIN or CANCEL
+    told: int = 0  # parallel and loop: the halt that its children know of
     rest: bool = False  # done going forward, well or badly
     fault: bool = False  # at rest with `error` on its way up to whoever catches it
     stuck: bool = False
@@ -120,9 +128,14 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     undo_cursor: int = -1
     gate: bool = False  # its `when` is still to be evaluated
     faulted: str = ""  # parallel and loop: the first child that came to rest at fault
+    winner: str = ""  # parallel, join any: the first child that completed
     waits: int = 0  # timers set so far, so that each has a name of its own
+    waiting: bool = False  # wait and wait_for: it waits; a signal may come
+    taken: str = ""  # wait_for: the id of the signal that it got
     active: int = 0  # parallel and loop: children on their way (forward or back)
     count: int = 0  # loop: items
+    settling: int = 0  # a catch that keeps what completed: unknown operations below that are not settled yet
+    confirm: str = ""  # "", due, done, skipped
     resolved: str = ""  # what an operator made of it
     started_at_ms: int = 0
     ended_at_ms: int = 0
@@ -163,7 +176,10 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
     stuck: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
     standing: tuple[Standing, ...] = ()
-    busy: int = 0  # open tasks and timers of nodes: while there are any, the run is not yet stuck
+    busy: int = 0  # open tasks and pauses between attempts: while there are any, the run is not yet stuck
+    confirming: int = 0  # confirmations still to be given
+    signals: int = 0  # kept, and taken by nobody yet
+    spins: int = 0  # commits in a row that were full and dispatched nothing
     size: int = 0  # bytes of payload taken in
     agenda: tuple[str, ...] = ()  # left over when a commit was full
 
@@ -180,8 +196,8 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
 class Run:
     """A run: header, nodes by path, payloads by name. Only `evolve` changes one, and `advance` gives it a copy.
 
-    Payload names: "~input" "~vars" "~output" and, for a node, "<path>:action", ":undo", ":verify",
-    ":output", ":items", ":before".
+    Payload names: "~input" "~vars" "~setters" "~signals" "~output" and, for a node, "<path>:action", ":undo",
+    ":verify", ":confirm", ":result", ":output", ":items", ":before".
     """
 
     __slots__ = ("agenda", "changed", "dirty", "header", "nodes", "payloads")

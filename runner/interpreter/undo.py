@@ -6,11 +6,11 @@ what came after it is undone or settled: a walk waits at a child until that chil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from runner.interpreter import event as ev
 from runner.interpreter.attempt import dispatch, is_final, render, wait
-from runner.interpreter.paths import child, static
+from runner.interpreter.paths import child, children_of, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import ABSENT
 from runner.interpreter.state import Node, Run, StepStatus
@@ -28,15 +28,8 @@ def decide_undo(plan: Plan, run: Run, node: Node, at_ms: int) -> Proposals:
         return (ev.UndoStarted(at_ms, handler.path),) if handler.undo == "" else ()
     if node.rolled_back:
         return (_undone(node, [handler] if handler else [], at_ms),)
-    if place.kind == "worker":
-        return _undo_operation(plan, run, node, place, at_ms)
-    if place.kind == "parallel":
-        return _undo_branches(run, node, place, at_ms)
-    if place.kind == "for_each":
-        return _undo_items(run, node, place, at_ms)
-    if place.kind in ("steps", "scope"):
-        return _undo_sequence(run, node, place, at_ms)
-    return (ev.StepUndone(at_ms, node.path, nothing=True),)
+    undo = _UNDO.get(place.kind)
+    return undo(plan, run, node, place, at_ms) if undo else (ev.StepUndone(at_ms, node.path, nothing=True),)
 
 
 def needs_undo(place: StepPlan, node: Node) -> bool:
@@ -59,43 +52,43 @@ def unsettled(plan: Plan, run: Run, node: Node) -> list[str]:
             # It came after what it handles, which was undone or settled before it began.
             waiting.append(handler)
         elif place.kind == "worker":
-            if below.unknown or below.undo == "undoing":
+            if below.unknown:
                 found.append(path)
         elif place.kind in ("steps", "scope") and below.cursor < len(place.children):
             waiting.append(child(path, place.children[below.cursor]))
-        elif place.kind == "parallel":
-            waiting.extend(f"{path}.{name}" for name in place.children)
-        elif place.kind == "for_each":
-            waiting.extend(f"{path}#{index}" for index in range(below.cursor))
+        elif place.kind in _SCOPED:
+            waiting.extend(children_of(path, place.children, below.cursor))
     return found
 
 
 # -- containers ---------------------------------------------------------------------------------------
-def _undo_sequence(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    paths = [child(node.path, step_id) for step_id in place.children[: node.undo_cursor + 1]]
-    for path in reversed(paths):
+def _undo_sequence(_plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    for position in range(min(node.undo_cursor, len(place.children) - 1), -1, -1):
+        path = child(node.path, place.children[position])
         below = run.nodes.get(path)
         if below is None or below.undo == "undone" or below.status is StepStatus.SKIPPED:
             continue
         return (ev.UndoStarted(at_ms, path),) if below.undo == "" else ()
-    return (_undone(node, [run.nodes.get(path) for path in paths], at_ms),)
+    return (_undone(node, [run.nodes.get(child(node.path, name)) for name in place.children], at_ms),)
 
 
-def _undo_branches(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    paths = [f"{node.path}.{name}" for name in place.children]
-    waiting = [path for path in paths if path in run.nodes and run.nodes[path].undo == ""]
+def _undo_branches(_plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    begun = [below for path in children_of(node.path, place.children, 0) if (below := run.nodes.get(path)) is not None]
+    waiting = [ev.UndoStarted(at_ms, below.path) for below in begun if below.undo == ""]
     if waiting:
-        return [ev.UndoStarted(at_ms, path) for path in waiting]
-    return () if node.active else (_undone(node, [run.nodes.get(path) for path in paths], at_ms),)
+        return waiting
+    return () if node.active else (_undone(node, begun, at_ms),)
 
 
-def _undo_items(run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
-    begun = range(node.undo_cursor - 1, -1, -1)
-    window = place.max_parallel - node.active
-    waiting = [i for i in begun if run.nodes[f"{node.path}#{i}"].undo == ""][: max(0, window)]
+def _undo_items(_plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    """Items and rounds, counted down by `undo_cursor`: what it has passed is undone or on its way."""
+    until = max(0, node.undo_cursor - max(0, place.max_parallel - node.active))
+    waiting = [ev.UndoStarted(at_ms, f"{node.path}#{index}") for index in range(node.undo_cursor - 1, until - 1, -1)]
     if waiting:
-        return [ev.UndoStarted(at_ms, f"{node.path}#{index}") for index in waiting]
-    return () if node.active else (_undone(node, [run.nodes[f"{node.path}#{i}"] for i in begun], at_ms),)
+        return waiting
+    if node.active:
+        return ()
+    return (_undone(node, [run.nodes[path] for path in children_of(node.path, (), node.cursor)], at_ms),)
 
 
 def _undone(node: Node, children: Sequence[Node | None], at_ms: int) -> ev.StepUndone:
@@ -136,3 +129,15 @@ def _undo_input(plan: Plan, run: Run, node: Node, place: StepPlan) -> dict[str, 
     result = run.payloads.get(f"{node.path}:result", ABSENT)
     late = render(plan, run, node, "compensate", missing, result=result) if missing else {}
     return late if isinstance(late, ErrorRecord) else {**recorded, **late}
+
+
+_SCOPED = frozenset({"parallel", "switch", "for_each", "repeat"})
+_UNDO: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {
+    "scope": _undo_sequence,
+    "steps": _undo_sequence,
+    "parallel": _undo_branches,
+    "switch": _undo_branches,
+    "for_each": _undo_items,
+    "repeat": _undo_items,
+    "worker": _undo_operation,
+}

@@ -26,13 +26,19 @@ EVENTS: list[Any] = [
     ev.AbandonRequested(5, nonce="n"),
     ev.ResumeRequested(5, nonce="n"),
     ev.ResolveRequested(5, nonce="n", step="pay", as_="completed", output={"id": 1}),
+    ev.SignalSent(5, nonce="n", by="me", name="go", signal_id="s1", data={"ok": True}),
     ev.StepStarted(6, "pay", gated=True),
     ev.ItemsListed(6, "lines", [1, {"a": 2}]),
     ev.StepSkipped(6, "pay", resolved=True),
     ev.TaskDispatched(7, "pay", "action", "do.pay", 1, 3, 1_000, 5, True, True, {"in": 1}, {"undo": 2}, True),
     ev.TaskDispatched(7, "pay", "compensate", "undo.pay", 1, 3, 1_000, input={"undo": 2}, fresh=True),
+    ev.TaskDispatched(7, "pay", "confirm", "tell.pay", 1, 3, 1_000, input={"told": 3}, fresh=True),
     ev.TaskDispatched(7, "pay", "verify", "look.pay", 2, 3, 1_000),
-    ev.RevokeAsked(8, "pay"),
+    ev.RevokeAsked(8, "pay", True),
+    ev.OutcomeIgnored(8, "pay", "failed", ERROR, "p"),
+    ev.WaitStarted(8, "pause", "pause@1", 9),
+    ev.SignalKept(8, "go", "s1", {"ok": True}, 11),
+    ev.SignalTaken(8, "hear", "go", "s1"),
     ev.RetryScheduled(8, "pay", "action", "pay@2", 9, True),
     ev.TimerDropped(9, "pay", "pay@2"),
     ev.StepCompleted(10, "pay", {"out": 1}, True, None, ERROR, True),
@@ -43,9 +49,11 @@ EVENTS: list[Any] = [
     ev.StepResumed(10, "pay"),
     ev.FaultRecorded(10, "~finally/f"),
     ev.VarsSet(10, "v", {"n": 1}, {"n": {"value": None}}),
-    ev.HaltAsked(10, "pay"),
+    ev.HaltAsked(10, "pay", True),
+    ev.ChildrenHalted(10, "lines", True),
     ev.UndoStarted(10, "pay"),
     ev.StepUndone(10, "pay", True, True, True),
+    ev.StepConfirmed(10, "pay", "skipped"),
     ev.RunFailing(11, ERROR, "cancelled"),
     ev.RootResolved(11),
     ev.RunDecided(11, {"whole": 1}),
@@ -58,7 +66,7 @@ EVENTS: list[Any] = [
 ]
 PAYLOADS = {
     "~input": {"id": 1}, "~output": {"whole": 1}, "pay:action": {"in": 1}, "pay:undo": {"undo": 2},
-    "pay:output": {"out": 1}, "lines:items": [1, {"a": 2}],
+    "pay:confirm": {"told": 3}, "pay:output": {"out": 1}, "lines:items": [1, {"a": 2}],
 }
 
 
