@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import getpass
-import hashlib
 import os
 import secrets
 import time
@@ -21,33 +20,31 @@ import msgspec
 from runner.catalogue import Catalogue
 from runner.definition.inputs import InputChecker
 from runner.definition.model import Definition
-from runner.definition.parse import digest_of
 from runner.definition.project import find_project
 from runner.errors import (
     ConfigError,
     DuplicateRun,
-    ExpressionError,
-    InputError,
+    RecordTampered,
     RunConflict,
+    RunLimited,
     RunNotFound,
     UsageError,
     VerbRefused,
 )
-from runner.expression.evaluate import compile_template
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_event, run_of
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
 from runner.lint.checked import load_checked
+from runner.starting import ALPHABET, check_key, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
 from runner.store.ports import NewRun, Request, RunRow, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
 
-MAX_KEY_LENGTH = 256
 MAX_RERUNS = 1_000
 ALIVE_MS = 10_000  # a process that was seen within this time is taken to live
 UNDONE = ("compensated", "cancelled")
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+AT_ONCE = ("cancel", "abandon")  # also of a run that waits to begin
 _FIRST_POLL_S, _LAST_POLL_S = 0.002, 0.1
 
 
@@ -76,6 +73,7 @@ class RunInfo(msgspec.Struct, frozen=True):
     rerun_of: str
     created_at_ms: int
     updated_at_ms: int
+    waits_for: str = ""  # pending: the slot of its `concurrency` that is full
 
 
 class _Start(NamedTuple):
@@ -152,7 +150,8 @@ class Client:
     ) -> RunHandle:
         """Start a run of a definition: its file, its name in `definitions/`, or a loaded one.
 
-        Raises DefinitionError, InputError, RunConflict (the key was used with another input), DuplicateRun.
+        Raises DefinitionError, InputError, RunConflict (the key was used with another input), DuplicateRun,
+        RunLimited (as many runs as its `concurrency` allows are under way, and more are rejected, not "pending").
         """
         return self.start_many(workflow, [input], [idempotency_key] if idempotency_key is not None else None)[0]
 
@@ -164,11 +163,11 @@ class Client:
         self.catalogue.put(definition)
         prepared = [self._prepare(definition, value) for value in inputs]
         if idempotency_keys is None:
-            idempotency_keys = [_key_of(definition, value) for value in prepared]
+            idempotency_keys = [key_of(definition, value) for value in prepared]
         elif len(idempotency_keys) != len(prepared):
             raise UsageError(f"{len(prepared)} inputs and {len(idempotency_keys)} idempotency keys")
         starts = [
-            self._start_of(definition, value, _checked(key))
+            self._start_of(definition, value, check_key(key))
             for value, key in zip(prepared, idempotency_keys, strict=True)
         ]
         answers = self.store.start([start.run for start in starts])
@@ -203,25 +202,15 @@ class Client:
         return checker.prepare({} if value is None and definition.input_schema else value)
 
     def _start_of(self, definition: Definition, value: Any, key: str, *, rerun_of: str = "") -> _Start:
-        run_id = derived_run_id(self.store.namespace, definition.workflow, key) if key else random_run_id()
-        about = {
-            "workflow": definition.workflow, "version": definition.version, "definition": definition.digest,
-            "key": key, "rerun_of": rerun_of, "summary": definition.summary,
-        }
-        started = ev.RunStarted(
-            at_ms=0, run_id=run_id, workflow=definition.workflow, version=definition.version,
-            digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=caller(),
-        )
-        run = NewRun(
-            run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),
-            summary=msgspec.json.encode(about), body=msgspec.json.encode(started),
-        )
+        slot = slot_of(definition, value)
+        run = new_run(self.store.namespace, definition, value, key, rerun_of=rerun_of, by=caller(), slot=slot)
         return _Start(definition, value, key, run)
 
     def _started(self, start: _Start, answer: StartAnswer) -> RunHandle:
         """The run that came of it; where the definition wants that, the first free one after those that were undone."""
         definition, base, number = start.definition, start.key, 1
         while answer.answer != "created":
+            _check_answer(start, answer)
             there = f"{definition.workflow} was started with the key {start.key!r} before"
             which = f"run {start.run.run_id}, {answer.status or 'pending'}"
             if answer.answer == "conflict":
@@ -246,7 +235,9 @@ class Client:
         for number in range(2, MAX_RERUNS):
             key = f"{base}~{number}" if base else ""
             start = self._start_of(definition, value, key, rerun_of=stored.run_id)
-            if self.store.start([start.run])[0].answer == "created":
+            answer = self.store.start([start.run])[0]
+            _check_answer(start, answer)
+            if answer.answer == "created":
                 return RunHandle(self, start.run.run_id, created=True)
         raise DuplicateRun(f"the key {base!r} was run again {MAX_RERUNS} times")
 
@@ -262,7 +253,7 @@ class Client:
     def find(self, prefix: str) -> str:
         """The full id of the one run whose id begins so. Raises RunNotFound."""
         wanted = prefix.strip().lower()
-        if not wanted or not set(wanted) <= set(_ALPHABET):
+        if not wanted or not set(wanted) <= set(ALPHABET):
             raise RunNotFound(f"{prefix!r} is not a run's id")
         found = self.store.find_runs(wanted, limit=4)
         if not found:
@@ -342,7 +333,7 @@ class Client:
         seen = len(self.store.history(stored.run_id))
         nonce = secrets.token_hex(8)
         body = msgspec.json.encode(make(at_ms=0, nonce=nonce, by=caller()))
-        answer = self.store.post([Request(stored.run_id, nonce, body)])[0]
+        answer = self.store.post([Request(stored.run_id, nonce, body, at_once=verb in AT_ONCE)])[0]
         if answer == "gone":
             raise RunNotFound(f"there is no run {stored.run_id!r} any more")
         if answer == "ended":
@@ -361,39 +352,18 @@ class Client:
             pause_s = min(pause_s * 1.5, _LAST_POLL_S)
 
 
-# -- what a start needs -------------------------------------------------------------------------------
-def _key_of(definition: Definition, value: Any) -> str:
-    """The idempotency key that the definition makes of this input; "" if it makes none."""
-    if definition.idempotency_key is None:
-        return ""
-    try:
-        key = compile_template(definition.idempotency_key).render({"input": value})
-    except ExpressionError as error:
-        raise InputError([f"the idempotency key cannot be made of it: {error}"]) from None
-    if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
-        raise InputError([f"the idempotency key is {key!r}; text or a whole number is needed"])
-    return str(key)
-
-
-def _checked(key: str) -> str:
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise InputError([f"the idempotency key has to be printable text of at most {MAX_KEY_LENGTH} characters"])
-    return key
-
-
-def derived_run_id(namespace: str, workflow: str, key: str) -> str:
-    """The same for the same key, for ever: a start repeated after the run expired carries the same operation keys."""
-    return _run_id(hashlib.sha256(f"{namespace}|{workflow}|{key}".encode()).digest())
-
-
-def random_run_id() -> str:
-    return _run_id(secrets.token_bytes(10))
-
-
-def _run_id(source: bytes) -> str:
-    """80 bits as 16 characters of Crockford's base32."""
-    number = int.from_bytes(source[:10])
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(75, -5, -5))
+def _check_answer(start: _Start, answer: StartAnswer) -> None:
+    """Raises RunLimited, RecordTampered."""
+    if answer.answer == "tampered":
+        raise RecordTampered(f"what the store has under the keys of run {start.run.run_id} does not fit; see doctor")
+    if answer.answer == "limited" and start.run.slot is not None:
+        slot, holders = start.run.slot, ", ".join(answer.holders)
+        key = slot.name.partition(":")[2]
+        raise RunLimited(
+            f"{start.definition.workflow} has at most {slot.limit} run{'s'[: slot.limit > 1]} under way at once"
+            f"{f' with the key {key!r}' if key else ''}, on_limit says reject, and under way "
+            f"{'are' if len(answer.holders) > 1 else 'is'} {holders or 'another'}"
+        )
 
 
 def caller() -> str:
@@ -410,5 +380,5 @@ def run_info(row: RunRow) -> RunInfo:
     return RunInfo(
         run_id=row.run_id, status=row.status or "pending", workflow=summary.get("workflow", ""),
         version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
-        created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms,
+        created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms, waits_for=row.waits_for,
     )

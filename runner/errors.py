@@ -10,6 +10,7 @@ SagarunError
 │   ├── RunNotFound          no run has this id                                    (exit 2)
 │   ├── RunConflict          the idempotency key was used with another input       (exit 1)
 │   ├── DuplicateRun         the key was used and on_duplicate says reject         (exit 1)
+│   ├── RunLimited           as many runs as may be under way are, and on_limit says reject (exit 1)
 │   └── VerbRefused          cancel, resume, resolve … does not apply now          (exit 1)
 ├── StoreError
 │   ├── StoreUnavailable     Redis cannot be reached; what was asked may be repeated (exit 6)
@@ -99,6 +100,10 @@ class RunConflict(RunError):
 
 class DuplicateRun(RunError):
     """The idempotency key was used before."""
+
+
+class RunLimited(RunError):
+    """As many runs as may be under way at once already are."""
 
 
 class VerbRefused(RunError):

@@ -98,6 +98,11 @@ class Desk:
     def start(self, **given: Any) -> RunHandle:
         return self.client.start(self.definition, {"id": "A-1", **given})
 
+    def take_up(self) -> None:
+        """What engines do now; no worker works."""
+        while self._engine.step():
+            pass
+
     def work(self) -> None:
         self.store.tick()
         while self._engine.step() + self._worker.step():

@@ -42,6 +42,7 @@ _HINTS: tuple[tuple[type[errors.SagarunError], str], ...] = (
     (errors.RunNotFound, "sagarun list"),
     (errors.InputError, "nothing was started; mend the input, or give another one with --input, --case or --set"),
     (errors.RunConflict, "nothing was started; use another key, or the input that the key was first used with"),
+    (errors.RunLimited, "nothing was started; `sagarun watch RUN` tells when that one is over"),
     (errors.StoreUnavailable, "sagarun doctor says what it sees of the server; runs go on when it is back"),
 )
 

@@ -17,6 +17,7 @@ import msgspec
 from runner.cli.narrator import Narrator
 from runner.cli.report import step_lines
 from runner.cli.screen import Screen, json_text
+from runner.cli.wording import line_text
 from runner.client import Client
 from runner.clock import wall_ms
 from runner.errors import RecordTampered, StoreUnavailable
@@ -48,7 +49,8 @@ def read_view(client: Client, run_id: str, events: list[ev.AnyEvent] | None = No
     """The run as it is now. Raises RunNotFound."""
     stored = client.stored(run_id)
     told = read_events(client, run_id) if events is None else events
-    return view_run(stored, client.state(stored), plan_of(client, stored), told)
+    line = client.store.slot(stored.slot, run_id=run_id) if stored.in_line else None
+    return view_run(stored, client.state(stored), plan_of(client, stored), told, line)
 
 
 def read_events(client: Client, run_id: str, start: int = 0) -> list[ev.AnyEvent]:
@@ -74,6 +76,8 @@ class Follower:
         """The run when it has ended or is stuck; None when the time is over."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         view = self._patiently(lambda: read_view(self.client, self.run_id, []))
+        if view.line is not None:
+            self.screen.note(f"· it waits to begin: {line_text(view.line)}")
         stored = self._patiently(lambda: self.client.stored(self.run_id))
         narrator = Narrator(plan_of(self.client, stored), verbose=self.screen.verbose)
         self._clock_offset_ms = self._patiently(self.client.store.now_ms) - wall_ms()

@@ -192,7 +192,9 @@ class Host:
         waited_for: frozenset[str] = frozenset()
         while True:
             self.check()
-            moving = self._moving(self._claims.runs - {besides})
+            runs = self._claims.runs - {besides}
+            # Twice: between the looks at two runs, the end of one may have let the other begin.
+            moving = self._moving(runs) or self._moving(runs)
             if not moving:
                 return
             if moving != waited_for:
@@ -211,7 +213,7 @@ class Host:
 
     def _rests(self, stored: StoredRun, now_ms: int) -> bool:
         """Nothing is to be done for it now that this host could do."""
-        if stored.terminal or stored.status == "stuck" or stored.broken:
+        if stored.terminal or stored.status == "stuck" or stored.broken or stored.in_line:
             return True
         served = {contract["queue"] for contract in self.crew.process.contracts.values()}
         if any(task.state == "R" or task.queue in served for task in stored.tasks.values()):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runner.cli.screen import Line
     from runner.client import RunInfo
 
-STATUSES = ("running", "compensating", "stuck", "completed", "compensated", "cancelled", "abandoned")
+STATUSES = ("pending", "running", "compensating", "stuck", "completed", "compensated", "cancelled", "abandoned")
 
 
 @click.command(short_help="List runs, the newest first.")
@@ -49,5 +49,7 @@ def _row(run: RunInfo) -> Sequence[Line | str]:
 
     origin = f"key {run.key}" if run.key else ""
     again = f"rerun of {run.rerun_of}" if run.rerun_of else ""
+    waits = f"waits for {run.waits_for}" if run.waits_for else ""
     name = f"{run.workflow} {run.version}"
-    return run.run_id, status(run.status), name, moment(run.created_at_ms), "  ".join(filter(None, (origin, again)))
+    remarks = "  ".join(filter(None, (waits, origin, again)))
+    return run.run_id, status(run.status), name, moment(run.created_at_ms), remarks

@@ -11,6 +11,7 @@ from runner.cli.screen import Line, Span
 from runner.cli.wording import columns, duration, error_text, one_line, pairs, plural, seconds
 from runner.monitor.story import Attempt
 from runner.monitor.views import RunView, StepView, UndoView
+from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
 _SYMBOLS: dict[str, Span] = {
@@ -215,6 +216,7 @@ def run_json(view: RunView) -> dict[str, Any]:
             for stuck in view.stuck
         ],
         "alerts": list(view.alerts),
+        "waits_for": line_json(view.line),
         "started_at_ms": view.started_at_ms,
         "duration_ms": view.duration_ms,
     }
@@ -239,6 +241,13 @@ def step_json(step: StepView) -> dict[str, Any]:
             "attempts": undo.attempts,
             "error": error_json(undo.error),
         },
+    }
+
+
+def line_json(line: SlotInfo | None) -> dict[str, Any] | None:
+    """What a pending run waits for."""
+    return None if line is None else {
+        "slot": line.name, "limit": line.limit, "held": line.held, "holders": list(line.holders), "ahead": line.ahead,
     }
 
 

@@ -43,7 +43,7 @@ def command(run: str, events: bool) -> None:
 def _show(view: RunView, screen: Screen, now_ms: int) -> None:
     from runner.cli.report import attempt_lines, step_lines, summary_lines
     from runner.cli.screen import json_text
-    from runner.cli.wording import moment, status
+    from runner.cli.wording import line_text, moment, status
 
     screen.data([(f"{view.workflow} {view.version} · run {view.run_id} · ", ""), *status(view.status)])
     facts = [
@@ -51,10 +51,11 @@ def _show(view: RunView, screen: Screen, now_ms: int) -> None:
         ("key", view.key),
         ("rerun of", view.rerun_of),
         ("input", json_text(view.input)),
+        ("waits for", "" if view.line is None else line_text(view.line)),
     ]
     for name, text in facts:
         if text:
-            screen.data([(f"  {name:<8}  ", "dim"), (text, "")])
+            screen.data([(f"  {name:<9} ", "dim"), (text, "")])
     for line in step_lines(view, now_ms=0 if view.terminal else now_ms):
         screen.data(line)
     for line in summary_lines(view)[:-1]:

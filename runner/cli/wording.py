@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.cli.screen import Line, json_text
+from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
 STATUS_STYLES = {
@@ -60,6 +61,15 @@ def error_text(error: ErrorRecord | None) -> str:
     if error is None:
         return ""
     return f"{error.code}: {error.message}" if error.message else error.code
+
+
+def line_text(line: SlotInfo) -> str:
+    """What a pending run waits for: order:EU has 1 of 1 run under way (38305xh11yt0zr91); 2 others begin before it"""
+    ids = ", ".join(line.holders) + (", …" if line.held > len(line.holders) else "")
+    taken = f"{line.name} has {line.held} of {plural(line.limit, 'run')} under way{f' ({ids})' if ids else ''}"
+    if not line.ahead:
+        return f"{taken}; it is next"
+    return f"{taken}; {plural(line.ahead, 'other')} begin{'s'[line.ahead > 1 :]} before it"
 
 
 def one_line(text: str) -> str:

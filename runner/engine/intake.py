@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -78,7 +78,7 @@ def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence
     """Everything that follows from these entries, in order. No entries: what was left over goes on."""
     transitions: list[Transition] = []
     unsent: set[str] = set()
-    events: deque[ev.External] = deque(event_of(entry) for entry in entries)
+    events: deque[ev.External] = deque(event_of(entry) for entry in _in_order(run, entries))
     if not events and run is not None and run.agenda:
         events.append(ev.Continued(run.header.updated_at_ms))
     while events:
@@ -95,6 +95,14 @@ def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence
                 unsent.remove(command.path)
                 events.appendleft(ev.TaskSettled(event.at_ms, command.path, "revoked"))
     return transitions
+
+
+def _in_order(run: Run | None, entries: Sequence[InboxEntry]) -> Iterator[InboxEntry]:
+    """Times never go back: a run that waited for a slot began when it had it, and what came before came then."""
+    latest_ms = run.header.updated_at_ms if run is not None else 0
+    for entry in entries:
+        latest_ms = max(latest_ms, entry.at_ms)
+        yield entry if entry.at_ms == latest_ms else msgspec.structs.replace(entry, at_ms=latest_ms)
 
 
 def _known(run: Run | None) -> Run:

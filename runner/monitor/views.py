@@ -20,7 +20,7 @@ from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import child_paths
 from runner.interpreter.state import TERMINAL, Node, Run, Standing, StepStatus
 from runner.monitor.story import Attempt, Chapter, Story
-from runner.store.ports import RunRow, Store, StoredRun
+from runner.store.ports import RunRow, SlotInfo, Store, StoredRun
 from runner.wire import ErrorRecord
 
 PARKED_FOR_GOOD = 4  # times in a row that interpreting a run broke; then the engine leaves it to a person
@@ -107,6 +107,7 @@ class RunView:
     waiting: int = 0  # entries in its inbox: something happened that no engine has looked at
     terminal: bool = False
     stuck: tuple[StuckView, ...] = ()
+    line: SlotInfo | None = None  # the slot in whose line it waits, before it begins
 
     @property
     def failed_step(self) -> StepView | None:
@@ -116,8 +117,10 @@ class RunView:
         return next((step for step in self.steps if step.id == self.error.step), None)
 
 
-def view_run(stored: StoredRun, run: Run | None, plan: Plan | None, events: Iterable[AnyEvent] = ()) -> RunView:
-    """`run` is None before the first commit, `plan` where the definition cannot be had."""
+def view_run(
+    stored: StoredRun, run: Run | None, plan: Plan | None, events: Iterable[AnyEvent] = (), line: SlotInfo | None = None
+) -> RunView:
+    """`run` is None before the first commit, `plan` where the definition cannot be had; `line`: see RunView."""
     summary: dict[str, Any] = msgspec.json.decode(stored.summary) if stored.summary else {}
     shared: dict[str, Any] = {
         "run_id": stored.run_id,
@@ -130,12 +133,14 @@ def view_run(stored: StoredRun, run: Run | None, plan: Plan | None, events: Iter
         "parked": stored.parked,
         "waiting": len(stored.entries),
         "terminal": stored.terminal,
+        "line": line,
         "status": "stuck" if stored.parked >= PARKED_FOR_GOOD else stored.status or "pending",
     }
     if run is None:
         return RunView(
-            workflow=summary.get("workflow", ""), version=summary.get("version", ""), input=None, output=None,
-            error=None, steps=(), standing=(), started_at_ms=stored.created_at_ms, duration_ms=None, **shared,
+            workflow=summary.get("workflow", ""), version=summary.get("version", ""), input=_asked_with(stored),
+            output=None, error=None, steps=(), standing=(), started_at_ms=stored.created_at_ms, duration_ms=None,
+            **shared,
         )
     header = run.header
     story = Story(events)
@@ -155,6 +160,12 @@ def view_run(stored: StoredRun, run: Run | None, plan: Plan | None, events: Iter
         pending_verb=header.pending,
         **shared,
     )
+
+
+def _asked_with(stored: StoredRun) -> Any:
+    """The input of a run that no engine has looked at: it is in its first inbox entry."""
+    started = [entry.body for entry in stored.entries if entry.kind == "started"]
+    return msgspec.json.decode(started[0]).get("input") if started else None
 
 
 # -- steps --------------------------------------------------------------------------------------------

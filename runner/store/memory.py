@@ -52,7 +52,7 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
                     run.run_id, run.status, run.summary, run.created_at_ms, run.updated_at_ms,
                     run.slot if run.place == "W" else "",
                 )
-                for run in runs if not status or run.status == status
+                for run in runs if not status or (run.status or "pending") == status
             ][offset : offset + limit]
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:

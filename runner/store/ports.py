@@ -354,7 +354,7 @@ class Store(Protocol):
 
     # -- views ------------------------------------------------------------------------------------
     def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
-        """Newest first."""
+        """Newest first. Status "pending": runs that were never committed."""
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Ids that begin so."""

@@ -42,7 +42,8 @@ class ViewVerbs(RedisBase):
             page = _PAGE if status else min(_PAGE, limit - len(rows))
             ids = self._read(lambda client, begin=begin, page=page: client.zrange(
                 self._keys.runs, begin, begin + page - 1, desc=True))
-            rows += [row for row in self._read_rows([id.decode() for id in ids]) if not status or row.status == status]
+            found = self._read_rows([id.decode() for id in ids])
+            rows += [row for row in found if not status or (row.status or "pending") == status]
             begin += page
             if len(ids) < page:
                 break

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.async_client import AsyncClient
-from runner.client import derived_run_id
 from runner.errors import VerbRefused
+from runner.starting import derived_run_id
 from tests.desk import Desk
 
 

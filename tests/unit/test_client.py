@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from runner import client as client_module
-from runner.client import Client, derived_run_id, random_run_id
+from runner import starting
+from runner.client import Client
 from runner.errors import (
     ConfigError,
     DefinitionError,
     DuplicateRun,
     InputError,
     RunConflict,
+    RunLimited,
     RunNotFound,
     UsageError,
     VerbRefused,
 )
+from runner.starting import derived_run_id, random_run_id
 from tests.desk import ORDER, Desk
 
 
@@ -116,6 +119,97 @@ def test_many_are_started_together_or_not_at_all(desk: Desk):
     assert {handle.result(timeout=0).status for handle in handles} == {"completed"}
 
 
+# -- concurrency ----------------------------------------------------------------------------------------
+def with_concurrency(tmp_path: Path, on_limit: str = "queue", *, extra: str = "") -> Desk:
+    """One at a time for each amount."""
+    given = f'concurrency: {{key: "{{{{ input.amount }}}}", limit: 1, on_limit: {on_limit}}}\n{extra}'
+    return Desk(tmp_path, ORDER.replace("steps:", f"{given}steps:", 1))
+
+
+def test_a_run_beyond_the_limit_waits_until_another_is_over(tmp_path: Path):
+    desk = with_concurrency(tmp_path)
+    first, second, other = desk.start(id="1"), desk.start(id="2"), desk.start(id="3", amount=7)
+    assert second.created
+    desk.take_up()
+    assert (first.status(), second.status(), other.status()) == ("running", "pending", "running")
+    assert [(run.run_id, run.waits_for) for run in desk.client.list(status="pending")] == [(second.id, "order:5")]
+    desk.work()
+    assert second.result(timeout=0).is_completed
+    assert desk.calls == ["reserve 1", "reserve 3", "charge 5", "charge 7", "reserve 2", "charge 5"]
+
+
+def test_a_run_beyond_a_limit_that_rejects_is_an_error_that_names_who_is_under_way(tmp_path: Path):
+    desk = with_concurrency(tmp_path, "reject")
+    first = desk.start(id="1")
+    said = f"order has at most 1 run under way at once with the key '5', .* is {first.id}"
+    with pytest.raises(RunLimited, match=said):
+        desk.start(id="2")
+    assert len(desk.client.list()) == 1
+    assert desk.start(id="1").id == first.id  # the same key is the same run, and needs no second place
+    desk.work()
+    assert desk.start(id="2").created
+
+
+def test_a_stuck_run_lets_the_next_begin_and_goes_on_beside_it(tmp_path: Path):
+    desk = with_concurrency(tmp_path)
+    stuck, second = desk.start(id="1", fail="undo"), desk.start(id="2")
+    for _ in range(5):
+        desk.wait(1_000)
+    assert (stuck.status(), second.result(timeout=0).status) == ("stuck", "completed")
+    third = desk.start(id="3")
+    desk.undo_is_broken = False
+    desk.client.resume(stuck.id, timeout=0)
+    desk.work()
+    assert stuck.result(timeout=0).status == "compensated"
+    assert third.result(timeout=0).status == "completed"
+
+
+@pytest.mark.parametrize(("verb", "status"), [("cancel", "cancelled"), ("abandon", "abandoned")])
+def test_a_run_that_waits_is_ended_at_once_and_does_nothing(tmp_path: Path, verb: str, status: str):
+    desk = with_concurrency(tmp_path)
+    first, second, third = desk.start(id="1"), desk.start(id="2"), desk.start(id="3")
+    desk.take_up()
+    getattr(desk.client, verb)(second.id, timeout=0)
+    desk.take_up()
+    assert (second.status(), third.status()) == (status, "pending")
+    desk.work()
+    assert {first.status(), third.status()} == {"completed"}
+    assert [call for call in desk.calls if call.endswith("2")] == []
+
+
+def test_the_timeout_of_a_run_counts_from_when_it_may_begin(tmp_path: Path):
+    desk = with_concurrency(tmp_path, extra="timeout: 1m\n")
+    first, second = desk.start(id="1"), desk.start(id="2")
+    desk.take_up()
+    desk.clock.advance(45_000)
+    desk.client.abandon(first.id, timeout=0)
+    desk.take_up()
+    desk.take_up()
+    state = desk.client.state(desk.client.stored(second.id))
+    assert state is not None
+    assert state.header.started_at_ms == desk.clock.now_ms
+    assert [*desk.store._tables.timers.values()] == [desk.clock.now_ms + 60_000]
+
+
+def test_a_rerun_needs_a_place_too(tmp_path: Path):
+    desk = with_concurrency(tmp_path, "reject")
+    ended = desk.run(id="1")
+    desk.start(id="2")
+    with pytest.raises(RunLimited):
+        desk.client.rerun(ended)
+    desk.work()
+    assert desk.client.rerun(ended).created
+
+
+def test_a_run_that_waits_can_be_neither_resumed_nor_run_again(tmp_path: Path):
+    desk = with_concurrency(tmp_path)
+    desk.start(id="1")
+    waiting = desk.start(id="2")
+    for verb in ("resume", "rerun"):
+        with pytest.raises(VerbRefused, match="is pending"):
+            getattr(desk.client, verb)(waiting.id)
+
+
 def test_as_many_keys_as_inputs_are_needed(desk: Desk):
     with pytest.raises(UsageError, match="2 inputs and 1 idempotency keys"):
         desk.client.start_many(desk.definition, [{"id": "1"}, {"id": "2"}], ["one"])
@@ -152,7 +246,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(desk: Desk):
 
 
 def test_a_beginning_that_several_have_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(client_module, "derived_run_id", lambda _n, _w, key: f"aaaa{key:0>12}")
+    monkeypatch.setattr(starting, "derived_run_id", lambda _n, _w, key: f"aaaa{key:0>12}")
     desk.start(id="1")
     desk.start(id="2")
     with pytest.raises(RunNotFound, match="several runs"):

@@ -121,7 +121,7 @@ def test_every_attempt_is_listed(desk: Desk):
 
 RUN_KEYS = {
     "run_id", "workflow", "version", "status", "key", "rerun_of", "input", "output", "error", "steps", "standing",
-    "stuck", "alerts", "started_at_ms", "duration_ms",
+    "stuck", "alerts", "waits_for", "started_at_ms", "duration_ms",
 }  # fmt: skip
 STEP_KEYS = {
     "id", "path", "worker", "kind", "status", "attempts", "started_at_ms", "duration_ms", "output", "error",

@@ -6,7 +6,20 @@ import pytest
 
 from runner.cli import wording
 from runner.cli.screen import plain
+from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (SlotInfo("order", 1, 1, 1, ("abc",)), "order has 1 of 1 run under way (abc); it is next"),
+        (SlotInfo("a:b", 2, 2, 3, ("c", "d"), 1), "a:b has 2 of 2 runs under way (c, d); 1 other begins before it"),
+        (SlotInfo("order", 9, 9, 3, ("a",), 2), "order has 9 of 9 runs under way (a, …); 2 others begin before it"),
+    ],
+)
+def test_what_a_pending_run_waits_for_is_told(line: SlotInfo, text: str):
+    assert wording.line_text(line) == text
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.definition.model import Definition
 from runner.engine.engine import LEASE_MS, PARK_MS, Engine
+from runner.engine.intake import interpret
 from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
 from runner.interpreter.record import run_of
 from runner.store.memory import MemoryStore
-from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, Request, StoredRun
+from runner.store.ports import Commit, CommitAnswer, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 
@@ -305,3 +306,16 @@ def test_two_threads_in_one_engine_do_each_step_once() -> None:
             loop.join(5)
     assert bench.store.count_live() == 0
     assert sorted(bench.calls) == sorted(["do a", "do b"] * 120)
+
+
+def test_times_of_events_never_go_back():
+    """A signal that came while its run waited for a slot is older than the run's start, and came at that start."""
+    bench = Bench()
+    started = ev.RunStarted(0, "r1", "two", "1.0.0", bench.definition.digest, {"second": "b"})
+    cancel = ev.CancelRequested(at_ms=0, nonce="n")
+    entries = [
+        InboxEntry("started", 5_000, body=msgspec.json.encode(started)),
+        InboxEntry("request", 1_000, body=msgspec.json.encode(cancel)),
+    ]
+    made = interpret(Catalogue(bench.store).plan, None, entries)
+    assert {event.at_ms for transition in made for event in transition.events} == {5_000}

@@ -9,7 +9,8 @@ import pytest
 
 from runner.cli.follow import read_view
 from runner.monitor.views import PARKED_FOR_GOOD, RunView, live_runs, view_run
-from tests.desk import Desk
+from runner.store.ports import SlotInfo
+from tests.desk import ORDER, Desk
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def test_a_run_that_no_engine_took_up_is_pending(desk: Desk):
     assert (seen.workflow, seen.version, seen.key) == ("order", "1.2.0", "A-1")
     assert seen.steps == ()
     assert seen.waiting == 1
+
+
+def test_a_run_that_waits_for_others_says_for_whom_and_how_many_are_before_it(tmp_path: Path):
+    desk = Desk(tmp_path, ORDER.replace("steps:", "concurrency: {limit: 1}\nsteps:", 1))
+    first, second, third = (desk.start(id=str(number)) for number in range(3))
+    assert read_view(desk.client, first.id).line is None
+    line = read_view(desk.client, third.id).line
+    assert line == SlotInfo("order", 1, 1, 2, (first.id,), 1)
+    assert read_view(desk.client, third.id).input == {"id": "2", "amount": 5, "fail": ""}
+    desk.work()
+    assert read_view(desk.client, second.id).line is None
 
 
 def test_a_step_that_was_not_reached_is_pending(desk: Desk):

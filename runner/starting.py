@@ -1,0 +1,92 @@
+"""A run to be: what a start stores, made of a definition, an input and a key. The client and schedules share it.
+
+Everything that is rendered for a start is rendered here, from the input alone, before anything is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+
+import msgspec
+
+from runner.definition.model import Definition
+from runner.definition.parse import digest_of
+from runner.errors import ExpressionError, InputError
+from runner.expression.evaluate import compile_template
+from runner.interpreter import event as ev
+from runner.store.ports import NewRun, Slot
+
+MAX_KEY_LENGTH = 256
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_run(
+    namespace: str, definition: Definition, value: Any, key: str, *, rerun_of: str = "", by: str = "",
+    slot: Slot | None = None,
+) -> NewRun:
+    """Not stored yet. `value` is an input that was checked, `key` one that was, or empty."""
+    run_id = derived_run_id(namespace, definition.workflow, key) if key else random_run_id()
+    about = {
+        "workflow": definition.workflow, "version": definition.version, "definition": definition.digest,
+        "key": key, "rerun_of": rerun_of, "summary": definition.summary,
+    }
+    started = ev.RunStarted(
+        at_ms=0, run_id=run_id, workflow=definition.workflow, version=definition.version,
+        digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=by,
+    )
+    return NewRun(
+        run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),
+        summary=msgspec.json.encode(about), body=msgspec.json.encode(started), slot=slot,
+    )
+
+
+def key_of(definition: Definition, value: Any) -> str:
+    """The idempotency key that the definition makes of this input; "" if it makes none."""
+    if definition.idempotency_key is None:
+        return ""
+    return _rendered("idempotency key", definition.idempotency_key, value)
+
+
+def slot_of(definition: Definition, value: Any) -> Slot | None:
+    """What the run has to have before it may begin, by the definition's `concurrency`."""
+    concurrency = definition.concurrency
+    if concurrency is None:
+        return None
+    name = definition.workflow
+    if concurrency.key is not None:
+        name += ":" + check_key(_rendered("key of concurrency", concurrency.key, value), "the key of concurrency")
+    return Slot(name, concurrency.limit, concurrency.on_limit)
+
+
+def _rendered(what: str, template: str, value: Any) -> str:
+    try:
+        key = compile_template(template).render({"input": value})
+    except ExpressionError as error:
+        raise InputError([f"the {what} cannot be made of it: {error}"]) from None
+    if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
+        raise InputError([f"the {what} is {key!r}; text or a whole number is needed"])
+    return str(key)
+
+
+def check_key(key: str, what: str = "the idempotency key") -> str:
+    """The key itself. Raises InputError."""
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        raise InputError([f"{what} has to be printable text of at most {MAX_KEY_LENGTH} characters"])
+    return key
+
+
+def derived_run_id(namespace: str, workflow: str, key: str) -> str:
+    """The same for the same key, for ever: a start repeated after the run expired carries the same operation keys."""
+    return _run_id(hashlib.sha256(f"{namespace}|{workflow}|{key}".encode()).digest())
+
+
+def random_run_id() -> str:
+    return _run_id(secrets.token_bytes(10))
+
+
+def _run_id(source: bytes) -> str:
+    """80 bits as 16 characters of Crockford's base32."""
+    number = int.from_bytes(source[:10])
+    return "".join(ALPHABET[number >> shift & 31] for shift in range(75, -5, -5))
