@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.store.ports import ClaimedTask, Completion, CompletionAnswer
-from runner.wire import TaskMessage
+from runner.wire import Outcome, TaskMessage
 from runner.worker.attempt import decode_message, encode_outcome, never_began, overrun
 from runner.worker.frames import TaskFrame
 from runner.worker.payload import decode_json
@@ -105,7 +106,8 @@ class Ledger:
         held = self.held.get(number)
         if held is not None:
             self._drop(held)
-            self._complete(held.task, outcome)
+            overran = held.overdue_since_s and held.details
+            self._complete(held.task, _with_last_details(outcome, held.details) if overran else outcome)
 
     def refuse_unplaced(self) -> None:
         """There is nobody to run them: definite, for they never began."""
@@ -198,6 +200,16 @@ def _message_of(task: ClaimedTask) -> TaskMessage:
             worker="?", run_id=task.run_id, workflow="?", version="?", path=task.path, step=task.path, phase="action",
             attempt=0, max_attempts=0, timeout_ms=DEFAULT_TIMEOUT_MS, step_ref="?", idempotency_key="?",
         )
+
+
+def _with_last_details(encoded: bytes, details: bytes) -> bytes:
+    """An attempt that stopped when it was asked to says as much as one that had to be killed for it."""
+    outcome = msgspec.json.decode(encoded, type=Outcome)
+    if outcome.outcome != "unknown" or outcome.error is None:
+        return encoded
+    told = outcome.error.details if isinstance(outcome.error.details, dict) else {}
+    error = replace(outcome.error, details={**told, "last_details": decode_json(details)})
+    return encode_outcome(replace(outcome, error=error))
 
 
 def _traces(held: Held) -> dict[str, object]:

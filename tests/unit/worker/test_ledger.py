@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from runner.store.ports import ClaimedTask, Completion
-from runner.wire import Outcome, TaskMessage
+from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker.ledger import Ledger
 
 
@@ -105,6 +105,26 @@ def test_the_last_details_are_kept_over_a_heartbeat_without_any(ledger: Ledger):
     ledger.beat(number, b"1", 0.1)
     ledger.beat(number, b"", 0.2)
     assert ledger.held[number].details == b"1"
+
+
+def test_an_attempt_that_stopped_when_it_was_asked_to_keeps_its_last_details(ledger: Ledger):
+    number = ledger.begin(task(timeout_ms=1000), 1, 0.0).number
+    ledger.beat(number, b'{"page":1}', 0.5)
+    ledger.newly_overdue(2.0)
+    error = ErrorRecord("timeout", details={"traceback": "t"})
+    ledger.end(number, msgspec.json.encode(Outcome("unknown", error=error)))
+    assert outcome_in(ledger.take(1)[0]).error == ErrorRecord(
+        "timeout", details={"traceback": "t", "last_details": {"page": 1}}
+    )
+
+
+def test_a_result_that_came_after_all_is_left_as_it_is(ledger: Ledger):
+    number = ledger.begin(task(timeout_ms=1000), 1, 0.0).number
+    ledger.beat(number, b'{"page":1}', 0.5)
+    ledger.newly_overdue(2.0)
+    done = msgspec.json.encode(Outcome("completed", msgspec.Raw(b"7")))
+    ledger.end(number, done)
+    assert ledger.take(1)[0].body == done
 
 
 def test_a_heartbeat_of_what_has_ended_is_ignored(ledger: Ledger):
