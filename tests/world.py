@@ -190,7 +190,8 @@ class World:
                         self.messages.append(command.message)
                         self.inputs[f"{command.message.worker}"] = self.run.payloads[command.payload]
                     case RevokeTask() if command.path not in self.claimed:
-                        del self.tasks[command.path]
+                        if self.tasks.pop(command.path, None) is None:
+                            continue  # once to be taken back, once to be ended: the first was enough
                         waiting.append(ev.TaskSettled(self.now_ms, command.path, "revoked"))
                     case RevokeTask() if command.kill:
                         self.killed.add(command.path)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from runner.definition.finding import Finding, child, last, shown
+from runner.definition.foreign import habit, word_for
 from runner.definition.source import Source
 
 _Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that ours are not, such as `true`
@@ -78,7 +79,11 @@ def _unknown_keys(error: _Error) -> list[str]:
 def _meant_keys(error: _Error) -> set[str]:
     """The keys that this mapping has under a misspelt name."""
     known = error.schema.get("properties", {})
-    return {closest(key, known) for key in _unknown_keys(error)}
+    return {_meant(key, known) for key in _unknown_keys(error)}
+
+
+def _meant(key: str, known: Mapping[str, Any]) -> str:
+    return word_for(key, known) or closest(key, known)
 
 
 def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
@@ -86,16 +91,21 @@ def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
     inside = f" in {_name(pointer)}" if _name(pointer) else f" in a {error.schema['title']}" if pointer else ""
     says_nothing = _is_step(error) and not any(action in error.instance for action in ACTIONS)
     for key in _unknown_keys(error):
-        hint = did_you_mean(key, known) or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
+        meant = _meant(key, known)
+        hint = f'did you mean "{meant}"?' if meant else habit(key) if _is_step(error) else ""
+        hint = hint or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
+        if not meant and last(pointer) == "parallel" and isinstance(error.instance[key], list):
+            hint = _WRITTEN["parallel"]
         message = f"unknown key {shown(key)}{inside}"
-        yield Finding("SR102", child(pointer, key), message, hint, on_key=True, instead=closest(key, known))
+        yield Finding("SR102", child(pointer, key), message, hint, on_key=True, instead=meant)
 
 
 def _missing(error: _Error, _source: Source) -> Iterator[Finding]:
     pointer = _pointer(error)
     inside = f" in {_name(pointer)}" if _name(pointer) else ""
     for key in error.validator_value:
-        if key not in error.instance and key not in _meant_keys(error):
+        is_a_branch = key == "branches" and _unknown_keys(error)
+        if key not in error.instance and key not in _meant_keys(error) and not is_a_branch:
             yield Finding("SR101", pointer, f'"{key}" is missing{inside}', on_key=True)
 
 
@@ -132,6 +142,8 @@ def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
         hint = _AS_TEXT.get(error.schema.get("title", ""), 'put it in quotes: "{}"').format(raw)
     elif wanted == "true or false" and error.instance in ("yes", "no", "on", "off"):
         hint = f"write {'true' if error.instance in ('yes', 'on') else 'false'}"
+    elif wanted in ("a mapping", "a list"):
+        hint = _WRITTEN.get(last(pointer), "")
     yield _type_finding(pointer, error.instance, wanted, hint)
 
 
@@ -156,7 +168,10 @@ def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
     elif isinstance(instance, str) and constants:
         yield _choice_finding(pointer, instance, constants, "or a mapping")
     else:
-        yield _type_finding(pointer, instance, " or ".join(map(_branch_words, branches)))
+        is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
+        times = any("duration_template" in branch.get("$ref", "") for branch in branches)
+        hint = f"a unit is needed: {source.raw(pointer)}s" if is_number and times else ""
+        yield _type_finding(pointer, instance, " or ".join(map(_branch_words, branches)), hint)
 
 
 def _meant_branch(error: _Error) -> list[_Error]:
@@ -234,7 +249,22 @@ def _out_of_range(error: _Error, _source: Source) -> Iterator[Finding]:
     yield Finding("SR108", pointer, f"{_name(pointer) or 'this item'} must {wanted}")
 
 
-_AS_TEXT = {"duration": "a unit is needed: {}s", "expression": 'write "{{{{ {} }}}}"'}
+_AS_TEXT = {
+    "duration": "a unit is needed: {}s",
+    "duration or expression": "a unit is needed: {}s",
+    "expression": 'write "{{{{ {} }}}}"',
+}
+_WRITTEN = {
+    "parallel": "it is written {branches: {NAME: [STEPS]}}",
+    "branches": "it is written {NAME: [STEPS], …}",
+    "for_each": "it is written {in: LIST, as: NAME, steps: [STEPS]}",
+    "repeat": "it is written {max: NUMBER, until: CONDITION, steps: [STEPS]}",
+    "switch": "it is written [{when: CONDITION, steps: [STEPS]}, …, {else: [STEPS]}]",
+    "wait_for": "it is written {signal: NAME, timeout: DURATION}",
+    "catch": "it is written [{errors: [CODES], steps: [STEPS]}]",
+    "concurrency": "it is written {limit: NUMBER}",
+    "schedule": 'it is written {cron: "0 6 * * *"}',
+}
 _BRANCH_WORDS = {
     "name": "a name",
     "workflow_name": "a workflow's name",

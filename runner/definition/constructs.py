@@ -68,7 +68,7 @@ def _switch(resolver: Resolver, given: list[_Given], pointer: str, level: int) -
 
 def _wait(resolver: Resolver, given: Any, pointer: str, _level: int) -> Any:
     if isinstance(given, str):
-        return _time(resolver, given, pointer)
+        return _time(resolver, given, pointer, "a wait of nothing is none")
     if "{{" not in given["until"]:
         try:
             parse_moment(given["until"])
@@ -90,9 +90,9 @@ def _wait_for(resolver: Resolver, given: _Given, pointer: str, _level: int) -> d
     return resolved
 
 
-def _time(resolver: Resolver, given: str, pointer: str) -> str:
+def _time(resolver: Resolver, given: str, pointer: str, if_zero: str = "") -> str:
     """A duration, or a template that gives one when the run gets there."""
-    return given if "{{" in given else resolver.duration(given, pointer)
+    return given if "{{" in given else resolver.duration(given, pointer, if_zero=if_zero)
 
 
 def _kept(given: _Given, *keys: str) -> dict[str, Any]:

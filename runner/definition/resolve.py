@@ -253,11 +253,12 @@ class Resolver:
         written["multiplier"] = float(written["multiplier"])
         return written
 
-    def duration(self, text: str, pointer: str, *, may_be_zero: bool = False) -> str:
+    def duration(self, text: str, pointer: str, *, may_be_zero: bool = False, if_zero: str = "") -> str:
         try:
             if parse_duration(text) or may_be_zero:
                 return text
-            self.find("SR108", pointer, "a time limit of nothing would always be over", "leave it out for no limit")
+            hint = "leave it out" if if_zero else "leave it out for no limit"
+            self.find("SR108", pointer, if_zero or "a time limit of nothing would always be over", hint)
         except ValueError as error:
             self.find("SR108", pointer, str(error))
         return "1s"

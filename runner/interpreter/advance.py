@@ -61,8 +61,8 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
         apply(event)
     elif isinstance(event, ev.TaskSettled):
         apply(ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process))
-    dispatched = 0
-    while draft.agenda and dispatched < MAX_DISPATCHES and len(events) < MAX_EVENTS and not draft.is_terminal:
+    dispatched, until = 0, len(events) + MAX_EVENTS
+    while draft.agenda and dispatched < MAX_DISPATCHES and len(events) < until and not draft.is_terminal:
         path = next(iter(draft.agenda))
         del draft.agenda[path]
         for proposed in decide(plan, draft, path, event.at_ms):

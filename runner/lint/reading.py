@@ -13,6 +13,7 @@ from runner.definition.finding import child
 from runner.definition.model import (
     Action,
     Call,
+    ChildAction,
     Definition,
     FailAction,
     LoopAction,
@@ -71,7 +72,7 @@ def texts_of(definition: Definition, outline: Outline) -> list[Text]:
     """Every templated string of a definition, compiled."""
     texts: list[Text] = []
     for draft in _drafts(definition, outline):
-        for pointer, value, is_key in _strings(draft.pointer, draft.value):
+        for pointer, value, is_key in strings(draft.pointer, draft.value):
             if is_key:
                 fault = ExpressionFault("a key cannot be computed")
                 texts.append(
@@ -93,7 +94,7 @@ def _compiled(draft: _Draft, pointer: str, value: str) -> Text:
     return Text(pointer, value, draft.part, draft.site, draft.view, draft.names, references, fault)
 
 
-def _strings(pointer: str, value: Any) -> Iterator[tuple[str, str, bool]]:
+def strings(pointer: str, value: Any) -> Iterator[tuple[str, str, bool]]:
     """Every string with its pointer; of keys, those that look like a template (then True)."""
     if isinstance(value, str):
         yield pointer, value, False
@@ -101,10 +102,10 @@ def _strings(pointer: str, value: Any) -> Iterator[tuple[str, str, bool]]:
         for key, item in value.items():
             if "{{" in key:
                 yield child(pointer, key), key, True
-            yield from _strings(child(pointer, key), item)
+            yield from strings(child(pointer, key), item)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _strings(child(pointer, index), item)
+            yield from strings(child(pointer, index), item)
 
 
 def _drafts(definition: Definition, outline: Outline) -> Iterator[_Draft]:
@@ -144,6 +145,10 @@ def _rendered_before(action: Action) -> Iterator[tuple[Part, str, Any]]:
             for part, other in calls:
                 if other is not None:
                     yield part, f"{part}/with", other.with_
+        case ChildAction(with_=given, compensate=undo):
+            yield "with", "with", given
+            if undo is not None:
+                yield "compensate", "compensate/with", undo.with_
         case SetAction(values=values):
             yield "set", "set", values
         case FailAction(message=message):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from runner.definition.finding import Finding
 from runner.definition.model import LoopAction, ParallelAction, RepeatAction, SignalAction, SwitchAction, WaitAction
+from runner.expression.evaluate import Reference
 from runner.lint.outline import Site
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject, at_segment
@@ -20,10 +21,34 @@ def _uncertain_outputs(subject: Subject) -> Iterator[Finding]:
         target = subject.outline.by_id.get(step_id)
         if target is None or step_id not in text.view.visible:
             continue  # found on its own
-        if not text.view.has(reference, subject.outline.done):
+        branch = _uncertain_branch(text, target, reference)
+        if branch:
+            message = f'the branch "{branch}" of "{step_id}" may give no output: {written(reference, 4)} may be absent'
+            hint = f"use default(), or test it: {written(reference, 4)} is defined"
+            yield at_segment("SR215", text, reference, 3, message, hint)
+        elif not text.view.has(reference, subject.outline.done):
             message = f"{_why(subject, text, target)}: steps.{step_id}.output may be absent"
             hint = f"use default(), or test it: steps.{step_id}.output is defined"
             yield at_segment("SR215", text, reference, 1, message, hint)
+
+
+def written(reference: Reference, count: int) -> str:
+    return ".".join(str(part) for part in reference.path[:count])
+
+
+def _uncertain_branch(text: Text, target: Site, reference: Reference) -> str:
+    """The branch of a parallel whose output is read, if it may have none and nobody has tested that."""
+    action = target.step.action
+    if not isinstance(action, ParallelAction) or target.step.output is not None or target.handlers:
+        return ""
+    if len(reference.path) < 4:
+        return ""
+    name = str(reference.path[3])
+    arm = next((arm for arm in target.arms if arm.name == name), None)
+    if arm is None or (arm.has_output and (action.join == "all" or len(target.arms) == 1)):
+        return ""
+    known = text.view.known | reference.known
+    return "" if any(fact[:4] == reference.path[:4] for fact in known) else name
 
 
 def _why(subject: Subject, text: Text, target: Site) -> str:
@@ -37,6 +62,8 @@ def _why(subject: Subject, text: Text, target: Site) -> str:
         return f'"{step_id}" has no else'
     if target.step.when is not None:
         return f'"{step_id}" may be skipped'
+    if "on_failure" in target.raw:
+        return f'"{step_id}" may have failed'
     if target.handlers:
         return f'the catch of "{step_id}" may have no output'
     for around in subject.outline.everything_around(target):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from runner.definition.complaint import did_you_mean
 from runner.definition.finding import Finding, shown
-from runner.definition.model import FailAction, WorkerAction
+from runner.definition.model import FailAction, SignalAction, WorkerAction
 from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject
 
@@ -19,10 +19,13 @@ OWN_CODES = (
     "expression_error",
     "invalid_input",
     "invalid_output",
+    "invalid_wait",
     "no_effect",
     "queue_timeout",
+    "signal_timeout",
     "state_limit",
     "timeout",
+    "too_many_items",
     "unknown_worker",
     "worker_lost",
 )
@@ -58,6 +61,8 @@ def _codes(site: Site) -> Iterator[tuple[str, str, bool]]:
             yield f"{site.pointer}/raises/{index}", code, False
     if isinstance(action, FailAction) and not action.rethrow:
         yield f"{site.pointer}/fail/error", action.error, False
+    if isinstance(action, SignalAction) and action.on_timeout not in (None, "signal_timeout"):
+        yield f"{site.pointer}/wait_for/on_timeout/fail", str(action.on_timeout), False
     for handler in site.handlers:
         for index, code in enumerate(handler.catch.errors):
             yield f"{handler.pointer}/errors/{index}", code, True

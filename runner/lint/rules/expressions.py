@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.definition.finding import Finding, child
+from runner.lint.reading import strings
 from runner.lint.rule import Rule, Subject
 
 
@@ -25,6 +26,11 @@ def _constants(subject: Subject) -> Iterator[Finding]:
         if isinstance(value, str) and "{{" in value:
             pointer = child("/vars", name)
             yield Finding("SR213", pointer, "vars are constants: no expression is evaluated here", "use a set step")
+    schedule = subject.definition.schedule
+    for pointer, text, _ in strings("/schedule/input", None if schedule is None else schedule.input):
+        if "{{" in text:
+            message = "a schedule's input is a constant: no expression is evaluated here"
+            yield Finding("SR213", pointer, message, "compute it in a set step, from run.started_at if need be")
 
 
 RULES = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from runner.definition.complaint import did_you_mean
 from runner.definition.finding import Finding, shown
+from runner.definition.model import LoopAction
 from runner.expression.evaluate import Reference
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject, at_segment
@@ -20,6 +21,8 @@ _ALL = ("input", "steps", "vars", "run", "step", "error", "result")
 
 
 def _unknown_names(subject: Subject) -> Iterator[Finding]:
+    actions = ((site.step.id, site.step.action) for site in subject.outline.sites)
+    items = {action.as_: step_id for step_id, action in actions if isinstance(action, LoopAction)}
     for text, reference in subject.references():
         name = str(reference.path[0])
         if name in text.names:
@@ -27,7 +30,7 @@ def _unknown_names(subject: Subject) -> Iterator[Finding]:
         elif name == "result":
             where = "a verification" if text.part == "verify" else "this expression"
             message = f'{where} cannot read "result": there is none here'
-            hint = "it is in scope in the step's own output and compensate"
+            hint = "it is in scope in the step's own output, compensate and confirm, and in match and until"
             yield at_segment("SR207", text, reference, 0, message, hint)
         elif name == "error":
             message = '"error" can be read in catch and finally only'
@@ -36,6 +39,9 @@ def _unknown_names(subject: Subject) -> Iterator[Finding]:
             in_scope = ", ".join(sorted(text.names))
             message = f'"{name}" cannot be read here'
             yield at_segment("SR205", text, reference, 0, message, f"in scope: {in_scope}")
+        elif name in items:
+            message = f'"{name}" is the item of "{items[name]}": it can be read inside of that for_each only'
+            yield at_segment("SR205", text, reference, 0, message)
         else:
             message = f"there is no name {shown(name)}"
             hint = did_you_mean(name, text.names) or f"in scope: {', '.join(sorted(text.names))}"

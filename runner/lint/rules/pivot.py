@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from runner.definition.finding import Finding
 from runner.definition.model import (
+    ChildAction,
     FailAction,
     LoopAction,
     ParallelAction,
@@ -87,6 +88,8 @@ class _Walk:
         match site.step.action:
             case WorkerAction() as action:
                 return self.worker(site, action, path, inside)
+            case ChildAction() as action:
+                return self.child(site, action, path, inside)
             case FailAction():
                 return None  # behind a pivot it is a way to call for a person
             case SignalAction(timeout=timeout, on_timeout=code):
@@ -133,6 +136,16 @@ class _Walk:
                 self.uncaught(site, code, f"raises/{index}", f"is {action.kind} after a pivot")
         return path
 
+    def child(self, site: Site, action: ChildAction, path: _Path, inside: _Around) -> _Path:
+        """A child run with a pivot of its own counts as one; any other can be undone, and wants to be able to."""
+        if action.is_pivot:
+            self.pivot(site, path, inside)
+            return _Path(may=True, must=True)
+        if path.may and not inside.is_covered:
+            message = f'"{site.step.id}" comes after a pivot, where nothing is undone any more'
+            self.find("SR309", f"{site.pointer}/subworkflow", message, "catch any error of it, with undo")
+        return path
+
     def uncaught(self, site: Site, code: str, at: str, what: str) -> None:
         if not is_caught(self.outline, site, code):
             message = f'"{site.step.id}" {what}: nothing undoes the run when it ends with "{code}"'
@@ -145,11 +158,12 @@ class _Walk:
 
     def pivot(self, site: Site, path: _Path, inside: _Around) -> None:
         step_id = site.step.id
+        at = f"{site.pointer}/{'kind' if isinstance(site.step.action, WorkerAction) else 'subworkflow'}"
         if inside.many is not None:
             many = inside.many
             kind = _MANY[type(many.step.action)]
             message = f'"{step_id}" is a pivot inside of the {kind} "{many.step.id}", which may have to go back'
-            self.find("SR314", f"{site.pointer}/kind", message, "move the pivot in front of it, or behind it")
+            self.find("SR314", at, message, "move the pivot in front of it, or behind it")
         elif inside.undoing is site:
             key = "on_failure" if "on_failure" in site.raw else "catch"
             message = f'"{step_id}" is a pivot: its failure cannot be undone and passed over'
@@ -157,10 +171,10 @@ class _Walk:
             self.find("SR307", f"{site.pointer}/{key}", message, hint, on_key=True)
         elif inside.undoing is not None:
             message = f'"{step_id}" is a pivot, but the catch of "{inside.undoing.step.id}" around it undoes'
-            self.find("SR307", f"{site.pointer}/kind", message, "say undo: false there, or move the pivot out")
+            self.find("SR307", at, message, "say undo: false there, or move the pivot out")
         if path.may:
             message = f'"{step_id}" is a second pivot on this path'
-            self.find("SR308", f"{site.pointer}/kind", message, "behind a pivot, steps are readonly or retriable")
+            self.find("SR308", at, message, "behind a pivot, steps are readonly or retriable")
 
     def find(self, code: str, pointer: str, message: str, hint: str, *, on_key: bool = False) -> None:
         self.found.append(Finding(code, pointer, message, hint, on_key))

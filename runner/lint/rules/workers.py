@@ -49,10 +49,10 @@ def _calls(site: Site) -> Iterator[tuple[str, Call]]:
     action = site.step.action
     if isinstance(action, WorkerAction):
         yield site.pointer, action.call
-        if action.compensate is not None:
-            yield f"{site.pointer}/compensate", action.compensate
-        if action.verify is not None:
-            yield f"{site.pointer}/verify", action.verify
+    for key in ("compensate", "verify", "confirm"):
+        call = getattr(action, key, None)
+        if isinstance(call, Call):
+            yield f"{site.pointer}/{key}", call
 
 
 def _known(contracts: Mapping[str, Any]) -> str:
