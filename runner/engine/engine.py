@@ -96,7 +96,7 @@ class Engine:
         known: list[tuple[str, str, Run | None, Sequence[InboxEntry]]] = []
         unknown: list[str] = []
         for run in taken:
-            cached = self._cache.get(run.run_id)
+            cached = self._cache.pop(run.run_id, None)  # nobody else may go on with this very object
             if not run.etag:
                 known.append((run.run_id, "", None, run.entries))
             elif cached is not None and cached[0] == run.etag:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from runner.interpreter import event as ev
-from runner.interpreter.advance import Transition, advance
+from runner.interpreter.advance import Transition, advance, room_of_commit
 from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import changes_of, decode_request, encode_event, header_of
@@ -79,12 +79,13 @@ def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence
     transitions: list[Transition] = []
     unsent: set[str] = set()
     events: deque[ev.External] = deque(event_of(entry) for entry in _in_order(run, entries))
+    room = room_of_commit()
     if not events and run is not None and run.agenda:
         events.append(ev.Continued(run.header.updated_at_ms))
     while events:
         event = events.popleft()
         digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
-        transition = advance(plan_of(digest), run, event)
+        transition = advance(plan_of(digest), run, event, room)
         transitions.append(transition)
         run = transition.run
         # A task that this very batch dispatched has not left yet, so it is taken back here and now.
@@ -117,14 +118,12 @@ def commit_of(
 ) -> Commit:
     """One commit for several transitions of one run, the later ones on top of the earlier."""
     run = transitions[-1].run
-    writes: dict[str, bytes] = {}
     dispatches: dict[str, Dispatch] = {}
     revokes: dict[str, bool] = {}
     timers: dict[str, int] = {}
     cleared: list[str] = []
     history: list[bytes] = []
     for transition in transitions:
-        writes.update(changes_of(transition.run))
         history.extend(encode_event(event) for event in transition.events)
         for command in transition.commands:
             match command:
@@ -147,7 +146,8 @@ def commit_of(
     return Commit(
         run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen,
         state=header_of(run), status=run.header.status.value, terminal=run.is_terminal,
-        writes=writes, dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
+        writes=changes_of(*(transition.run for transition in transitions)),
+        dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(history),
         again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
     )

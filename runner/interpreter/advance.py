@@ -6,6 +6,7 @@ Calling it again after a crash with the same run and event gives the same result
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.interpreter import event as ev
@@ -17,9 +18,38 @@ from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Header, Run
 
-MAX_DISPATCHES = 100  # in one go; the rest follows after a `Continued`
-MAX_EVENTS = 2_000  # in one go, or a little more: a commit has a size that the store takes
+# What one commit holds, so that the store takes it: the rest follows after a `Continued`. What follows from one look at
+# one node is never torn apart, so there may be a thousand more events and writes than this.
+MAX_DISPATCHES = 100
+MAX_REVOKES = 1_000
+MAX_EVENTS = 2_500
+MAX_WRITES = 2_500
 MAX_SPINS = 1_000  # commits in a row that were full and dispatched nothing; more can only be a loop of ours
+
+
+@dataclass(slots=True)
+class Room:
+    """What a commit still holds. Several transitions of one run that go into one commit share it."""
+
+    dispatches: int
+    revokes: int
+    events: int
+    writes: int
+
+    def is_left(self, run: Run) -> bool:
+        writes = len(run.changed) + len(run.dirty)
+        return self.dispatches > 0 and self.revokes > 0 and self.events > 0 and self.writes > writes
+
+    def take(self, proposed: ev.AnyEvent) -> None:
+        self.events -= 1
+        if isinstance(proposed, ev.TaskDispatched):
+            self.dispatches -= 1
+        elif isinstance(proposed, ev.RevokeAsked):
+            self.revokes -= 1
+
+
+def room_of_commit() -> Room:
+    return Room(MAX_DISPATCHES, MAX_REVOKES, MAX_EVENTS, MAX_WRITES)
 
 
 class Transition(NamedTuple):
@@ -35,8 +65,12 @@ class Transition(NamedTuple):
         return bool(self.run.agenda)
 
 
-def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
-    """Raises IllegalMove, KeyError … only for a bug or a record that does not fit the plan."""
+def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None = None) -> Transition:
+    """`room`: what is left of the commit that this goes into. When it is used up, the event is only taken in.
+
+    Raises IllegalMove, KeyError … only for a bug or a record that does not fit the plan.
+    """
+    room = room_of_commit() if room is None else room
     if isinstance(event, ev.RunStarted):
         draft = new_run(event)
     else:
@@ -61,18 +95,19 @@ def advance(plan: Plan, run: Run | None, event: ev.External) -> Transition:
         apply(event)
     elif isinstance(event, ev.TaskSettled):
         apply(ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process))
-    dispatched, until = 0, len(events) + MAX_EVENTS
-    while draft.agenda and dispatched < MAX_DISPATCHES and len(events) < until and not draft.is_terminal:
+    left = room.dispatches
+    while draft.agenda and room.is_left(draft) and not draft.is_terminal:
         path = next(iter(draft.agenda))
         del draft.agenda[path]
         for proposed in decide(plan, draft, path, event.at_ms):
             apply(proposed)
-            dispatched += isinstance(proposed, ev.TaskDispatched)
+            room.take(proposed)
         if not draft.agenda and path != RUN and _concerns_the_run(draft.header):
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             draft.agenda[RUN] = None
+    room.writes -= len(draft.changed) + len(draft.dirty)
     draft.header.agenda = tuple(draft.agenda)
-    _count_spins(draft, dispatched, events)
+    _count_spins(draft, events, has_dispatched=room.dispatches < left)
     return Transition(run=draft, events=tuple(events), commands=tuple(commands))
 
 
@@ -81,9 +116,9 @@ def _concerns_the_run(header: Header) -> bool:
     return bool(header.stuck or header.pending or header.ending or header.decided)
 
 
-def _count_spins(run: Run, dispatched: int, events: list[ev.AnyEvent]) -> None:
+def _count_spins(run: Run, events: list[ev.AnyEvent], *, has_dispatched: bool) -> None:
     header = run.header
-    header.spins = header.spins + 1 if run.agenda and not dispatched else 0
+    header.spins = header.spins + 1 if run.agenda and not has_dispatched else 0
     if header.spins > MAX_SPINS:
         raise RuntimeError(f"run {header.run_id} does not come to rest: {events[-3:]!r}")
 

@@ -17,6 +17,7 @@ from runner.interpreter.evolve_task import CRASH_LOOP
 from runner.interpreter.failure import expression_error
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
 from runner.interpreter.scope import ABSENT, scope_at
+from runner.interpreter.sizes import MAX_VALUE, size_of
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord, Phase
 
@@ -32,14 +33,20 @@ def render(
     if scope is None:
         scope = scope_at(plan, run, node.path, result=result)
     try:
-        return {name: template.render(scope) for name, template in templates.items()}
+        arguments = {name: template.render(scope) for name, template in templates.items()}
     except ExpressionError as error:
         return expression_error(plan, node.path, where, error)
+    size = size_of(arguments)
+    if size > MAX_VALUE:
+        message = f"{where}: the input is {size:,} bytes; at most {MAX_VALUE:,} can be given to a worker"
+        return ErrorRecord("invalid_input", message=message)
+    return arguments
 
 
 def dispatch(
     node: Node, place: StepPlan, call: CallPlan, phase: Phase,
-    attempt: int, retry: Retry, at_ms: int, *, given: Any = None, undo: Any = None, fencing: bool = False,
+    attempt: int, retry: Retry, at_ms: int,
+    *, given: Any = None, undo: Any = None, size: int = 0, fencing: bool = False,
 ) -> ev.TaskDispatched:
     """An attempt of a phase; `given` is its input when this is the phase's first."""
     worker = worker_of(place)
@@ -53,7 +60,7 @@ def dispatch(
             queue_timeout_ms = min(queue_timeout_ms or left, left)
     return ev.TaskDispatched(
         at_ms, node.path, phase, call.worker, attempt, retry.max_attempts, timeout_ms, queue_timeout_ms,
-        fencing=fencing, patient=node.patient, input=given, undo=undo, fresh=given is not None,
+        fencing=fencing, patient=node.patient, input=given, undo=undo, fresh=given is not None, size=size,
     )
 
 

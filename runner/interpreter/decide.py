@@ -15,6 +15,7 @@ from runner.interpreter.branch import decide_parallel
 from runner.interpreter.completion import complete
 from runner.interpreter.confirm import decide_confirm
 from runner.interpreter.ending import decide_run
+from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.failure import expression_error, fail
 from runner.interpreter.halting import pass_on
 from runner.interpreter.loop import decide_loop
@@ -23,6 +24,7 @@ from runner.interpreter.paths import FINALLY, ROOT, RUN, child, parent, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.repeat import decide_repeat
 from runner.interpreter.scope import error_at, scope_at
+from runner.interpreter.sizes import size_of, too_large, too_much
 from runner.interpreter.state import CANCEL, Node, Run, StepStatus
 from runner.interpreter.switch import decide_switch
 from runner.interpreter.undo import decide_undo, unsettled
@@ -40,7 +42,7 @@ def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
     if node.undo == "undoing":
         return decide_undo(plan, run, node, at_ms)
     place = plan.steps[static(path)]
-    if node.confirm == "due":
+    if run.header.confirming and is_to_be_confirmed(plan, node):
         return decide_confirm(plan, run, node, place, at_ms)
     if node.rest or node.undo == "undone":
         return ()
@@ -111,10 +113,14 @@ def _decide_set(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
     except ExpressionError as error:
         return fail(plan, run, node, expression_error(plan, node.path, "set", error), at_ms)
     before = _found_before(run, known, values)
+    size = size_of((values, before))
+    wrong = too_large(run, "what the variables hold", size_of({**known, **values})) or too_much(run, size)
+    if wrong is not None:
+        return fail(plan, run, node, wrong, at_ms)
     completed = complete(plan, run, node, place, values, at_ms)
     if f"{node.path}:before" in run.payloads:
         return completed  # it was stuck over its output; setting again would take its own value for what was before
-    return (ev.VarsSet(at_ms, node.path, values, before), *completed)
+    return (ev.VarsSet(at_ms, node.path, values, before, size), *completed)
 
 
 def _found_before(run: Run, known: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -182,7 +188,11 @@ def _caught(
         output = catch.output.render(scope_at(plan, run, inside))
     except ExpressionError as error:
         return fail(plan, run, node, expression_error(plan, node.path, "catch output", error), at_ms)
-    return (ev.StepCaught(at_ms, node.path, True, output, True),)
+    size = size_of(output)
+    wrong = too_large(run, "the output of its catch", size)
+    if wrong is not None:
+        return fail(plan, run, node, wrong, at_ms)
+    return (ev.StepCaught(at_ms, node.path, True, output, True, size=size),)
 
 
 FORWARD: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {

@@ -6,7 +6,7 @@ Rule: `compensated` and `cancelled` are said only when the walk back is done and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
@@ -14,10 +14,13 @@ from runner.interpreter.failure import expression_error
 from runner.interpreter.paths import FINALLY, ROOT, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import scope_at
+from runner.interpreter.sizes import size_of, too_large
 from runner.interpreter.state import Node, Run, RunStatus, Standing, StepStatus
 from runner.wire import ErrorRecord
 
 Proposals = Sequence[ev.AnyEvent]
+MAX_STANDING = 1_000  # listed; of more it is only said how many
+MAX_REASON = 200  # characters of a worker's message in it
 Ending = Literal["completed", "compensated", "cancelled", "abandoned"]
 
 
@@ -73,17 +76,23 @@ def _decide_root(plan: Plan, run: Run, root: Node, at_ms: int) -> Proposals:
         return _decide_stuck(run, at_ms)
     if root.fault and root.error is not None:
         return (ev.RunFailing(at_ms, root.error, "compensated"),)
+    output = _output(plan, run)
+    if not isinstance(output, ErrorRecord):
+        return (ev.RunDecided(at_ms, output),)
+    if run.header.pivot == "passed":
+        return (ev.StepStuck(at_ms, ROOT, output),)
+    return (ev.RunFailing(at_ms, output, "compensated"),)
+
+
+def _output(plan: Plan, run: Run) -> Any:
+    """What the whole gives, or what is wrong with that."""
     if plan.output is None:
-        output = None
-    else:
-        try:
-            output = plan.output.render(scope_at(plan, run, ROOT))
-        except ExpressionError as error:
-            wrong = expression_error(plan, ROOT, "output", error)
-            if run.header.pivot == "passed":
-                return (ev.StepStuck(at_ms, ROOT, wrong),)
-            return (ev.RunFailing(at_ms, wrong, "compensated"),)
-    return (ev.RunDecided(at_ms, output),)
+        return None
+    try:
+        output = plan.output.render(scope_at(plan, run, ROOT))
+    except ExpressionError as error:
+        return expression_error(plan, ROOT, "output", error)
+    return too_large(run, "the output of the run", size_of(output)) or output
 
 
 def _decide_finally(plan: Plan, run: Run, at_ms: int) -> Proposals:
@@ -112,23 +121,26 @@ def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
     A run that completed wanted its effects, but for those in a scope that was rolled back on the way, and those
     of which a person said "skip it" while nobody knew.
     """
-    found = []
+    found: list[Standing] = []
+    more = 0
     for path, node in run.nodes.items():
         place = plan.steps[static(path)]
         if status == "completed" and node.undo != "undone" and node.status is not StepStatus.SKIPPED:
             continue
         if place.worker is not None and place.worker.kind != "readonly" and not path.startswith(FINALLY):
             reason = _standing_reason(node, place.worker.kind, place.worker.reason)
-            if reason:
+            if reason and len(found) < MAX_STANDING:
                 found.append(Standing(path, reason))
-    return tuple(found)
+            elif reason:
+                more += 1
+    return (*found, Standing("", f"and {more:,} more steps")) if more else tuple(found)
 
 
 def _standing_reason(node: Node, kind: str, reason: str) -> str:
     if node.open and node.phase == "action":
         return "was still running"
     if node.status is StepStatus.COMPENSATION_FAILED:
-        why = f": {node.undo_error.code}: {node.undo_error.message}" if node.undo_error else ""
+        why = f": {node.undo_error.code}: {node.undo_error.message[:MAX_REASON]}" if node.undo_error else ""
         return f"its undo did not succeed{why}"
     if node.status is StepStatus.COMPENSATING:
         return "its undo was not finished"

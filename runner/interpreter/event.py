@@ -110,6 +110,7 @@ class ItemsListed(Event, frozen=True, tag=True, gc=False):
 
     path: str
     items: list[Any]
+    size: int = 0  # bytes of what is kept because of it; likewise below
 
 
 class StepSkipped(Event, frozen=True, tag=True, gc=False):
@@ -134,6 +135,7 @@ class TaskDispatched(Event, frozen=True, tag=True, gc=False):
     input: Any = None
     undo: Any = None  # the undo's input as far as it is known now, recorded before the action can run
     fresh: bool = False  # input and undo are in this event
+    size: int = 0
 
 
 class RevokeAsked(Event, frozen=True, tag=True, gc=False):
@@ -203,6 +205,7 @@ class StepCompleted(Event, frozen=True, tag=True, gc=False):
     undo: Any = None  # late parts of the undo's input
     error: ErrorRecord | None = None
     resolved: bool = False
+    size: int = 0
 
 
 class StepFailed(Event, frozen=True, tag=True, gc=False):
@@ -224,6 +227,7 @@ class StepCaught(Event, frozen=True, tag=True, gc=False):
     output: Any = None
     has_output: bool = False
     resolved: str = ""  # what an operator made of it
+    size: int = 0
 
 
 class StepHalted(Event, frozen=True, tag=True, gc=False):
@@ -258,6 +262,7 @@ class VarsSet(Event, frozen=True, tag=True, gc=False):
     path: str
     values: dict[str, Any]
     before: dict[str, Any]
+    size: int = 0
 
 
 class HaltAsked(Event, frozen=True, tag=True, gc=False):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from runner.interpreter import event as ev
-from runner.interpreter.evolve_step import unstick
-from runner.interpreter.paths import FINALLY, ROOT, RUN, static
+from runner.interpreter.evolve_step import is_to_be_confirmed, unstick
+from runner.interpreter.paths import ROOT, RUN
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import CANCEL, Node, Run, RunStatus, StepStatus, move_run
+from runner.interpreter.state import CANCEL, Node, Run, RunStatus, move_run
 
 
 def run_started(plan: Plan, run: Run, event: ev.RunStarted) -> None:
@@ -68,18 +68,11 @@ def run_decided(plan: Plan, run: Run, event: ev.RunDecided) -> None:
     run.header.decided = True
     run.put("~output", event.output)
     if plan.has_confirms:
-        for path in [path for path, node in run.nodes.items() if is_to_be_confirmed(plan, node)]:
-            run.edit(path).confirm = "due"
-            run.header.confirming += 1
-            run.due(path)
+        for path, node in run.nodes.items():
+            if is_to_be_confirmed(plan, node):
+                run.header.confirming += 1
+                run.due(path)
     run.due(RUN)
-
-
-def is_to_be_confirmed(plan: Plan, node: Node) -> bool:
-    """Only what stands for certain: it completed, and no walk back has reached it."""
-    place = plan.steps[static(node.path)]
-    stands = node.status is StepStatus.COMPLETED and node.effect and node.undo == ""
-    return stands and place.confirm is not None and not node.path.startswith(FINALLY)
 
 
 def step_confirmed(_plan: Plan, run: Run, event: ev.StepConfirmed) -> None:

@@ -32,6 +32,7 @@ def step_started(_plan: Plan, run: Run, event: ev.StepStarted) -> None:
 def items_listed(_plan: Plan, run: Run, event: ev.ItemsListed) -> None:
     run.put(f"{event.path}:items", event.items)
     run.edit(event.path).count = len(event.items)
+    run.header.made += event.size
     run.due(event.path)
 
 
@@ -51,6 +52,7 @@ def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
     move_step(node, StepStatus.COMPLETED)
     node.has_output = event.has_output
     node.error, node.fault = event.error, event.error is not None
+    run.header.made += event.size
     if event.has_output:
         run.put(f"{event.path}:output", event.output)
     place = plan.steps[static(event.path)]
@@ -58,7 +60,7 @@ def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
         run.put(f"{event.path}:undo", {**run.payloads.get(f"{event.path}:undo", {}), **event.undo})
     undo_needs_it = event.undo is None and place.compensate is not None and place.compensate.late
     if not undo_needs_it and not (place.confirm is not None and place.confirm.late):
-        run.payloads.pop(f"{event.path}:result", None)
+        run.drop(f"{event.path}:result")
     _took_effect(plan, run, node)
     if event.resolved:
         unstick(run, node, "completed")
@@ -104,6 +106,7 @@ def step_caught(plan: Plan, run: Run, event: ev.StepCaught) -> None:
     if event.handled and node.status not in (StepStatus.COMPLETED, StepStatus.COMPENSATION_FAILED):
         move_step(node, StepStatus.COMPLETED)
     node.has_output = event.has_output
+    run.header.made += event.size
     if event.has_output:
         run.put(f"{event.path}:output", event.output)
     if event.resolved:
@@ -119,6 +122,7 @@ def step_halted(plan: Plan, run: Run, event: ev.StepHalted) -> None:
 
 
 def vars_set(_plan: Plan, run: Run, event: ev.VarsSet) -> None:
+    run.header.made += event.size
     run.put(f"{event.path}:before", event.before)
     run.put("~vars", {**(run.payloads.get("~vars") or {}), **event.values})
     run.put("~setters", {**(run.payloads.get("~setters") or {}), **dict.fromkeys(event.values, event.path)})
@@ -197,7 +201,7 @@ def _come_to_rest(plan: Plan, run: Run, node: Node, at_ms: int, *, passed: bool 
 def step_stuck(plan: Plan, run: Run, event: ev.StepStuck) -> None:
     node = run.edit(event.path)
     node.stuck = True
-    if node.confirm == "due":
+    if run.header.confirming and is_to_be_confirmed(plan, node):
         node.confirm_error = event.error
     elif node.undo == "undoing":
         node.undo_error = event.error
@@ -229,7 +233,7 @@ def step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
     node.spent = node.asked = node.undo_spent = node.confirm_spent = node.lost = 0
     node.resumed_at_ms = event.at_ms
     node.waiting = False
-    if node.confirm == "due":
+    if run.header.confirming and is_to_be_confirmed(plan, node):
         node.due = node.phase == "confirm"
     elif node.undo == "undoing":
         node.due = node.phase == "compensate"
@@ -241,6 +245,12 @@ def step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
     if node.status is StepStatus.COMPENSATION_FAILED:
         move_step(node, StepStatus.COMPENSATING)
     run.due(event.path)
+
+
+def is_to_be_confirmed(plan: Plan, node: Node) -> bool:
+    """Once the run is decided: only what stands for certain, for it completed, and no walk back has reached it."""
+    stands = node.status is StepStatus.COMPLETED and node.effect and node.undo == "" and not node.confirm
+    return stands and plan.steps[static(node.path)].confirm is not None and not node.path.startswith(FINALLY)
 
 
 def is_pivot(plan: Plan, path: str) -> bool:

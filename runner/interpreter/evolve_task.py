@@ -18,6 +18,7 @@ def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
     node.phase, node.open, node.last, node.due, node.hint_ms = event.phase, True, "", False, 0
     node.verdict, node.fencing, node.fenced = "", event.fencing, False
     run.header.busy += 1
+    run.header.made += event.size
     if event.phase == "action":
         node.spent, node.patient = event.attempt, event.patient
         node.tries += 1
@@ -132,9 +133,10 @@ def wait_started(_plan: Plan, run: Run, event: ev.WaitStarted) -> None:
 
 def signal_kept(_plan: Plan, run: Run, event: ev.SignalKept) -> None:
     kept = run.payloads.get("~signals") or {}
-    entry = {"id": event.signal_id, "data": event.data}
+    entry = {"id": event.signal_id, "data": event.data, "size": event.size}
     run.put("~signals", {**kept, event.name: [*kept.get(event.name, ()), entry]})
     run.header.signals += 1
+    run.header.kept += event.size
     run.header.size += event.size
 
 
@@ -145,6 +147,7 @@ def signal_taken(_plan: Plan, run: Run, event: ev.SignalTaken) -> None:
     run.put("~signals", {**kept, event.name: queue[:index] + queue[index + 1 :]})
     run.put(f"{event.path}:result", queue[index]["data"])
     run.header.signals -= 1
+    run.header.kept -= queue[index]["size"]
     node = run.edit(event.path)
     node.taken, node.waiting = event.signal_id, False
     run.due(event.path)

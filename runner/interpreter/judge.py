@@ -8,14 +8,16 @@ from typing import Any
 from runner.interpreter import event as ev
 from runner.interpreter.completion import complete
 from runner.interpreter.ending import cancelled, standing_of, too_late
+from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.failure import fail
 from runner.interpreter.paths import ROOT, static
-from runner.interpreter.plan import Plan
+from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.signals import arrived, why_refused
 from runner.interpreter.state import Node, Run, RunStatus
 from runner.wire import ErrorRecord
 
 Answer = Sequence[ev.AnyEvent]
+MAX_RESUMED = 500  # stuck operations at once: a commit holds no more; who is still stuck is resumed again
 
 
 def judge(plan: Plan, run: Run, request: ev.Request) -> Answer:
@@ -55,7 +57,7 @@ def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer
 def _judge_resume(_plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
     if not run.header.stuck:
         return (_refused("resume", request, f"the run is {run.header.status}; only a stuck one can be resumed"),)
-    resumed = (ev.StepResumed(request.at_ms, path) for path in run.header.stuck)
+    resumed = (ev.StepResumed(request.at_ms, path) for path in run.header.stuck[:MAX_RESUMED])
     return (_accepted("resume", request), *resumed)
 
 
@@ -82,7 +84,7 @@ def _id(plan: Plan, path: str) -> str:
 
 
 def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
-    if node.confirm == "due":
+    if run.header.confirming and is_to_be_confirmed(plan, node):
         if request.as_ in ("completed", "skipped"):
             return (ev.StepConfirmed(request.at_ms, node.path, request.as_),)
         return "its confirmation is stuck: say completed (it was told) or skipped (it need not be)"
@@ -117,7 +119,7 @@ def _failed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> A
 
 def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
     place = plan.steps[static(node.path)]
-    if place.kind in _CONTAINERS:
+    if place.kind in _CONTAINERS and _holds_something(node, place):
         return "its steps have done their work: say completed, with its output"
     if run.header.pivot != "passed":
         return "before the point of no return say completed (it took effect) or failed (it did not)"
@@ -130,7 +132,14 @@ def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> 
     return (ev.StepSkipped(request.at_ms, node.path, resolved=True),)
 
 
-_CONTAINERS = frozenset({"scope", "steps", "parallel", "for_each"})
+def _holds_something(node: Node, place: StepPlan) -> bool:
+    """Whether steps below it have run and stand. Where no branch of a `join: any` completed, all are undone."""
+    if place.kind in ("scope", "steps"):
+        return True
+    return node.cursor > 0 and not (place.joins_any and not node.winner)
+
+
+_CONTAINERS = frozenset({"scope", "steps", "parallel", "for_each", "repeat", "switch"})
 _IT_DID = "it took effect: say completed, with its output"
 _SETTLED: dict[str, Callable[[Plan, Run, Node, ev.ResolveRequested], Answer | str]] = {
     "completed": _completed,

@@ -16,12 +16,13 @@ from runner.interpreter.failure import expression_error, fail
 from runner.interpreter.halting import halt_of_children, pass_on_to_all
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at, shown
+from runner.interpreter.sizes import size_of, too_large, too_many_nodes
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord
 
 Proposals = Sequence[ev.AnyEvent]
 MAX_ITEMS = 1_000
-MAX_NODES = 100_000  # of a run: loops in loops multiply
+MAX_DETAILS = 1_000  # bytes of a collected error's details: a thousand tracebacks are no result
 
 
 def decide_loop(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
@@ -59,15 +60,11 @@ def _list_items(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
     if len(values) > MAX_ITEMS:
         message = f"{len(values)} items; a loop takes at most {MAX_ITEMS}"
         return fail(plan, run, node, ErrorRecord("too_many_items", message=message), at_ms)
-    return too_many_nodes(plan, run, node, at_ms) or (ev.ItemsListed(at_ms, node.path, values),)
-
-
-def too_many_nodes(plan: Plan, run: Run, node: Node, at_ms: int) -> Proposals:
-    """Before a loop or a round of one begins."""
-    if len(run.nodes) <= MAX_NODES:
-        return ()
-    message = f"the run has more than {MAX_NODES} steps in its loops"
-    return fail(plan, run, node, ErrorRecord("state_limit", message=message), at_ms)
+    size = size_of(values)
+    wrong_size = too_many_nodes(run, len(values) * place.weight) or too_large(run, "the list of items", size)
+    if wrong_size is not None:
+        return fail(plan, run, node, wrong_size, at_ms)
+    return (ev.ItemsListed(at_ms, node.path, values, size),)
 
 
 def _result(run: Run, path: str, *, collects: bool) -> Any:
@@ -75,5 +72,7 @@ def _result(run: Run, path: str, *, collects: bool) -> Any:
     if not collects:
         return output
     item = run.nodes[path]
-    failed = item.handler >= 0 and item.error is not None
-    return {"error": shown(item.error)} if failed and item.error is not None else {"output": output}
+    if item.handler < 0 or item.error is None:
+        return {"output": output}
+    error = shown(item.error)
+    return {"error": {**error, "details": None} if size_of(error["details"]) > MAX_DETAILS else error}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from runner.definition.model import WorkerAction
 from runner.interpreter import event as ev
 from runner.interpreter.attempt import (
@@ -29,11 +27,11 @@ from runner.interpreter.failure import fail
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at
 from runner.interpreter.settlement import after_verification, settle, verify, verify_again
+from runner.interpreter.sizes import size_of, too_much
 from runner.interpreter.state import CANCEL, Node, Run
 from runner.wire import ErrorRecord
 
 Proposals = Sequence[ev.AnyEvent]
-MAX_INPUT = 1 << 20  # bytes of a task's input
 
 
 def decide_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
@@ -69,14 +67,11 @@ def _first_attempt(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int
     arguments = render(plan, run, node, "with", call.arguments, scope=scope)
     undo_arguments = place.compensate.arguments if place.compensate is not None else {}
     undo = render(plan, run, node, "compensate", undo_arguments, scope=scope) if undo_arguments else None
-    for wrong in (arguments, undo):
+    size = 0 if isinstance(arguments, ErrorRecord) else size_of((arguments, undo))
+    for wrong in (arguments, undo, too_much(run, size)):
         if isinstance(wrong, ErrorRecord):
             return fail(plan, run, node, wrong, at_ms)
-    size = len(msgspec.json.encode(arguments))
-    if size > MAX_INPUT:
-        message = f"the input is {size} bytes; at most {MAX_INPUT} can be given to a worker"
-        return fail(plan, run, node, ErrorRecord("invalid_input", message=message), at_ms)
-    return (dispatch(node, place, call, "action", 1, call.retry, at_ms, given=arguments, undo=undo),)
+    return (dispatch(node, place, call, "action", 1, call.retry, at_ms, given=arguments, undo=undo, size=size),)
 
 
 def _next_attempt(

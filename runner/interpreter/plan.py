@@ -89,6 +89,7 @@ class StepPlan:
     joins_any: bool = False  # parallel: the first branch that completes is enough
     collects: bool = False  # for_each: a failed item is one of the results
     kills: bool = False  # parallel: where one branch ends the others, it ends what of them is claimed too
+    weight: int = 1  # for_each and repeat: nodes that an item or round has at most, but for loops inside
     until: Condition | None = None  # repeat
     max_rounds: int = 0
     cases: tuple[Condition | None, ...] = ()  # switch: beside `children`; None is `else`
@@ -247,13 +248,24 @@ def _loop(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: LoopA
         item_name=action.as_,
         max_parallel=action.max_parallel,
         collects=collects,
+        weight=_weight(steps, f"{path}#"),
         **shared,
     )
 
 
 def _repeat(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: RepeatAction) -> StepPlan:
     _add_scope(steps, ids, f"{path}#", action.steps, output=action.output)
-    return StepPlan(kind="repeat", until=compile_condition(action.until), max_rounds=action.max_rounds, **shared)
+    return StepPlan(
+        kind="repeat",
+        until=compile_condition(action.until),
+        max_rounds=action.max_rounds,
+        weight=_weight(steps, f"{path}#"),
+        **shared,
+    )
+
+
+def _weight(steps: Mapping[str, StepPlan], path: str) -> int:
+    return sum(place.startswith(path) and "#" not in place[len(path) :] for place in steps)
 
 
 def _switch(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: SwitchAction) -> StepPlan:

@@ -42,10 +42,13 @@ def header_of(run: Run) -> bytes:
     return _ENCODER.encode(run.header)
 
 
-def changes_of(run: Run) -> dict[str, bytes]:
-    """The fields that changed since the run was given to `advance`."""
-    fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in run.changed}
-    for name in run.dirty:
+def changes_of(*versions: Run) -> dict[str, bytes]:
+    """The fields that changed since the first of these versions of a run was begun, as the last one has them."""
+    run = versions[-1]
+    changed = dict.fromkeys(path for version in versions for path in version.changed)
+    dirty = dict.fromkeys(name for version in versions for name in version.dirty)
+    fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in changed}
+    for name in dirty:
         if name in run.payloads:
             fields[f"p:{name}"] = _ENCODER.encode(run.payloads[name])
     return fields

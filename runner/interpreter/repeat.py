@@ -12,9 +12,9 @@ from runner.interpreter import event as ev
 from runner.interpreter.completion import complete
 from runner.interpreter.failure import expression_error, fail
 from runner.interpreter.halting import pass_on_to_all
-from runner.interpreter.loop import too_many_nodes
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import ABSENT, scope_at
+from runner.interpreter.sizes import too_many_nodes
 from runner.interpreter.state import Node, Run, StepStatus
 
 Proposals = Sequence[ev.AnyEvent]
@@ -38,7 +38,8 @@ def decide_repeat(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int)
     if is_enough:
         result = None if output is ABSENT else output
         return complete(plan, run, node, place, result, at_ms, has_output=last.has_output)
-    return too_many_nodes(plan, run, node, at_ms) or (_next_round(node, at_ms),)
+    too_many = too_many_nodes(run, place.weight)
+    return fail(plan, run, node, too_many, at_ms) if too_many else (_next_round(node, at_ms),)
 
 
 def _next_round(node: Node, at_ms: int) -> ev.AnyEvent:

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
-from runner.interpreter.completion import MAX_STATE
 from runner.interpreter.paths import order, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import scope_at
+from runner.interpreter.sizes import MAX_STATE, MAX_VALUE, size_of
 from runner.interpreter.state import Run
 
 MAX_SIGNALS = 1_000  # of a run that nobody has taken yet
-MAX_DATA = 1 << 20  # bytes of one
 
 
 def kept_for(plan: Plan, run: Run, path: str, at_ms: int) -> tuple[str | None, Sequence[ev.AlertRaised]]:
@@ -36,7 +33,7 @@ def kept_for(plan: Plan, run: Run, path: str, at_ms: int) -> tuple[str | None, S
 
 def arrived(plan: Plan, run: Run, signal: ev.SignalSent) -> Sequence[ev.AnyEvent]:
     """It is kept; and whoever waits for it, the longest waiting first, takes it at once."""
-    size = len(msgspec.json.encode(signal.data))
+    size = size_of(signal.data)
     kept = ev.SignalKept(signal.at_ms, signal.name, signal.signal_id, signal.data, size)
     doubts: list[ev.AlertRaised] = []
     for path in _waiting(plan, run, signal.name):
@@ -58,9 +55,9 @@ def why_refused(plan: Plan, run: Run, signal: ev.SignalSent) -> str:
         return f"the workflow waits for no signal {signal.name!r}"
     if header.signals >= MAX_SIGNALS:
         return f"{header.signals} signals are kept for the run already"
-    size = len(msgspec.json.encode(signal.data))
-    if size > MAX_DATA or header.size + size > MAX_STATE:
-        return f"its data of {size} bytes is too large for the run"
+    size = size_of(signal.data)
+    if size + header.kept > MAX_VALUE or size + header.size > MAX_STATE:
+        return f"its data of {size:,} bytes is more than the run can keep"
     return ""
 
 

@@ -135,7 +135,7 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     active: int = 0  # parallel and loop: children on their way (forward or back)
     count: int = 0  # loop: items
     settling: int = 0  # a catch that keeps what completed: unknown operations below that are not settled yet
-    confirm: str = ""  # "", due, done, skipped
+    confirm: str = ""  # "", done, skipped
     resolved: str = ""  # what an operator made of it
     started_at_ms: int = 0
     ended_at_ms: int = 0
@@ -180,7 +180,9 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
     confirming: int = 0  # confirmations still to be given
     signals: int = 0  # kept, and taken by nobody yet
     spins: int = 0  # commits in a row that were full and dispatched nothing
+    kept: int = 0  # bytes of those signals
     size: int = 0  # bytes of payload taken in
+    made: int = 0  # bytes of payload that expressions made
     agenda: tuple[str, ...] = ()  # left over when a commit was full
 
     @property
@@ -193,6 +195,9 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
         return "abandoned" if self.skipped_undo else self.ending or "completed"
 
 
+_NOTHING: Any = object()  # there was no such payload before
+
+
 class Run:
     """A run: header, nodes by path, payloads by name. Only `evolve` changes one, and `advance` gives it a copy.
 
@@ -200,30 +205,57 @@ class Run:
     ":verify", ":confirm", ":result", ":output", ":items", ":before".
     """
 
-    __slots__ = ("agenda", "changed", "dirty", "header", "nodes", "payloads")
+    __slots__ = ("_later", "agenda", "changed", "dirty", "header", "nodes", "payloads")
+
+    nodes: dict[str, Node]
+    payloads: dict[str, Any]
 
     def __init__(self, header: Header, nodes: dict[str, Node], payloads: dict[str, Any]) -> None:
         self.header = header
         self.nodes = nodes
         self.payloads = payloads
         self.agenda: dict[str, None] = dict.fromkeys(header.agenda)
-        self.changed: set[str] = set()  # paths of nodes changed since `draft`
-        self.dirty: set[str] = set()  # names of payloads changed since `draft`
+        # What `draft` was changed in since, with what was there before.
+        self.changed: dict[str, Node | None] = {}
+        self.dirty: dict[str, Any] = {}
+        self._later: Run | None = None
 
     def draft(self) -> Run:
-        return Run(self.header.__copy__(), self.nodes.copy(), self.payloads.copy())  # type: ignore[attr-defined]
+        """A copy to be changed. It takes the two mappings over, for to copy them would cost more with every step.
+
+        This version stays as it was: should anybody read it again, it is made anew, of the later one and its changes.
+        Only one thread may have the versions of a run.
+        """
+        draft = Run(self.header.__copy__(), self.nodes, self.payloads)  # type: ignore[attr-defined]
+        self._later = draft
+        del self.nodes, self.payloads
+        return draft
+
+    def __getattr__(self, name: str) -> Any:
+        """Of an attribute that is not there: the mappings, after a draft has taken them over."""
+        if name not in ("nodes", "payloads"):
+            raise AttributeError(name)
+        versions: list[Run] = [self]
+        while (later := versions[-1]._later) is not None:
+            versions.append(later)
+        nodes, payloads = versions[-1].nodes.copy(), versions[-1].payloads.copy()
+        for version in reversed(versions[1:]):
+            _restore(nodes, version.changed, None)
+            _restore(payloads, version.dirty, _NOTHING)
+        self.nodes, self.payloads, self._later = nodes, payloads, None
+        return getattr(self, name)
 
     def edit(self, path: str) -> Node:
         """The node, as this draft's own."""
         node = self.nodes[path]
         if path not in self.changed:
+            self.changed[path] = node
             node = self.nodes[path] = node.__copy__()  # type: ignore[attr-defined]
-            self.changed.add(path)
         return node
 
     def add(self, node: Node) -> Node:
+        self.changed[node.path] = self.nodes.get(node.path)
         self.nodes[node.path] = node
-        self.changed.add(node.path)
         return node
 
     def due(self, path: str) -> None:
@@ -231,12 +263,26 @@ class Run:
         self.agenda.setdefault(path)
 
     def put(self, name: str, value: Any) -> None:
+        if name not in self.dirty:
+            self.dirty[name] = self.payloads.get(name, _NOTHING)
         self.payloads[name] = value
-        self.dirty.add(name)
+
+    def drop(self, name: str) -> None:
+        """Nobody needs the payload any more; where it is stored it may stay."""
+        if name in self.payloads:
+            self.dirty.setdefault(name, self.payloads.pop(name))
 
     @property
     def is_terminal(self) -> bool:
         return self.header.status in TERMINAL
+
+
+def _restore(now: dict[str, Any], before: dict[str, Any], nothing: Any) -> None:
+    for name, value in before.items():
+        if value is nothing:
+            now.pop(name, None)
+        else:
+            now[name] = value
 
 
 def move_run(header: Header, status: RunStatus) -> None:

@@ -6,7 +6,23 @@ import pytest
 
 from runner.definition.model import Catch, FailAction, LoopAction, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
-from tests.world import TWICE, World, block, landed, no, no_effect, not_landed, ok, plan_of, step, unknown
+from tests.world import (
+    TWICE,
+    World,
+    block,
+    each,
+    landed,
+    no,
+    no_effect,
+    not_landed,
+    ok,
+    parallel,
+    plan_of,
+    step,
+    switch,
+    unknown,
+    wait,
+)
 
 SHORT = Retry(max_attempts=2, initial_ms=10, jitter="none")
 
@@ -238,3 +254,53 @@ def test_a_landed_verification_of_a_resumed_step_completes_it() -> None:
     world = World(plan, {"do.pay": [unknown()], "look.pay": [unknown(), unknown(), landed(ok()["output"])]}).finish()
     resume(world)
     assert world.status == "completed"
+
+
+@pytest.mark.parametrize("container", [
+    switch("c", ("{{ 1 }}", [step("x", kind="readonly")])),
+    each("c", step("x", kind="readonly"), items="{{ input.nothing }}"),
+    parallel("c", {"x": [step("x", kind="readonly")], "y": [step("y", kind="readonly")]}, join="any"),
+])
+def test_a_container_in_which_nothing_stands_can_be_skipped_after_the_pivot(container: Step) -> None:
+    after = step("z", kind="readonly", with_={"c": "{{ steps.c.output | default('none') }}"})
+    plan = plan_of(step("p", kind="pivot"), container, after)
+    world = World(plan, {"do.x": [no()], "do.y": [no()]}, input={}).finish()
+    assert world.header.stuck == ("c",)
+    resolve(world, "c", "skipped")
+    world.finish()
+    assert world.inputs["do.z"] == {"c": "none"}
+    assert world.status == "completed"
+
+
+def test_an_item_that_is_stuck_over_its_output_is_named_by_its_path() -> None:
+    loop = each("lines", step("x", kind="readonly"), items=[1, 2], max_parallel=2, item_output="{{ result.id }}")
+    world = World(plan_of(step("p", kind="pivot"), loop), {"do.x": [ok({"id": 1}), ok({})]}).finish()
+    assert world.header.stuck == ("lines#1",)
+    resolve(world, "lines#1", "completed", 2)
+    assert world.payload("lines:output") == [1, 2]
+    assert world.status == "completed"
+
+
+def test_more_stuck_operations_than_a_commit_holds_are_resumed_by_asking_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.interpreter.judge.MAX_RESUMED", 2)
+    loop = each("lines", step("mail", undo=False), items=[1, 2, 3], max_parallel=3)
+    world = World(plan_of(loop), {"do.mail": [unknown()] * 3}).start()
+    world.claimed.update(world.tasks)
+    world.finish()
+    assert len(world.header.stuck) == 3
+    world.take(ev.ResumeRequested(world.now_ms, nonce="r"))
+    assert len(world.header.stuck) == 1
+    resume(world)
+    assert world.status == "completed"
+
+
+def test_a_case_that_is_chosen_late_never_settles_what_is_stuck_elsewhere() -> None:
+    late = [wait("pause", "1h"), switch("s", (None, [step("y")]))]
+    both = parallel("both", {"x": [step("mail", undo=False)], "y": late})
+    world = World(plan_of(both), {"do.mail": [unknown()]}).start()
+    world.answer("both.x/mail")
+    world.fire()
+    assert (world.status, world.header.stuck) == ("stuck", ("both.x/mail",))
+    resolve(world, "mail", "completed")
+    assert world.status == "running"
+    assert world.finish().status == "completed"

@@ -71,7 +71,7 @@ def test_a_loop_takes_a_thousand_items_and_refuses_more_before_anything_begins(c
 
 
 def test_loops_in_loops_stop_at_the_limit_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.interpreter.loop.MAX_NODES", 50)
+    monkeypatch.setattr("runner.interpreter.sizes.MAX_NODES", 50)
     inner = each("inner", step("x", when="{{ false }}"), items="{{ input }}")
     world = World(plan_of(each("outer", inner)), input=[0] * 10).finish()
     assert run_error(world).code == "state_limit"

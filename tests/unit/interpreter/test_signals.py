@@ -208,10 +208,21 @@ def test_data_that_is_too_large_is_refused(size: int, count: int) -> None:
 
 
 def test_signals_are_refused_once_the_state_is_full() -> None:
-    world = World(plan_of(step("a"), wait_for("hear"))).start()
-    for number in range(5):
-        world.signal("go", "x" * (1_000_000), f"s{number}")
+    world = World(plan_of(repeat("ask", wait_for("hear"), until="{{ false }}", max_rounds=9))).start()
+    for _ in range(5):
+        world.signal("go", "x" * 1_000_000)
+    assert world.run_node("ask").cursor == 5
+    assert refusals(world) == ["its data of 1,000,002 bytes is more than the run can keep"]
+
+
+def test_signals_that_nobody_takes_are_kept_up_to_a_mebibyte() -> None:
+    world = World(plan_of(step("a"), *(wait_for(f"hear{n}") for n in range(3)))).start()
+    for _ in range(3):
+        world.signal("go", "x" * 400_000)
     assert len(refusals(world)) == 1
+    world.answer("a")
+    world.signal("go", "x" * 400_000)
+    assert world.status == "completed"
 
 
 def test_a_halted_wait_for_takes_no_signal() -> None:

@@ -108,4 +108,43 @@ def test_a_draft_knows_what_it_changed() -> None:
     draft.edit("a")
     draft.add(Node("b"))
     draft.put("y", 2)
-    assert (draft.changed, draft.dirty) == ({"a", "b"}, {"y"})
+    assert (set(draft.changed), set(draft.dirty)) == ({"a", "b"}, {"y"})
+
+
+def test_every_version_of_a_run_can_be_read_again_in_any_order() -> None:
+    versions = [Run(a_run(), {"a": Node("a")}, {"n": 0})]
+    for number in range(1, 5):
+        draft = versions[-1].draft()
+        draft.edit("a").spent = number
+        draft.add(Node(f"b{number}"))
+        draft.put("n", number)
+        draft.put(f"n{number}", number)
+        draft.drop(f"n{number - 1}")
+        versions.append(draft)
+    for number in (2, 0, 4, 1, 3):
+        run = versions[number]
+        assert run.nodes["a"].spent == number
+        assert set(run.nodes) == {"a", *(f"b{n}" for n in range(1, number + 1))}
+        assert run.payloads == ({"n": number, f"n{number}": number} if number else {"n": 0})
+
+
+def test_two_drafts_of_one_run_know_nothing_of_each_other() -> None:
+    run = Run(a_run(), {"a": Node("a")}, {})
+    one, two = run.draft(), run.draft()
+    one.edit("a").spent = 1
+    two.edit("a").spent = 2
+    assert [version.nodes["a"].spent for version in (run, one, two)] == [0, 1, 2]
+
+
+def test_a_draft_that_was_given_up_half_way_leaves_no_trace() -> None:
+    run = Run(a_run(), {"a": Node("a")}, {"x": 1})
+    draft = run.draft()
+    draft.put("x", 2)
+    draft.edit("a").rest = True
+    del draft
+    assert (run.nodes, run.payloads) == ({"a": Node("a")}, {"x": 1})
+
+
+def test_a_run_has_no_other_attributes() -> None:
+    with pytest.raises(AttributeError):
+        _ = Run(a_run(), {}, {}).nothing
