@@ -54,7 +54,7 @@ def _serve(chosen: Settings) -> int:
 def _serve_embedded(chosen: Settings, workers: tuple[str, ...]) -> int:
     from runner.cli.hosting import hosting
 
-    with hosting(chosen, workers) as host:
+    with hosting(chosen, workers, schedules=True) as host:
         contracts = host.start()
         server = host.reach.opened.label
         chosen.screen.note(f"engine and {len(contracts)} workers on {server}; Ctrl-C ends them")

@@ -50,7 +50,7 @@ class EngineProcess:
             threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)
             for number in range(LOOPS)
         ]
-        threads = [*loops, Ticker(store, self.id, self._stop)]
+        threads = [*loops, Ticker(store, self.id, self._stop, schedules=True)]
         spare_the_collector()
         for thread in threads:
             thread.start()

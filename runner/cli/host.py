@@ -43,11 +43,12 @@ ENGINE_END_S = 0.02  # before its connection is closed under it
 class Host:
     """An engine beside a crew of workers. A context manager; from `start` on, runs move."""
 
-    def __init__(self, reach: Access, crew: Crew) -> None:
+    def __init__(self, reach: Access, crew: Crew, *, schedules: bool = False) -> None:
         if reach.opened.server is None:
             raise ValueError("a host is for the embedded server; elsewhere engines have processes of their own")
         self.reach = reach
         self.crew = crew
+        self._schedules = schedules
         self._server = reach.opened.server
         self._project = reach.settings.project
         self._screen = reach.settings.screen
@@ -78,7 +79,7 @@ class Host:
         )
         self._threads = [
             threading.Thread(target=self._interpret, name="sagarun-engine", daemon=True),
-            Ticker(self._engine_store, self._engine_id, self._stop),
+            Ticker(self._engine_store, self._engine_id, self._stop, schedules=self._schedules),
         ]
         for thread in self._threads:
             thread.start()

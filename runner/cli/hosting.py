@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def hosting(settings: Settings, modules: Sequence[str] = (), *, children: int = 1) -> Iterator[Host]:
-    """A host on the embedded server, not started yet: see Host.start. Raises StoreError, ConfigError."""
+def hosting(
+    settings: Settings, modules: Sequence[str] = (), *, children: int = 1, schedules: bool = False
+) -> Iterator[Host]:
+    """A host on the embedded server, not started yet: see Host.start. Raises StoreError, ConfigError.
+
+    schedules: it also starts what they are due for; not for a command that was asked for something else.
+    """
     settings.open_log()
     with opened_store(settings) as opened, Crew(settings.project, opened, modules, children=children) as crew:
         from runner.cli.access import Access
@@ -28,5 +33,5 @@ def hosting(settings: Settings, modules: Sequence[str] = (), *, children: int = 
         from runner.client import Client
 
         client = Client(root=settings.project.root, store=opened.store)
-        with Host(Access(settings, opened, client), crew) as host:
+        with Host(Access(settings, opened, client), crew, schedules=schedules) as host:
             yield host

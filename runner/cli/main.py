@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "rerun": "Start a run again, with the same input.",
     },
     "Operate": {
+        "schedule": "Start workflows by the clock: add, list, pause, resume, remove.",
         "engine": "Host an engine: it decides what runs do next.",
         "worker": "Host the project's workers.",
         "doctor": "Look at everything a run needs, and say what is wrong.",

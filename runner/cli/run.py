@@ -81,7 +81,7 @@ def _run_here(order: Order, chosen: Settings) -> int:
     """On the embedded server, with an engine and the workers in this command."""
     from runner.cli.hosting import hosting
 
-    path = _path(order.file, chosen)
+    path = definition_path(order.file, chosen)
     text = sys.stdin.read() if path is None else ""
     if order.detach:
         return _start_detached(order, chosen, path, text)
@@ -119,7 +119,7 @@ def _run_elsewhere(order: Order, chosen: Settings) -> int:
     from runner.cli.elsewhere import follow_elsewhere
 
     with access(chosen) as reach:
-        path = _path(order.file, chosen)
+        path = definition_path(order.file, chosen)
         text = sys.stdin.read() if path is None else ""
         definition = load_definition(path, text, chosen, reach.client.contracts())
         value = choose(order, chosen, definition, path)
@@ -167,7 +167,7 @@ def load_definition(
     return draft.definition
 
 
-def _path(file: str, chosen: Settings) -> Path | None:
+def definition_path(file: str, chosen: Settings) -> Path | None:
     """The file, or the definition of that name; None for standard input. A missing file is a mistake of the caller."""
     from runner.cli.failure import did_you_mean
     from runner.errors import UsageError

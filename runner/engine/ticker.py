@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from runner.engine.scheduler import Scheduler
 from runner.errors import StoreUnavailable
 from runner.store.ports import Store
 from runner.store.process_lock import is_dead
@@ -19,19 +20,24 @@ LEASE_MS = 15_000
 
 
 class Ticker(threading.Thread):
-    """Ticks a store until `stop` is set; any number may, they do not disturb each other."""
+    """Ticks a store until `stop` is set; any number may, they do not disturb each other.
 
-    def __init__(self, store: Store, process_id: str, stop: threading.Event) -> None:
+    schedules: also start what they are due for; only where the process is there to stay.
+    """
+
+    def __init__(self, store: Store, process_id: str, stop: threading.Event, *, schedules: bool = False) -> None:
         super().__init__(name="sagarun-ticker", daemon=True)
         self._store = store
         self._process_id = process_id
         self._stop_event = stop
         self._beat_at = 0.0
+        self._scheduler = Scheduler(store) if schedules else None
 
     def run(self) -> None:
         while not self._stop_event.is_set():
             try:
                 ticked = self._store.tick()
+                self._look_at_schedules(ticked.now_ms)
                 if time.monotonic() >= self._beat_at:
                     self._beat_at = time.monotonic() + BEAT_S
                     self._store.beat(self._process_id, (), lease_ms=LEASE_MS)
@@ -41,6 +47,16 @@ class Ticker(threading.Thread):
                 log.warning("no tick: %s", error)
                 pause_s = LONGEST_S
             self._stop_event.wait(pause_s)
+
+    def _look_at_schedules(self, now_ms: int) -> None:
+        if self._scheduler is None:
+            return
+        try:
+            self._scheduler.look(now_ms)
+        except StoreUnavailable:
+            raise
+        except Exception:  # timers and leases must not wait for whatever is wrong with a schedule
+            log.exception("the schedules could not be looked at")
 
 
 def reap_dead_processes(store: Store) -> int:

@@ -36,6 +36,8 @@ class Keys:
         self.reaped = prefix + "reaped"  # zset: id of a dead process -> when it was reaped
         self.definitions = prefix + "definitions"  # hash: digest -> document
         self.workers = prefix + "workers"  # hash: worker name -> contract
+        self.schedules = prefix + "schedules"  # hash: workflow -> its schedule
+        self.fires = prefix + "fires"  # hash: workflow -> its latest fire time|what became of it
         self.wake_runs = prefix + "wake:runs"  # list: tokens that idle engines block on
 
     def wake_queue(self, queue: str) -> str:

@@ -81,6 +81,11 @@ def check_slot(slot: Slot) -> None:
     check_number("limit", slot.limit)
 
 
+def check_schedule(workflow: str, body: bytes) -> None:
+    check_name("workflow", workflow)
+    check_size(f"the schedule of {workflow}", body)
+
+
 def check_request(request: Request) -> None:
     check_name("run id", request.run_id)
     check_name("nonce", request.nonce)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from runner.store.limits import LEASE_MS, TICK_MS
+from msgspec.structs import replace
+
+from runner.store.limits import LEASE_MS, TICK_MS, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import MAX_HOLDERS, RunRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -43,6 +45,29 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def get_workers(self) -> Mapping[str, bytes]:
         with self._changed:
             return dict(self._tables.workers)
+
+    def put_schedule(self, workflow: str, body: bytes) -> None:
+        check_schedule(workflow, body)
+        with self._changed:
+            there = self._tables.schedules.get(workflow, ScheduleRow(workflow, body))
+            self._tables.schedules[workflow] = replace(there, body=body)
+
+    def remove_schedule(self, workflow: str) -> bool:
+        with self._changed:
+            return self._tables.schedules.pop(workflow, None) is not None
+
+    def schedules(self) -> list[ScheduleRow]:
+        with self._changed:
+            return [self._tables.schedules[workflow] for workflow in sorted(self._tables.schedules)]
+
+    def note_fire(self, workflow: str, at_ms: int, note: bytes) -> bool:
+        check_number("at_ms", at_ms)
+        with self._changed:
+            there = self._tables.schedules.get(workflow)
+            if there is None or there.fired_at_ms >= at_ms:
+                return there is not None and (there.fired_at_ms, there.note) == (at_ms, note)
+            self._tables.schedules[workflow] = replace(there, fired_at_ms=at_ms, note=note)
+            return True
 
     def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
         with self._changed:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
-from runner.store.ports import MAX_BATCH, InboxEntry, ProcessInfo
+from runner.store.ports import MAX_BATCH, InboxEntry, ProcessInfo, ScheduleRow
 
 Ref = tuple[str, str, str]  # run id, path, token
 
@@ -147,6 +147,7 @@ class MemoryState:
         self.definitions: dict[str, bytes] = {}
         self.workers: dict[str, bytes] = {}
         self.slots: dict[str, SlotState] = {}
+        self.schedules: dict[str, ScheduleRow] = {}
         self.busy: dict[str, dict[tuple[Ref, str], int]] = {}  # by queue: who holds a slot -> 0, or when it is given up
         self.pace: dict[str, deque[int]] = {}  # by queue: when the last tasks were claimed under a rate
         self.hushed: set[str] = set()  # queues in which tasks wait, and a quota lets nobody take them

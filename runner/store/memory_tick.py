@@ -31,7 +31,7 @@ class TickInMemory(MemoryBase):
             if MAX_BATCH in (timers, seen, watched, len(forgotten)):
                 next_due_ms = 0
             self._changed.notify_all()
-            return Ticked(timers, lost, queue_timeouts, requeued, rearmed, grace, next_due_ms)
+            return Ticked(timers, lost, queue_timeouts, requeued, rearmed, grace, next_due_ms, now)
 
     def idle_ms(self) -> int | None:
         """For virtual clocks: how long nothing happens by itself, until a timer or deadline. None: for ever."""

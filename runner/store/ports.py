@@ -264,6 +264,15 @@ class SlotInfo(msgspec.Struct, frozen=True, gc=False):
     ahead: int = 0  # how many wait before the run that was asked about
 
 
+class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
+    """A schedule as it is kept. `note` says what became of its latest fire time; 0: there was none."""
+
+    workflow: str
+    body: bytes
+    fired_at_ms: int = 0
+    note: bytes = b""
+
+
 class Ticked(msgspec.Struct, frozen=True, gc=False):
     """What one tick found due. `next_due_ms` is the delay until the next known due time (at most 1,000)."""
 
@@ -274,6 +283,7 @@ class Ticked(msgspec.Struct, frozen=True, gc=False):
     rearmed: int = 0
     grace: bool = False
     next_due_ms: int = 1000
+    now_ms: int = 0  # when it was, by the store's clock
 
 
 class Store(Protocol):
@@ -337,6 +347,19 @@ class Store(Protocol):
         """Extend the process's and its tasks' (run_id, path, token) leases. None: this process was reaped."""
 
     def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool: ...
+
+    # -- schedules --------------------------------------------------------------------------------
+    def put_schedule(self, workflow: str, body: bytes) -> None:
+        """Keep it; one that is there is replaced, and what is noted of its fire times stays."""
+
+    def remove_schedule(self, workflow: str) -> bool:
+        """False: there was none."""
+
+    def schedules(self) -> list[ScheduleRow]:
+        """By workflow."""
+
+    def note_fire(self, workflow: str, at_ms: int, note: bytes) -> bool:
+        """What became of a fire time. False, and nothing noted: it or a later one was, or the schedule is gone."""
 
     # -- processes --------------------------------------------------------------------------------
     def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None:

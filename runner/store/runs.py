@@ -94,7 +94,7 @@ class RunVerbs(RedisBase):
     def tick(self) -> Ticked:
         """First one script that says what is due, then one for each kind that is."""
         scripts = self._scripts
-        grace, next_due_ms, dead, timers, deadlines, watch, expiring = scripts.begin_tick(
+        grace, next_due_ms, dead, timers, deadlines, watch, expiring, now_ms = scripts.begin_tick(
             lease_ms=self._lease_ms, tick_ms=self._tick_ms
         )
         fired = scripts.fire_timers() if timers else 0
@@ -106,7 +106,7 @@ class RunVerbs(RedisBase):
             scripts.forget_runs()
         if max(timers, deadlines, watch, expiring, len(dead)) >= MAX_BATCH:
             next_due_ms = 0
-        return Ticked(fired, lost, queue_timeouts, requeued, rearmed, grace, next_due_ms)
+        return Ticked(fired, lost, queue_timeouts, requeued, rearmed, grace, next_due_ms, now_ms)
 
     def wait_for_runs(self, timeout_s: float) -> bool:
         return self._connection.wait([self._keys.wake_runs], timeout_s)

@@ -141,14 +141,14 @@ class Scripts:
         return lost, rearmed, left
 
     # -- time -------------------------------------------------------------------------------------
-    def begin_tick(self, *, lease_ms: int, tick_ms: int) -> tuple[bool, int, list[bytes], int, int, int, int]:
-        """In a grace, next due in ms, dead processes; due timers, deadlines, watch entries, records."""
+    def begin_tick(self, *, lease_ms: int, tick_ms: int) -> tuple[bool, int, list[bytes], int, int, int, int, int]:
+        """In a grace, next due in ms, dead processes; due timers, deadlines, watch entries, records; the time in ms."""
         k = self._keys
-        grace, next_due_ms, dead, timers, deadlines, watch, expiring = self._call(
+        grace, next_due_ms, dead, timers, deadlines, watch, expiring, now_ms = self._call(
             "begin_tick", (k.clock, k.timers, k.deadlines, k.procs, k.watch, k.expiring, k.reaped),
             (lease_ms, tick_ms, limits.REAPED_MS, MAX_BATCH),
         )
-        return bool(grace), next_due_ms, dead, timers, deadlines, watch, expiring
+        return bool(grace), next_due_ms, dead, timers, deadlines, watch, expiring, now_ms
 
     def fire_timers(self) -> int:
         k = self._keys
@@ -174,6 +174,11 @@ class Scripts:
         k = self._keys
         forgotten: int = self._call("forget_runs", (k.clock, k.expiring, k.runs), (MAX_BATCH,))
         return forgotten
+
+    def note_fire(self, *, workflow: str, at_ms: int, note: bytes) -> int:
+        k = self._keys
+        noted: int = self._call("note_fire", (k.clock, k.schedules, k.fires), (workflow, at_ms, note))
+        return noted
 
     def read_clock(self) -> int:
         return int(self._call("read_clock", (self._keys.clock,), ()))

@@ -9,7 +9,8 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from runner.store.base import RedisBase
-from runner.store.ports import MAX_HOLDERS, RunRow, SlotInfo
+from runner.store.limits import check_number, check_schedule
+from runner.store.ports import MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
 from runner.store.records import is_in_line
 
 _PAGE = 500
@@ -32,6 +33,37 @@ class ViewVerbs(RedisBase):
     def get_workers(self) -> Mapping[str, bytes]:
         workers = self._read(lambda client: client.hgetall(self._keys.workers))
         return {name.decode(): contract for name, contract in workers.items()}
+
+    def put_schedule(self, workflow: str, body: bytes) -> None:
+        check_schedule(workflow, body)
+        self._connection.ask(lambda client: client.hset(self._keys.schedules, workflow, body), admits=True)
+
+    def remove_schedule(self, workflow: str) -> bool:
+        def command(client: Redis) -> list[int]:
+            pipeline = client.pipeline()
+            pipeline.hdel(self._keys.schedules, workflow)
+            pipeline.hdel(self._keys.fires, workflow)
+            return cast("list[int]", pipeline.execute())
+
+        return bool(self._connection.ask(command)[0])
+
+    def schedules(self) -> list[ScheduleRow]:
+        def command(client: Redis) -> list[dict[bytes, bytes]]:
+            pipeline = client.pipeline()
+            pipeline.hgetall(self._keys.schedules)
+            pipeline.hgetall(self._keys.fires)
+            return cast("list[dict[bytes, bytes]]", pipeline.execute())
+
+        bodies, fires = self._read(command)
+        rows = []
+        for workflow, body in sorted(bodies.items()):
+            at_ms, _, note = fires.get(workflow, b"").partition(b"|")
+            rows.append(ScheduleRow(workflow.decode(), body, int(at_ms or 0), note))
+        return rows
+
+    def note_fire(self, workflow: str, at_ms: int, note: bytes) -> bool:
+        check_number("at_ms", at_ms)
+        return bool(self._scripts.note_fire(workflow=workflow, at_ms=at_ms, note=note))
 
     def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
         """With a status, pages are read until enough rows match: O(runs) for a rare one."""

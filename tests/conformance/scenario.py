@@ -69,5 +69,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     store.retire("engine")
     say(store.load_runs(["r1", "r2", "r3", "r4", "r5", "r6", "s1", "s2", "s4", "nobody"]))
     say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
+    store.put_schedule("order", b"daily")
+    say([store.note_fire("order", 5, b"started"), store.note_fire("order", 4, b"late"), store.schedules()])
     say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers

@@ -186,7 +186,7 @@ class Snapshot:
 
 
 _PLAIN = {"ready", "watch", "deadlines", "timers", "runs", "expiring", "queues", "procs", "reaped", "definitions",
-          "workers"}
+          "workers", "schedules", "fires"}
 
 
 def redis_snapshot(dump: dict[str, Any]) -> Snapshot:

@@ -35,6 +35,7 @@ def rich(world: StoreWorld) -> None:
     world.process("engine", "engine")
     world.process("worker")
     world.process("dead")
+    world.store.put_schedule("order", b"body")
     world.start("done", "held", "held2", "waiting", "fresh")
     world.store.take_runs("engine", "t1", limit=9, lease_ms=LEASE_MS)
     world.end("done", retention_ms=1)
@@ -76,6 +77,7 @@ VERBS: dict[str, Verb] = {
     "expire_tasks": lambda world: scripts_of(world).expire_tasks(),
     "rearm_runs": lambda world: scripts_of(world).rearm_runs(),
     "forget_runs": lambda world: scripts_of(world).forget_runs(),
+    "note_fire": lambda world: world.store.note_fire("order", world.clock.now_ms, b"note"),
     "read_clock": lambda world: world.store.now_ms(),
 }
 WHOM = {"<engine>": "engine", "<process>": "worker"}

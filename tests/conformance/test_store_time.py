@@ -28,7 +28,7 @@ def lose_queue_entries(world: StoreWorld, queue: str = "q", count: int = 1) -> N
 def test_a_timer_fires_once_when_it_is_due(world: StoreWorld):
     world.running("r1", timers=(("retry:a", world.clock.now_ms + 50),))
     world.clock.advance(49)
-    assert world.store.tick() == Ticked(next_due_ms=1)
+    assert world.store.tick() == Ticked(next_due_ms=1, now_ms=world.clock.now_ms)
     world.clock.advance(1)
     assert world.store.tick().timers == 1
     (entry,) = world.take()[0].entries

@@ -15,7 +15,7 @@
 --      5 limit      dead processes of one call
 -- DERIVED none
 -- RETURNS {1 in a grace, ms until the next due time, dead processes, then how many are due: timers,
---         deadlines, watch, expiring}
+--         deadlines, watch, expiring; and the time in ms}
 local clock, timers, deadlines, procs, watch, expiring, reaped = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset'})
 if wrong then return wrong end
@@ -50,4 +50,5 @@ local answer = {in_grace and 1 or 0, next_due_ms, dead}
 for i, key in ipairs({timers, deadlines, watch, expiring}) do
   answer[3 + i] = call('ZCOUNT', key, '-inf', digits(ms))
 end
+answer[8] = ms
 return answer
