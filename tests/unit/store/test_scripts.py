@@ -68,7 +68,7 @@ def packed(*commits: Commit) -> bytes:
 
 def test_commits_are_packed_as_one_argument():
     commit = Commit(
-        "r", "e1", "e2", 3, b"state", "running", True, {"w": b"1"}, (Dispatch("a", "q", b"m", "p", 5),), ("b",),
+        "r", "e1", "e2", 3, b"state", "running", True, {"w": b"1"}, (Dispatch("a", "q", b"m", "p", 5),), (("b", True),),
         (("t", 9),), ("u",), (b"h",), True, 7,
     )
     plain = Commit("r", "e2", "e3", 0, b"state", "running")
@@ -77,7 +77,7 @@ def test_commits_are_packed_as_one_argument():
     assert msgspec.msgpack.decode(packed(commit, plain, family)) == [
         ["r", "e1", "e2", 3, True, True, 7,
          ["etag", "e2", "state", "state", "status", "running", "w:w", "1", "m:a", "m"],
-         ["a", "q", "p", 5], ["h"], ["b"], ["t", 9], ["u"]],
+         ["a", "q", "p", 5], ["h"], ["b", True], ["t", 9], ["u"]],
         ["r", "e2", "e3", 0, False, False, 0, ["etag", "e3", "state", "state", "status", "running"], [], []],
         ["r", "e3", "e4", 0, False, False, 0, ["etag", "e4", "state", "s", "status", "running"], [], [],
          [], [], [], ["c", "n", "d", "{}", "in"], ["p", "told"]],
@@ -96,8 +96,8 @@ def test_starts_and_outcomes_are_packed_in_order():
     made.start_runs(runs=[NewRun("r", "n", "d", b"{}", b"in"), NewRun("s", "n", "d", b"{}", b"in", slot)])
     assert connection.sent[0][-13:-6] == (2, "r", "n", "d", b"{}", b"in", "")
     assert connection.sent[0][-1] == "3|r|order:a|b"
-    made.exchange_tasks(process="p", nonce="n", lease_ms=5, capacity=999, queues=["q"], completions=[
+    made.exchange_tasks(process="p", nonce="n", lease_ms=5, capacity=999, queues=["q"], quotas={}, completions=[
         Completion("r", "a", "1-e", b"body", True)])
     args = connection.sent[2][2 + 7 :]
     assert args[1:5] == ("p", "n", 5, 200)
-    assert args[6:] == (1, "q", 1, "r", "a", "1-e", "1", b"")
+    assert args[6:] == (1, "q", 0, 1, "r", "a", "1-e", "1", b"")
