@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import yaml
 
 from runner.cli.failure import Exit
 from runner.cli.main import group
-from runner.lint.checked import load_checked
+from runner.lint.linter import titles
 from tests.project.repository import ROOT, files, relative
 
 PAGES = [*ROOT.glob("README.md"), *files("docs", suffix=".md")]
@@ -93,33 +92,19 @@ def fenced(language: str) -> list[tuple[str, str]]:
 
 
 def is_definition(text: str) -> bool:
-    """Also one that lacks the head which would be the same everywhere; see `whole`."""
+    """Also one that lacks the head which would be the same everywhere; test_examples.py runs them all."""
     return re.search(r"^(workflow|steps):", text, re.MULTILINE) is not None
 
 
-def whole(text: str) -> str:
-    return text if re.search(r"^workflow:", text, re.MULTILINE) else f"workflow: shown\nversion: 1.0.0\n{text}"
-
-
-DEFINITIONS = [pytest.param(text, id=place) for place, text in fenced("yaml") if is_definition(text)]
 FRAGMENTS = [pytest.param(text, id=place) for place, text in fenced("yaml") if not is_definition(text)]
 PROGRAMS = [pytest.param(text, id=place) for place, text in fenced("python")]
 
 
 def test_readme_shows_a_definition_and_its_worker():
-    """Also what keeps the next three tests from having nothing to look at."""
+    """Also what keeps the next two tests, and those of test_examples.py, from having nothing to look at."""
     shown = {place.partition(":")[0] for place, text in fenced("yaml") if is_definition(text)}
     assert "README.md" in shown
     assert "README.md" in {place.partition(":")[0] for place, _ in fenced("python")}
-
-
-@pytest.mark.parametrize("text", DEFINITIONS)
-def test_a_definition_that_is_shown_is_valid(text: str, tmp_path: Path):
-    shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
-    path = tmp_path / "definitions" / "shown.yaml"
-    path.parent.mkdir()
-    path.write_text(whole(text), encoding="utf-8")
-    load_checked(path, root=tmp_path)
 
 
 @pytest.mark.parametrize("text", FRAGMENTS)
@@ -130,6 +115,11 @@ def test_a_fragment_that_is_shown_is_yaml(text: str):
 @pytest.mark.parametrize("text", PROGRAMS)
 def test_a_program_that_is_shown_is_python(text: str):
     ast.parse(text)
+
+
+def test_every_code_that_validate_prints_is_documented():
+    page = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| (SR\d{3}) \| (.*?) \|", page, re.MULTILINE)) == dict(titles())
 
 
 def test_every_exit_code_is_documented():

@@ -21,6 +21,7 @@ OWN_CODES = (
     "invalid_output",
     "invalid_wait",
     "no_effect",
+    "no_winner",
     "queue_timeout",
     "signal_timeout",
     "state_limit",
