@@ -66,6 +66,7 @@ class AsyncClient:
     abandon = _awaited(Client.abandon)
     resume = _awaited(Client.resume)
     resolve = _awaited(Client.resolve)
+    signal = _awaited(Client.signal)
 
     async def start(
         self, workflow: str | Path | Definition, input: Any = None, idempotency_key: str | None = None

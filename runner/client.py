@@ -21,6 +21,7 @@ from runner.catalogue import Catalogue
 from runner.definition.inputs import InputChecker
 from runner.definition.model import Definition
 from runner.definition.project import find_project
+from runner.definition.signals import prepare_signal, signal_names, unknown_signal
 from runner.errors import (
     ConfigError,
     DuplicateRun,
@@ -36,7 +37,7 @@ from runner.interpreter.record import decode_event, run_of
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
 from runner.lint.checked import load_checked
-from runner.starting import ALPHABET, check_key, key_of, new_run, slot_of
+from runner.starting import ALPHABET, MAX_KEY_LENGTH, check_key, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
 from runner.store.ports import NewRun, Request, RunRow, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
@@ -315,6 +316,40 @@ class Client:
         ask = functools.partial(ev.ResolveRequested, step=step, as_=as_, output=output, reason=reason)
         return self._ask(run, "resolve", ask, timeout)
 
+    def signal(
+        self, run: str, name: str, data: Any = None, *, signal_id: str | None = None, timeout: float = 5.0
+    ) -> Verdict:
+        """Tell the run something that a `wait_for` of it takes, now or when it gets there. See `_ask` for the answer.
+
+        signal_id: give one where the call may be repeated; a repeat does nothing and is answered with "repeated".
+        Raises VerbRefused (also for a name that no step of it waits for), SignalMisfit, RunNotFound.
+        """
+        stored = self.stored(self.find(run))
+        nonce = f"signal:{secrets.token_hex(8) if signal_id is None else _checked_signal_id(signal_id)}"
+        if signal_id is not None and self._was_taken(stored.run_id, nonce):
+            return "repeated"
+        self.check_applies(stored.run_id, "signal")
+        definition = self._definition_of(stored)
+        if name not in signal_names(definition):
+            raise VerbRefused(f"run {stored.run_id} {unknown_signal(definition, name)}")
+        value = prepare_signal(definition, name, data)
+        ask = functools.partial(ev.SignalSent, name=name, data=value, signal_id=nonce.removeprefix("signal:"))
+        return self._ask(stored.run_id, "signal", ask, timeout, nonce=nonce)
+
+    def _definition_of(self, stored: StoredRun) -> Definition:
+        digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
+        return self.catalogue.definition(digest)
+
+    def _was_taken(self, run_id: str, nonce: str) -> bool:
+        """Whether a signal with this nonce was accepted before. Raises VerbRefused if it was refused.
+
+        One that was posted and not answered yet may be posted again: the store takes each nonce once.
+        """
+        verdict, why = verdict_in((decode_event(entry, {}) for entry in self.store.history(run_id)), nonce)
+        if verdict == "refused":
+            raise VerbRefused(f"run {run_id} refused the signal with this id before: {why}")
+        return verdict != "asked"
+
     def check_applies(self, run_id: str, verb: str) -> StoredRun:
         """The run; VerbRefused if an engine would surely refuse the verb now."""
         stored = self.stored(run_id)
@@ -323,7 +358,9 @@ class Client:
             raise VerbRefused(f"run {run_id} {refusal}")
         return stored
 
-    def _ask(self, run: str, verb: str, make: Callable[..., ev.Request], timeout: float) -> Verdict:
+    def _ask(
+        self, run: str, verb: str, make: Callable[..., ev.Request], timeout: float, *, nonce: str = ""
+    ) -> Verdict:
         """Post a request and wait for an engine's answer.
 
         accepted: it is being done. held: it waits until it is known whether the pivot took effect. asked: no engine
@@ -331,7 +368,7 @@ class Client:
         """
         stored = self.check_applies(self.find(run), verb)
         seen = len(self.store.history(stored.run_id))
-        nonce = secrets.token_hex(8)
+        nonce = nonce or secrets.token_hex(8)
         body = msgspec.json.encode(make(at_ms=0, nonce=nonce, by=caller()))
         answer = self.store.post([Request(stored.run_id, nonce, body, at_once=verb in AT_ONCE)])[0]
         if answer == "gone":
@@ -364,6 +401,12 @@ def _check_answer(start: _Start, answer: StartAnswer) -> None:
             f"{f' with the key {key!r}' if key else ''}, on_limit says reject, and under way "
             f"{'are' if len(answer.holders) > 1 else 'is'} {holders or 'another'}"
         )
+
+
+def _checked_signal_id(signal_id: str) -> str:
+    if not 0 < len(signal_id) <= MAX_KEY_LENGTH or not signal_id.isprintable() or "|" in signal_id:
+        raise UsageError(f"a signal's id has to be printable text of at most {MAX_KEY_LENGTH} characters without '|'")
+    return signal_id
 
 
 def caller() -> str:

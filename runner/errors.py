@@ -5,6 +5,7 @@ SagarunError
 ├── ConfigError              sagarun.yaml, the environment or the project is wrong (exit 2)
 ├── DefinitionError          a definition has problems; carries them as data       (exit 1)
 ├── InputError               a run's input does not fit the definition's schema    (exit 1)
+│   └── SignalMisfit         nor a signal's data that of the step that waits for it (exit 1)
 ├── ExpressionError          an expression could not be evaluated
 ├── RunError
 │   ├── RunNotFound          no run has this id                                    (exit 2)
@@ -77,9 +78,17 @@ class DefinitionError(SagarunError):
 class InputError(SagarunError):
     """The input does not fit the definition's schema."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], *, what: str = "the input") -> None:
         self.problems = tuple(problems)
-        super().__init__("the input does not fit the schema: " + "; ".join(self.problems))
+        self.headline = f"{what} does not fit the schema"
+        super().__init__(f"{self.headline}: {'; '.join(self.problems)}")
+
+
+class SignalMisfit(InputError):
+    """The data of a signal does not fit the schema of any step that waits for it."""
+
+    def __init__(self, signal: str, problems: Sequence[str]) -> None:
+        super().__init__(problems, what=f"the data of signal {signal}")
 
 
 class ExpressionError(SagarunError):

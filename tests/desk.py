@@ -119,3 +119,66 @@ class Desk:
         for _ in range(20):
             self.wait(1_000)
         return handle.id
+
+
+# One of each construct: branches, a loop, rounds, cases, a signal, a wait, a confirmation.
+EVERYTHING = """
+workflow: everything
+version: 1.0.0
+input:
+  type: object
+  properties:
+    items: {type: array, default: [a, b, c]}
+    risk: {type: integer, default: 7}
+    fail: {type: string, default: ""}
+defaults: {retry: {max_attempts: 1}}
+compensation: {retry: {max_attempts: 1}}
+steps:
+  - id: checks
+    parallel:
+      branches:
+        fraud:
+          - {id: score, worker: stock.reserve, with: {id: score}, kind: readonly}
+        stock:
+          - id: lines
+            for_each:
+              in: "{{ input.items }}"
+              as: line
+              max_parallel: 2
+              steps:
+                - id: hold
+                  worker: stock.reserve
+                  with: {id: "{{ line }}"}
+                  compensate: {worker: stock.release, with: {id: "{{ line }}", fail: "{{ input.fail }}"}}
+                - {id: tag, set: {last: "{{ line }}"}}
+  - id: again
+    repeat:
+      max: 5
+      until: "{{ vars.rounds == 2 }}"
+      steps:
+        - {id: count, set: {rounds: "{{ vars.rounds + 1 }}"}}
+  - id: risk
+    switch:
+      - when: "{{ input.risk > 5 }}"
+        steps:
+          - id: review
+            wait_for:
+              signal: review
+              timeout: 2h
+              schema:
+                type: object
+                required: [approved]
+                properties: {approved: {type: boolean}, note: {type: string, default: ""}}
+                examples: [{approved: true}]
+      - else:
+          - {id: auto, set: {rounds: 0}}
+  - {id: pause, wait: 3d}
+  - id: charge
+    worker: card.charge
+    with: {amount: 5, fail: "{{ input.fail }}"}
+    raises: [declined]
+    compensate: {worker: card.refund}
+    confirm: {worker: card.refund}
+vars: {rounds: 0}
+output: {review: "{{ steps.risk.output.approved | default(false) }}"}
+"""

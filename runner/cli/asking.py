@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from runner.cli.access import Access, access, require_runs
+from runner.cli.claims import Claims
 from runner.cli.failure import Exit
 from runner.cli.settings import Settings, settings
 from runner.client import Client
 from runner.interpreter.verdict import Verdict
 
+ANSWER_S = 5.0  # for an engine to judge what was asked
 Ask = Callable[[Client, str], Verdict]
-_WORDS = {"accepted": "accepted", "held": "accepted; it waits until it is known whether the pivot took effect"}
+_WORDS = {
+    "accepted": "accepted",
+    "repeated": "it was sent before, under the same id; nothing was done",
+    "held": "accepted; it waits until it is known whether the pivot took effect",
+}
 
 
 def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -> int:
@@ -29,6 +35,49 @@ def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -
         return _see_done(chosen, run_id, verb, ask, modules, verdict, told)
 
 
+def send_signal(run: str, name: str, ask: Callable[[Client, str, float], Verdict], modules: Sequence[str] = ()) -> int:
+    """Exit codes as above. On the embedded server, a run that nobody looks after is moved on, until it waits again.
+
+    ask: gets the client, the run and how long to wait for the answer; asked again, it has to use the same signal id.
+    """
+    chosen = settings()
+    require_runs(chosen, run)
+    with access(chosen) as reach:
+        run_id = reach.client.find(run)
+        told = len(reach.client.store.history(run_id))
+        is_elsewhere = not reach.opened.is_embedded
+        is_answered = is_elsewhere or bool(reach.living("engine"))
+        verdict = ask(reach.client, run_id, ANSWER_S if is_answered else 0.0)
+        is_moved = is_elsewhere or Claims(chosen.project.state / "hosts").is_taken(run_id)
+        if verdict == "repeated" or is_elsewhere or (is_moved and verdict != "asked"):
+            return _tell_signal(reach, run_id, name, verdict)
+    return _see_taken(chosen, run_id, name, ask, modules, verdict, told)
+
+
+def _see_taken(
+    chosen: Settings, run_id: str, name: str, ask: Callable[[Client, str, float], Verdict], modules: Sequence[str],
+    verdict: Verdict, told: int,
+) -> int:  # fmt: skip
+    from runner.cli.hosting import hosting
+
+    with hosting(chosen, modules) as host:
+        host.look_after(run_id)  # before it takes up what was left lying: this one it knows of
+        host.start()
+        if verdict == "asked":
+            verdict = ask(host.reach.client, run_id, ANSWER_S)
+            # It may have been taken between the two: then it is this very signal that was there before.
+            verdict = "accepted" if verdict == "repeated" else verdict
+        code = _tell_signal(host.reach, run_id, name, verdict)
+        return host.accompany(run_id, skip=told) if code == Exit.DONE else code
+
+
+def _tell_signal(reach: Access, run_id: str, name: str, verdict: Verdict) -> int:
+    screen = reach.settings.screen
+    if screen.format != "text":
+        screen.json({"run_id": run_id, "verb": "signal", "signal": name, "answer": verdict})
+    return _say(reach, run_id, f"signal {name}", verdict)
+
+
 def _see_done(
     chosen: Settings, run_id: str, verb: str, ask: Ask, modules: Sequence[str], verdict: Verdict, told: int
 ) -> int:
@@ -37,8 +86,8 @@ def _see_done(
 
     with hosting(chosen, modules) as host:
         reach = host.reach
+        host.look_after(run_id)  # before it takes up what was left lying: this one it knows of
         host.start()
-        host.look_after(run_id)
         if verdict == "asked":
             verdict = ask(reach.client, run_id)
         code = _tell(reach, run_id, verb, verdict)
@@ -54,6 +103,11 @@ def _tell(reach: Access, run_id: str, verb: str, verdict: Verdict) -> int:
     screen = reach.settings.screen
     if screen.format != "text" and not reach.opened.is_embedded:
         screen.json({"run_id": run_id, "verb": verb, "answer": verdict})
+    return _say(reach, run_id, verb, verdict)
+
+
+def _say(reach: Access, run_id: str, verb: str, verdict: Verdict) -> int:
+    screen = reach.settings.screen
     if verdict == "asked":
         there = bool(reach.living("engine"))
         why = "no engine has answered yet" if there else "no engine is running: start one with `sagarun engine`"

@@ -48,6 +48,10 @@ class Claims:
             self._write((self._runs & live) | taken)
         return taken
 
+    def is_taken(self, run_id: str) -> bool:
+        """Whether another living command looks after this run."""
+        return run_id in self._of_others()
+
     def release(self) -> None:
         if self._descriptor >= 0:
             self._path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from runner.cli.access import Access
 from runner.cli.ending import conclude, interrupted, timed_out
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
-from runner.monitor.views import RunView
+from runner.monitor.shapes import RunView
 
 PATIENCE_MS = 2_000  # a task that waits for so long probably has nobody to take it
 

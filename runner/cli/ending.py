@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.cli.failure import EXIT_BY_STATUS, Exit
 from runner.cli.report import run_json, summary_lines
 from runner.cli.screen import Screen
-from runner.monitor.views import RunView
+from runner.monitor.shapes import RunView
 
 
 def conclude(screen: Screen, view: RunView) -> Exit:

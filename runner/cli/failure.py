@@ -40,6 +40,7 @@ _CODES: tuple[tuple[type[errors.SagarunError], Exit], ...] = (
 
 _HINTS: tuple[tuple[type[errors.SagarunError], str], ...] = (
     (errors.RunNotFound, "sagarun list"),
+    (errors.SignalMisfit, "nothing was sent; mend the data, given with --data, --data-file or --set"),
     (errors.InputError, "nothing was started; mend the input, or give another one with --input, --case or --set"),
     (errors.RunConflict, "nothing was started; use another key, or the input that the key was first used with"),
     (errors.RunLimited, "nothing was started; `sagarun watch RUN` tells when that one is over"),
@@ -66,7 +67,7 @@ def hint_for(error: errors.SagarunError) -> str:
 def error_lines(error: errors.SagarunError) -> list[str]:
     """What is printed: the message, with every problem on a line of its own, and the hint."""
     if isinstance(error, errors.InputError) and error.problems:
-        lines = ["error: the input does not fit the schema", *(f"  {problem}" for problem in error.problems)]
+        lines = [f"error: {error.headline}", *(f"  {problem}" for problem in error.problems)]
     else:
         first, *rest = str(error).splitlines() or [""]
         lines = [f"error: {first}", *(f"  {line}" for line in rest)]

@@ -7,7 +7,7 @@ times a second; anywhere else every line is written once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from runner.cli.narrator import Narrator
-from runner.cli.report import step_lines
+from runner.cli.report import signal_lines
 from runner.cli.screen import Screen, json_text
+from runner.cli.tree import live_lines, step_lines
 from runner.cli.wording import line_text
 from runner.client import Client
 from runner.clock import wall_ms
@@ -24,14 +25,18 @@ from runner.errors import RecordTampered, StoreUnavailable
 from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_event
-from runner.monitor.views import RunView, view_run
+from runner.monitor.shapes import RunView
+from runner.monitor.story import Story
+from runner.monitor.views import view_run
 from runner.store.ports import StoredRun
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 FIRST_POLL_S, LAST_POLL_S = 0.02, 0.1
+DRAW_S = 0.1  # between two drawings on a terminal
 LOOK_S = 1.0  # between looks at what the history does not tell: a run that broke, a queue that nobody serves
+LOOK_SHARE = 5  # times as long as a look took, nobody looks again: a run of a thousand items is not read all the time
 PATIENCE_S = 30.0  # how long an outage of the server is waited for
 T = TypeVar("T")
 
@@ -45,8 +50,8 @@ def plan_of(client: Client, stored: StoredRun) -> Plan | None:
         return None
 
 
-def read_view(client: Client, run_id: str, events: list[ev.AnyEvent] | None = None) -> RunView:
-    """The run as it is now. Raises RunNotFound."""
+def read_view(client: Client, run_id: str, events: Iterable[ev.AnyEvent] | Story | None = None) -> RunView:
+    """The run as it is now. `events`: its history, if it was read before. Raises RunNotFound."""
     stored = client.stored(run_id)
     told = read_events(client, run_id) if events is None else events
     line = client.store.slot(stored.slot, run_id=run_id) if stored.in_line else None
@@ -67,61 +72,76 @@ class Follower:
     screen: Screen
     recover: Callable[[], None] = lambda: None
     look: Callable[[RunView], None] = lambda _view: None
+    is_enough: Callable[[RunView], bool] = lambda _view: False  # it need not be followed on, though it does not rest
     skip: int = 0  # so many events of its history are known to who reads
-    _events: list[ev.AnyEvent] = field(default_factory=list)
     _seen: RunView = field(init=False)
+    _narrator: Narrator = field(init=False)
+    _told: int = 0  # so many events of the history were read
+    _look_at: float = 0.0
+    _rest_until: float = 0.0
+    _draw_at: float = 0.0
     _clock_offset_ms: int = 0
 
     def follow(self, timeout_s: float | None = None) -> RunView | None:
         """The run when it has ended or is stuck; None when the time is over."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        view = self._patiently(lambda: read_view(self.client, self.run_id, []))
-        if view.line is not None:
-            self.screen.note(f"· it waits to begin: {line_text(view.line)}")
         stored = self._patiently(lambda: self.client.stored(self.run_id))
-        narrator = Narrator(plan_of(self.client, stored), verbose=self.screen.verbose)
+        self._narrator = Narrator(plan_of(self.client, stored), verbose=self.screen.verbose)
+        self._seen = self._read()
+        if self._seen.line is not None:
+            self.screen.note(f"· it waits to begin: {line_text(self._seen.line)}")
         self._clock_offset_ms = self._patiently(self.client.store.now_ms) - wall_ms()
         live = None
-        self._seen = view
         try:
             with self._live() as live:
-                return self._until_rest(narrator, live, deadline)
+                return self._until_rest(live, deadline)
         finally:  # also when the time is over, or at an interrupt: the live one is gone from the screen
             if live is not None:
                 self._show_tree(self._seen)
 
-    def _until_rest(self, narrator: Narrator, live: Live | None, deadline: float | None) -> RunView | None:
-        pause_s, looked_at = FIRST_POLL_S, time.monotonic()
+    def _until_rest(self, live: Live | None, deadline: float | None) -> RunView | None:
+        pause_s = FIRST_POLL_S
+        self._look_at = time.monotonic() + LOOK_S
         while True:
-            news = self._patiently(lambda: read_events(self.client, self.run_id, len(self._events)))
-            self._events += news
-            for event in news:
-                self._tell(narrator, event, live)
+            news = self._catch_up(live)
             rests = any(isinstance(event, ev.RunFinished | ev.RunStuck) for event in news)
-            if rests or (news and live is not None) or time.monotonic() - looked_at >= LOOK_S:
-                looked_at = time.monotonic()
-                self._seen = self._patiently(lambda: read_view(self.client, self.run_id, self._events))
-                if self._seen.terminal or self._seen.status == "stuck":
-                    self._catch_up(narrator, live)
-                    self._seen = self._patiently(lambda: read_view(self.client, self.run_id, self._events))
+            if rests or time.monotonic() >= self._look_at:
+                self._look()
+                if self._seen.terminal or self._seen.status == "stuck" or self.is_enough(self._seen):
+                    self._catch_up(live)  # the last events may have come between the look at the history and at the run
+                    self._seen = self._read()
                     return self._seen
                 self.look(self._seen)
-            if live is not None:
+            elif news and live is not None:
+                self._look_at = min(self._look_at, max(self._rest_until, time.monotonic() + DRAW_S))
+            if live is not None and time.monotonic() >= self._draw_at:
+                self._draw_at = time.monotonic() + DRAW_S
                 self._draw(live, self._seen)
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             pause_s = FIRST_POLL_S if news else min(pause_s * 1.5, LAST_POLL_S)
             time.sleep(pause_s)
 
-    def _catch_up(self, narrator: Narrator, live: Live | None) -> None:
-        """The last events may have come between the look at the history and the look at the run."""
-        news = self._patiently(lambda: read_events(self.client, self.run_id, len(self._events)))
-        self._events += news
-        for event in news:
-            self._tell(narrator, event, live)
+    def _read(self) -> RunView:
+        return self._patiently(lambda: read_view(self.client, self.run_id, self._narrator.story))
 
-    def _tell(self, narrator: Narrator, event: ev.AnyEvent, live: Live | None) -> None:
-        lines = narrator.tell(event)
+    def _look(self) -> None:
+        began = time.monotonic()
+        self._seen = self._read()
+        now = time.monotonic()
+        self._rest_until = now + LOOK_SHARE * (now - began)
+        self._look_at = max(self._rest_until, now + LOOK_S)
+
+    def _catch_up(self, live: Live | None) -> list[ev.AnyEvent]:
+        """Read on in the history, and tell what is new."""
+        news = self._patiently(lambda: read_events(self.client, self.run_id, self._told))
+        self._told += len(news)
+        for event in news:
+            self._tell(event, live)
+        return news
+
+    def _tell(self, event: ev.AnyEvent, live: Live | None) -> None:
+        lines = self._narrator.tell(event)
         if self.skip > 0:
             self.skip -= 1
             return
@@ -165,7 +185,8 @@ class Follower:
         from rich.console import Group
 
         now_ms = wall_ms() + self._clock_offset_ms
-        lines = step_lines(view, now_ms=now_ms)
+        below = signal_lines(view)
+        lines = live_lines(view, now_ms=now_ms, height=max(1, self.screen.console.height - 1 - len(below))) + below
         live.update(Group(*(self.screen.text(line) for line in lines)), refresh=True)
 
     def _show_tree(self, view: RunView) -> None:

@@ -21,6 +21,7 @@ from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
+from runner.cli.report import summary_lines
 from runner.cli.wording import plural
 from runner.cli.workshop import OUTAGE_S, Crew
 from runner.engine.engine import Engine
@@ -161,11 +162,32 @@ class Host:
             self.finish(besides=run_id)
             return code
         except KeyboardInterrupt:
-            self._screen.note(
-                "interrupted; the next command that runs something goes on with it (or now: sagarun engine)\n"
-                f"watch it with: sagarun watch {run_id}"
-            )
-            return Exit.INTERRUPTED
+            return self._interrupted(run_id)
+
+    def _interrupted(self, run_id: str) -> int:
+        self._screen.note(
+            "interrupted; the next command that runs something goes on with it (or now: sagarun engine)\n"
+            f"watch it with: sagarun watch {run_id}"
+        )
+        return Exit.INTERRUPTED
+
+    def accompany(self, run_id: str, *, skip: int) -> int:
+        """Show the run until it rests, or only waits for something that may be long in coming; the exit code."""
+        client, now_ms = self.reach.client, self.reach.client.store.now_ms
+        follower = Follower(
+            client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip,
+            is_enough=lambda view: view.only_waits(now_ms(), QUIET_MS),
+        )  # fmt: skip
+        try:
+            view = follower.follow()
+            if view is None:
+                return Exit.INTERNAL
+            for line in summary_lines(view):
+                self._screen.story(line)
+            self.finish(besides=run_id)
+        except KeyboardInterrupt:
+            return self._interrupted(run_id)
+        return Exit.NEEDS_PERSON if view.status == "stuck" else Exit.DONE
 
     def _leave_to_background(self, run_id: str) -> int:
         from runner.cli.background import ensure_background

@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "cancel": "Stop a run and undo what it did.",
         "resume": "Ask the stuck operations of a run again.",
         "resolve": "Say how a stuck step was settled by hand.",
+        "signal": "Tell a run what one of its steps waits for.",
         "abandon": "End a run without undoing anything.",
         "rerun": "Start a run again, with the same input.",
     },

@@ -1,6 +1,7 @@
 """A run told line by line, as its events come in: what a pipe, a log or a person without a terminal gets.
 
 Lines are only ever added. What is told is what the history says, in its order, so that two who watch read the same.
+Of a loop with many items only what goes wrong is told one by one, and how far it is: see `crowd`.
 """
 
 from __future__ import annotations
@@ -9,66 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.cli.crowd import Crowd, Tally
+from runner.cli.layout import DONE, FAILED, NOTE, SAID, SKIPPED, STUCK, Layout, attempts_text, label, remarks
 from runner.cli.screen import Line, Span
-from runner.cli.wording import duration, error_text, one_line, plural
+from runner.cli.waits import signal_command, wait_text
+from runner.cli.wording import duration, error_text, items_text, one_line, plural
+from runner.definition.model import RepeatAction, SignalAction, SwitchAction
 from runner.interpreter import event as ev
-from runner.interpreter.paths import static
+from runner.interpreter.paths import parent, static
 from runner.interpreter.plan import Plan, StepPlan
-from runner.monitor.story import Attempt, Story
+from runner.monitor.story import Story
 
 LONG_PAUSE_MS = 2_000  # a shorter pause before a retry is not worth a line
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How wide the columns of a definition's steps are."""
-
-    step: int
-    worker: int
-
-    @classmethod
-    def of(cls, plan: Plan | None) -> Layout:
-        places = list(plan.steps.values()) if plan else []
-        workers = [
-            call.worker for place in places if place.worker
-            for call in (place.worker.call, place.worker.compensate) if call
-        ]  # fmt: skip
-        ids = [place.step.id for place in places if place.step]
-        return cls(max(map(len, ids), default=8), max(map(len, workers), default=12))
-
-    def line(self, symbol: Span, step: str, worker: str, took: str, remark: str = "", *, depth: int = 0) -> Line:
-        text = f" {step:<{self.step}}  {worker:<{self.worker}}  {took:>8}"
-        line: list[Span] = [("  " * (depth + 1), ""), symbol]
-        return [*line, (text, ""), (f"   {remark}", "dim")] if remark else [*line, (text.rstrip(), "")]
-
-
-DONE: Span = ("✓", "green")
-FAILED: Span = ("✗", "red")
-STUCK: Span = ("‼", "bold red")
-SKIPPED: Span = ("-", "dim")
-NOTE: Span = ("·", "dim")
-
-
-def attempts_text(attempts: Sequence[Attempt]) -> str:
-    """'2 attempts (timeout, then ok)'; nothing for a single one."""
-    ended = [attempt for attempt in attempts if attempt.outcome]
-    if len(ended) < 2:
-        return ""
-    words = [_outcome_word(attempt) for attempt in ended]
-    if len(set(words)) == 1:
-        return f"{len(words)} attempts"
-    before = f"…, {words[-2]}" if len(words) > 4 else ", ".join(words[:-1])
-    return f"{len(words)} attempts ({before}, then {words[-1]})"
-
-
-def _outcome_word(attempt: Attempt) -> str:
-    if attempt.outcome == "completed":
-        return "ok"
-    return attempt.error.code if attempt.error else attempt.outcome
-
-
-def remarks(*parts: str) -> str:
-    return " · ".join(part for part in parts if part)
+_SHOWN = ("worker", "set", "fail", "wait", "wait_for", "subworkflow")
 
 
 @dataclass(slots=True)
@@ -79,6 +33,8 @@ class Narrator:
     verbose: bool = False
     story: Story = field(default_factory=Story)
     _layout: Layout = field(init=False)
+    crowd: Crowd = field(default_factory=Crowd)
+    run_id: str = ""
     _stands: dict[str, None] = field(default_factory=dict)  # steps whose effect would have to be undone
 
     def __post_init__(self) -> None:
@@ -94,17 +50,20 @@ class Narrator:
         return self.plan.steps.get(static(path)) if self.plan else None
 
     def step_line(self, symbol: Span, path: str, worker: str, took_ms: float | None, remark: str = "") -> Line:
-        place = self.place(path)
-        name = place.step.id if place and place.step else path
-        depth = path.removeprefix("~finally/").count("/")
+        name, depth = label(path, self.place(path))
         return self._layout.line(symbol, name, worker, duration(took_ms), one_line(remark), depth=depth)
 
-    def worker_of(self, path: str, *, undo: bool = False) -> str:
-        """"" for a step that asks nobody."""
+    def kind_line(self, path: str, remark: str) -> Line:
+        """A note about a step that asks nobody: what kind of step it is stands where its worker would."""
+        return self.step_line(NOTE, path, self.worker_of(path), None, remark)
+
+    def worker_of(self, path: str, phase: str = "action") -> str:
+        """"" for a step that asks nobody, or nobody in this phase."""
         place = self.place(path)
         if place is None or place.worker is None:
-            return ""
-        call = place.worker.compensate if undo else place.worker.call
+            return place.kind if place is not None and place.kind in SAID and phase == "action" else ""
+        calls = {"action": place.worker.call, "compensate": place.worker.compensate, "confirm": place.worker.confirm}
+        call = calls[phase]
         return call.worker if call else ""
 
     def took(self, path: str) -> int:
@@ -119,46 +78,101 @@ class Narrator:
         place = self.place(path)
         if place is None or place.step is None:
             return place is None and bool(path)
-        return place.kind in ("worker", "set", "fail") or self.verbose
+        return place.kind in _SHOWN or self.verbose or (place.kind in ("for_each", "repeat") and self.is_crowded(path))
+
+    def is_crowded(self, path: str) -> bool:
+        """A loop of which items were left out: that it is over is told for all of them."""
+        return not self.verbose and self.crowd.loop_of(f"{path}#{max(0, self.crowd.tally(path).done - 1)}") == path
+
+    def is_left_out(self, path: str) -> bool:
+        """One of many: it is only counted."""
+        return not self.verbose and self.crowd.loop_of(path) is not None
+
+    def went_wrong(self, path: str) -> bool:
+        """Whether something that went wrong here gets a line."""
+        return self.verbose or self.crowd.is_told(path)
 
     @property
     def stands(self) -> dict[str, None]:
         return self._stands
 
 
+def _run_started(teller: Narrator, event: ev.RunStarted) -> Sequence[Line]:
+    teller.run_id = event.run_id
+    return ()
+
+
 def _step_started(teller: Narrator, event: ev.StepStarted) -> Sequence[Line]:
-    place = teller.place(event.path)
-    if place is None or place.kind not in ("steps", "parallel", "for_each"):
+    if teller.is_left_out(event.path):
         return ()
-    return (teller.step_line(NOTE, event.path, "", None),)
+    place = teller.place(event.path)
+    if place is None:
+        return ()
+    if place.step is None:
+        return _part_started(teller, event.path)
+    if place.kind == "steps":
+        return (teller.step_line(NOTE, event.path, "", None),)
+    if place.kind == "parallel":
+        return (teller.kind_line(event.path, items_text(len(place.children), "branch")),)
+    if isinstance(place.step.action, RepeatAction):
+        return (teller.kind_line(event.path, f"at most {items_text(place.step.action.max_rounds, 'round')}"),)
+    return ()
+
+
+def _part_started(teller: Narrator, path: str) -> Sequence[Line]:
+    """The case that a switch has chosen. Branches, items and rounds are in the names of their steps."""
+    owner = parent(path)
+    place = teller.place(owner) if owner in teller.story.chapters else None
+    if place is None or place.step is None or not isinstance(place.step.action, SwitchAction):
+        return ()
+    name = path[len(owner) + 1 :]
+    when = "" if name == "else" else place.step.action.cases[int(name)].when or ""
+    return (teller.kind_line(owner, remarks(f"case {name}", when)),)
+
+
+def _items_listed(teller: Narrator, event: ev.ItemsListed) -> Sequence[Line]:
+    teller.crowd.tally(event.path).total = event.count
+    return () if teller.is_left_out(event.path) else (teller.kind_line(event.path, items_text(event.count, "item")),)
 
 
 def _step_skipped(teller: Narrator, event: ev.StepSkipped) -> Sequence[Line]:
+    if teller.is_left_out(event.path):
+        return ()
     remark = "skipped by hand" if event.resolved else "skipped"
     return (teller.step_line(SKIPPED, event.path, teller.worker_of(event.path), None, remark),)
 
 
 def _step_completed(teller: Narrator, event: ev.StepCompleted) -> Sequence[Line]:
-    if teller.worker_of(event.path, undo=True):
+    if teller.worker_of(event.path, "compensate"):
         teller.stands[event.path] = None
+    counted = _counted(teller, event.path, failed=False)
     if not teller.is_shown(event.path) and not _is_its_own(teller, event):
-        return ()
-    verified = teller.story.chapter(event.path).of_phase("verify")[-1:]
+        return counted
+    if teller.is_left_out(event.path) and event.error is None:
+        return counted
+    chapter = teller.story.chapter(event.path)
+    verified = chapter.of_phase("verify")[-1:]
     remark = remarks(
+        _items_done(teller, event.path),
         teller.tries(event.path),
         "its verification found that it had landed" if verified and verified[0].verdict == "landed" else "",
         "settled by hand" if event.resolved else "",
+        "no signal came in time" if teller.worker_of(event.path) == "wait_for" and not event.has_output else "",
         error_text(event.error),
     )
     symbol = DONE if event.error is None else FAILED
-    return (teller.step_line(symbol, event.path, teller.worker_of(event.path), teller.took(event.path), remark),)
+    line = teller.step_line(symbol, event.path, teller.worker_of(event.path), teller.took(event.path), remark)
+    return (*counted, line)
 
 
 def _step_failed(teller: Narrator, event: ev.StepFailed) -> Sequence[Line]:
-    if event.unknown and teller.worker_of(event.path, undo=True):
+    if event.unknown and teller.worker_of(event.path, "compensate"):
         teller.stands[event.path] = None
+    counted = _counted(teller, event.path, failed=True)
     if not teller.is_shown(event.path) and not _is_its_own(teller, event):
-        return ()
+        return counted
+    if not teller.went_wrong(event.path):
+        return counted
     remark = remarks(
         error_text(event.error),
         teller.tries(event.path),
@@ -166,7 +180,50 @@ def _step_failed(teller: Narrator, event: ev.StepFailed) -> Sequence[Line]:
         "settled by hand" if event.resolved else "",
         _caught_text(teller, event),
     )
-    return (teller.step_line(FAILED, event.path, teller.worker_of(event.path), teller.took(event.path), remark),)
+    line = teller.step_line(FAILED, event.path, teller.worker_of(event.path), teller.took(event.path), remark)
+    return (*counted, line)
+
+
+def _step_halted(teller: Narrator, event: ev.StepHalted) -> Sequence[Line]:
+    return _counted(teller, event.path, failed=True)
+
+
+def _counted(teller: Narrator, path: str, *, failed: bool) -> Sequence[Line]:
+    """How far a loop of many items is, when another tenth of them is done."""
+    tally = teller.crowd.part_ended(path, failed=failed)
+    if tally is None or teller.verbose:
+        return ()
+    return (teller.kind_line(path.rpartition("#")[0], _tally_text(tally)),)
+
+
+def _tally_text(tally: Tally) -> str:
+    of = f"/{tally.total} items" if tally.total else " rounds"
+    return f"{tally.done}{of}" + (f", {tally.failed} failed" if tally.failed else "")
+
+
+def _items_done(teller: Narrator, path: str) -> str:
+    tally = teller.crowd.tallies.get(path)
+    if tally is None or not tally.done:
+        return ""
+    text = items_text(tally.done, "item" if tally.total else "round")
+    return f"{text}, {tally.failed} failed" if tally.failed else text
+
+
+def _wait_started(teller: Narrator, event: ev.WaitStarted) -> Sequence[Line]:
+    place = teller.place(event.path)
+    if teller.is_left_out(event.path) or place is None or place.step is None:
+        return ()
+    signal = place.step.action if isinstance(place.step.action, SignalAction) else None
+    if signal is None and event.due_at_ms - event.at_ms < LONG_PAUSE_MS and not teller.verbose:
+        return ()
+    text = wait_text(signal, event.due_at_ms, event.at_ms)
+    if signal is not None and teller.run_id:
+        text += f"; {signal_command(teller.run_id, signal)}"
+    return (teller.kind_line(event.path, text),)
+
+
+def _signal_kept(_teller: Narrator, event: ev.SignalKept) -> Sequence[Line]:
+    return ([("  · ", "dim"), (f"signal {event.name} came", "")],)
 
 
 def _is_its_own(teller: Narrator, event: ev.StepCompleted | ev.StepFailed) -> bool:
@@ -185,16 +242,23 @@ def _caught_text(teller: Narrator, event: ev.StepFailed) -> str:
 
 
 def _step_caught(teller: Narrator, event: ev.StepCaught) -> Sequence[Line]:
+    if teller.is_left_out(event.path):
+        return ()
     return (teller.step_line(NOTE, event.path, "", None, "the run goes on"),) if event.handled else ()
 
 
 def _step_stuck(teller: Narrator, event: ev.StepStuck) -> Sequence[Line]:
+    if not teller.went_wrong(event.path):
+        return ()
     attempts = teller.story.chapter(event.path).attempts
-    undoing = bool(attempts) and attempts[-1].phase == "compensate"
+    what = _STUCK.get(attempts[-1].phase, "stuck") if attempts else "stuck"
     worker = attempts[-1].worker if attempts else teller.worker_of(event.path)
     count = plural(len(teller.story.chapter(event.path).of_phase(attempts[-1].phase)), "attempt") if attempts else ""
-    remark = remarks("the undo is stuck" if undoing else "stuck", count, error_text(event.error))
+    remark = remarks(what, count, error_text(event.error))
     return (teller.step_line(STUCK, event.path, worker, None, remark),)
+
+
+_STUCK = {"compensate": "the undo is stuck", "confirm": "its confirmation is stuck"}
 
 
 def _step_resumed(teller: Narrator, event: ev.StepResumed) -> Sequence[Line]:
@@ -203,14 +267,26 @@ def _step_resumed(teller: Narrator, event: ev.StepResumed) -> Sequence[Line]:
 
 def _step_undone(teller: Narrator, event: ev.StepUndone) -> Sequence[Line]:
     teller.stands.pop(event.path, None)
-    worker = teller.worker_of(event.path, undo=True)
+    worker = teller.worker_of(event.path, "compensate")
     if event.nothing or not worker:
         return ()
+    if teller.is_left_out(event.path) and not event.skipped:
+        counted = teller.crowd.step_undone(event.path)
+        return (teller.kind_line(counted[0], f"{plural(counted[1].undone, 'step')} undone"),) if counted else ()
     if event.skipped:
         return (teller.step_line(SKIPPED, event.path, worker, None, "not undone: skipped by hand"),)
     chapter = teller.story.chapter(event.path)
     remark = remarks(teller.tries(event.path, "compensate"), "settled by hand" if event.resolved else "")
     return (teller.step_line(DONE, event.path, worker, event.at_ms - chapter.undo_started_at_ms, remark),)
+
+
+def _step_confirmed(teller: Narrator, event: ev.StepConfirmed) -> Sequence[Line]:
+    if teller.is_left_out(event.path):
+        return ()
+    attempts = teller.story.chapter(event.path).of_phase("confirm")
+    took = event.at_ms - attempts[0].asked_at_ms if attempts else None
+    remark = remarks("confirmed", attempts_text(attempts), "settled by hand" if event.resolved else "")
+    return (teller.step_line(DONE, event.path, teller.worker_of(event.path, "confirm"), took, remark),)
 
 
 def _run_failing(teller: Narrator, _event: ev.RunFailing) -> Sequence[Line]:
@@ -219,11 +295,11 @@ def _run_failing(teller: Narrator, _event: ev.RunFailing) -> Sequence[Line]:
 
 def _retry_scheduled(teller: Narrator, event: ev.RetryScheduled) -> Sequence[Line]:
     pause = event.due_at_ms - event.at_ms
-    if pause < LONG_PAUSE_MS and not teller.verbose:
+    if (pause < LONG_PAUSE_MS and not teller.verbose) or teller.is_left_out(event.path):
         return ()
     attempts = teller.story.chapter(event.path).attempts
     why = error_text(attempts[-1].error) if attempts else ""
-    what = {"action": "", "verify": "verification ", "compensate": "undo "}[event.phase]
+    what = {"action": "", "verify": "verification ", "compensate": "undo ", "confirm": "confirmation "}[event.phase]
     worker = attempts[-1].worker if attempts else ""
     return (teller.step_line(NOTE, event.path, worker, None, remarks(why, f"{what}again in {duration(pause)}")),)
 
@@ -233,6 +309,8 @@ def _alert_raised(_teller: Narrator, event: ev.AlertRaised) -> Sequence[Line]:
 
 
 def _request_accepted(_teller: Narrator, event: ev.RequestAccepted) -> Sequence[Line]:
+    if event.verb == "signal":
+        return ()  # that it came is told by the next event, with its name
     by, reason = (f" by {event.by}" if event.by else ""), (f": {one_line(event.reason)}" if event.reason else "")
     return ([("  · ", "dim"), (f"{event.verb} asked for{by}{reason}", "")],)
 
@@ -242,7 +320,13 @@ def _request_held(_teller: Narrator, event: ev.RequestHeld) -> Sequence[Line]:
 
 
 _TELL: dict[type, Callable[[Narrator, Any], Sequence[Line]]] = {
+    ev.RunStarted: _run_started,
     ev.StepStarted: _step_started,
+    ev.ItemsListed: _items_listed,
+    ev.WaitStarted: _wait_started,
+    ev.SignalKept: _signal_kept,
+    ev.StepHalted: _step_halted,
+    ev.StepConfirmed: _step_confirmed,
     ev.StepSkipped: _step_skipped,
     ev.StepCompleted: _step_completed,
     ev.StepFailed: _step_failed,

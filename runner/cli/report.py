@@ -2,117 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from runner.cli.narrator import DONE, FAILED, NOTE, SKIPPED, STUCK, attempts_text, remarks
-from runner.cli.screen import Line, Span
+from runner.cli.screen import Line
+from runner.cli.waits import signal_command
 from runner.cli.wording import columns, duration, error_text, one_line, pairs, plural, seconds
+from runner.monitor.shapes import RunView, StepView, StuckView
 from runner.monitor.story import Attempt
-from runner.monitor.views import RunView, StepView, UndoView
 from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
-_SYMBOLS: dict[str, Span] = {
-    "completed": DONE,
-    "compensated": DONE,
-    "failed": FAILED,
-    "unknown": ("?", "yellow"),
-    "skipped": SKIPPED,
-    "pending": NOTE,
-    "running": ("▸", "cyan"),
-    "compensating": ("✓", "green"),
-    "compensation_failed": DONE,
-}
-_UNDO_SYMBOLS: dict[str, Span] = {
-    "completed": ("↩", "green"),
-    "running": ("↩", "yellow"),
-    "skipped": SKIPPED,
-    "stuck": STUCK,
-    "failed": FAILED,
-}
-_UNDO_WORDS = {"completed": "undone", "running": "undoing", "skipped": "not undone: skipped by hand"}
+_SETTLED = "completed|failed"
+NAMED = 5  # stuck operations that are named one by one
+MOST = 20  # lines of one kind that a person reads; the rest is counted
 
 
-# -- steps --------------------------------------------------------------------------------------------
-def step_lines(view: RunView, *, now_ms: int = 0) -> list[Line]:
-    """A line for every step, and one for its undo below it. `now_ms` (the store's) times what is under way."""
+def attempt_lines(view: RunView, *, whole: bool = True) -> list[Line]:
+    """Every attempt of every step, for who wants to know exactly; else the first of those that had several."""
     rows: list[Sequence[Line | str]] = []
     for step in view.steps:
-        rows.append(_step_row(step, now_ms))
-        if step.compensation is not None:
-            rows.append(_undo_row(step, step.compensation, now_ms))
-    return columns(rows)
-
-
-def _step_row(step: StepView, now_ms: int) -> Sequence[Line | str]:
-    symbol = STUCK if step.stuck and not step.compensation else _SYMBOLS.get(step.status, NOTE)
-    if symbol[0] == DONE[0] and step.error is not None:
-        symbol = FAILED  # it took effect, or may have, and broke all the same
-    took = step.duration_ms
-    if took is None and now_ms and step.has_begun and step.started_at_ms:
-        took = max(0, now_ms - step.started_at_ms)
-    remark = remarks(
-        attempts_text(_of_phase(step, "action")),
-        _status_remark(step),
-        error_text(step.error) if step.status != "completed" or step.error else "",
-        f"settled by hand: {step.resolved}" if step.resolved else "",
-        _waiting(step, now_ms),
-    )
-    name: Line = [("  " * (step.depth + 1), ""), symbol, (f" {step.id}", "" if step.has_begun else "dim")]
-    return name, step.worker or step.kind, f"{duration(took):>8}", [(one_line(remark), "dim")]
-
-
-def _undo_row(step: StepView, undo: UndoView, now_ms: int) -> Sequence[Line | str]:
-    took = undo.duration_ms
-    if took is None and now_ms and undo.started_at_ms and undo.status == "running":
-        took = max(0, now_ms - undo.started_at_ms)
-    waiting = _waiting(step, now_ms) if step.status == "compensating" else ""
-    remark = remarks(
-        _UNDO_WORDS.get(undo.status, "stuck"),
-        attempts_text(_of_phase(step, "compensate")),
-        error_text(undo.error) if undo.status != "completed" else "",
-        waiting,
-    )
-    name: Line = [("  " * (step.depth + 2), ""), _UNDO_SYMBOLS.get(undo.status, NOTE), (" undo", "dim")]
-    return name, undo.worker, f"{duration(took):>8}", [(one_line(remark), "dim")]
-
-
-def _status_remark(step: StepView) -> str:
-    if step.status == "unknown":
-        return "it is not known whether it took effect"
-    if step.status == "skipped":
-        return "skipped"
-    if step.handler >= 0:
-        return "failed, and was caught"
-    return "stuck" if step.stuck and not step.compensation else ""
-
-
-def _waiting(step: StepView, now_ms: int) -> str:
-    if step.retry_at_ms:
-        return f"again in {duration(max(0, step.retry_at_ms - now_ms))}" if now_ms else "waits to be asked again"
-    if step.phase and step.queued:
-        return "waits for a worker"
-    if step.phase == "verify":
-        return "asking whether it landed"
-    return ""
-
-
-def attempt_lines(view: RunView) -> list[Line]:
-    """Every attempt of every step, for who wants to know exactly."""
-    rows: list[Sequence[Line | str]] = []
-    for step in view.steps:
-        for attempt in step.tries:
+        for attempt in step.tries if whole or step.attempts > 1 else ():
             outcome, took = _attempt_outcome(attempt), f"{duration(attempt.duration_ms):>8}"
             error = one_line(error_text(attempt.error))
             number = f"#{attempt.number}"
             rows.append((f"  {step.path}", attempt.phase, number, outcome, attempt.worker, took, error))
-    return columns(rows)
+    lines = columns(rows)
+    return lines if whole else cut(lines, "attempt", f"sagarun show {view.run_id} -v")
 
 
-def _of_phase(step: StepView, phase: str) -> list[Attempt]:
-    return [attempt for attempt in step.tries if attempt.phase == phase and attempt.outcome != "revoked"]
+def cut(lines: list[Line], noun: str, all_of_them: str) -> list[Line]:
+    """The first ones, and how many more there are."""
+    more = len(lines) - MOST
+    if more <= 0:
+        return lines
+    return [*lines[:MOST], [(f"  … {more} more {plural(more, noun).partition(' ')[2]}: {all_of_them}", "dim")]]
 
 
 def _attempt_outcome(attempt: Attempt) -> Line:
@@ -134,6 +60,7 @@ def summary_lines(view: RunView) -> list[Line]:
     lines.extend(_standing_lines(view))
     if view.status == "stuck":
         lines.extend(help_lines(view))
+    lines.extend(signal_lines(view))
     lines.append([("  more    ", "dim"), (f"sagarun show {view.run_id}", "")])
     return lines
 
@@ -143,7 +70,7 @@ def _headline(view: RunView) -> Line:
     if view.status == "completed":
         return [("✔ ", "bold green"), (f"completed{took}", "bold")]
     if view.status == "compensated":
-        where = f"failed at {view.error.step}" if view.error and view.error.step else "failed"
+        where = f"failed at {_failed_at(view)}" if _failed_at(view) else "failed"
         return [("✘ ", "bold red"), (f"{where}{_undone(view, took)}", "bold")]
     if view.status == "cancelled":
         return [("✘ ", "bold yellow"), (f"cancelled{_undone(view, took)}", "bold")]
@@ -153,6 +80,14 @@ def _headline(view: RunView) -> Line:
     if view.status == "stuck":
         return [("‼ ", "bold red"), (f"stuck: {_stuck_text(view)}", "bold")]
     return [("· ", "dim"), (view.status, "bold")]
+
+
+def _failed_at(view: RunView) -> str:
+    """The step's id; in a loop its path, for the id would not say which item it was."""
+    step = view.failed_step
+    if step is not None and step.item_path:
+        return step.path
+    return view.error.step if view.error else ""
 
 
 def _undone(view: RunView, took: str) -> str:
@@ -167,13 +102,32 @@ def _undone(view: RunView, took: str) -> str:
 def _stuck_text(view: RunView) -> str:
     if not view.stuck:
         return "sagarun failed to interpret it" if view.broken else "a person is needed"
-    return ", ".join(f"the undo of {stuck.step}" if stuck.undoing else stuck.step for stuck in view.stuck)
+    names = [_stuck_name(stuck) for stuck in view.stuck]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _stuck_name(stuck: StuckView) -> str:
+    if stuck.confirming:
+        return f"the confirmation of {stuck.step}"
+    return f"the undo of {stuck.step}" if stuck.undoing else stuck.step
 
 
 def _standing_lines(view: RunView) -> list[Line]:
     rows: list[Sequence[Line | str]] = [(standing.step, one_line(standing.reason)) for standing in view.standing]
-    return [
+    lines: list[Line] = [
         [("  stands  " if index == 0 else " " * 10, "yellow"), *line] for index, line in enumerate(columns(rows))
+    ]
+    return cut(lines, "effect", f"sagarun show {view.run_id} --format json")
+
+
+def signal_lines(view: RunView) -> list[Line]:
+    """How to send what the run waits for, once for each signal."""
+    awaited = [step.wait.signal for step in view.steps if step.wait is not None and step.wait.signal is not None]
+    by_name = {signal.signal: signal for signal in awaited}
+    return [
+        [("  signal  " if number == 0 else " " * 10, "dim"), (signal_command(view.run_id, signal), "")]
+        for number, signal in enumerate(list(by_name.values())[:NAMED])
     ]
 
 
@@ -181,14 +135,14 @@ def help_lines(view: RunView) -> list[Line]:
     """What a person can do about a stuck run."""
     lines: list[Line] = []
     said = " ".join(standing.reason for standing in view.standing)
-    for stuck in view.stuck:
+    for stuck in view.stuck[:NAMED]:
         if stuck.error is not None and stuck.error.message not in said:
             lines.append([("  error   ", "dim"), (f"{stuck.step}: {one_line(error_text(stuck.error))}", "")])
     if view.broken:
         lines.append([("  error   ", "dim"), (view.broken.strip().splitlines()[-1], "")])
     rows: list[Sequence[Line | str]] = [(f"sagarun resume {view.run_id}", "ask again, once the cause is mended")]
-    for stuck in view.stuck:
-        answers = "compensated|skipped" if stuck.undoing else "completed|failed"
+    for stuck in view.stuck[:NAMED]:
+        answers = "completed|skipped" if stuck.confirming else "compensated|skipped" if stuck.undoing else _SETTLED
         rows.append((f"sagarun resolve {view.run_id} {stuck.step} --as {answers}", "say how it was settled by hand"))
     rows.append((f"sagarun abandon {view.run_id}", "end it; what stands stays"))
     return lines + [
@@ -212,7 +166,10 @@ def run_json(view: RunView) -> dict[str, Any]:
         "steps": [step_json(step) for step in view.steps],
         "standing": [{"step": standing.step, "reason": standing.reason} for standing in view.standing],
         "stuck": [
-            {"step": stuck.step, "undoing": stuck.undoing, "error": error_json(stuck.error)}
+            {
+                "step": stuck.step, "path": stuck.path, "undoing": stuck.undoing, "confirming": stuck.confirming,
+                "error": error_json(stuck.error),
+            }
             for stuck in view.stuck
         ],
         "alerts": list(view.alerts),
@@ -223,10 +180,11 @@ def run_json(view: RunView) -> dict[str, Any]:
 
 
 def step_json(step: StepView) -> dict[str, Any]:
-    undo = step.compensation
+    undo, told = step.compensation, step.confirmation
     return {
         "id": step.id,
         "path": step.path,
+        "item_path": list(step.item_path),
         "worker": step.worker,
         "kind": step.kind,
         "status": step.status,
@@ -241,6 +199,17 @@ def step_json(step: StepView) -> dict[str, Any]:
             "attempts": undo.attempts,
             "error": error_json(undo.error),
         },
+        "confirmation": told and {
+            "worker": told.worker,
+            "status": told.status,
+            "attempts": told.attempts,
+            "error": error_json(told.error),
+        },
+        "parts": _parts_json(step),
+        "waits": step.wait and {
+            "signal": step.wait.signal and step.wait.signal.signal,
+            "until_ms": step.wait.until_ms or None,
+        },
     }
 
 
@@ -249,6 +218,13 @@ def line_json(line: SlotInfo | None) -> dict[str, Any] | None:
     return None if line is None else {
         "slot": line.name, "limit": line.limit, "held": line.held, "holders": list(line.holders), "ahead": line.ahead,
     }
+def _parts_json(step: StepView) -> dict[str, Any] | None:
+    """How many branches, items or rounds there are, and how many of them have which status; the case of a switch."""
+    if step.kind not in ("parallel", "for_each", "repeat", "switch"):
+        return None
+    if step.kind == "switch":
+        return {"chosen": step.choice} if step.choice else None
+    return {"count": step.part_count, **Counter(part.status for part in step.parts)}
 
 
 def error_json(error: ErrorRecord | None) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.definition.model import Definition
 
 STDIN = "standard input"
+_NEED_WORKERS = ("SR301",)  # while nothing is known of the workers, each may be one that only reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _run_here(order: Order, chosen: Settings) -> int:
         return _start_detached(order, chosen, path, text)
     with hosting(chosen, order.modules) as host:
         # Twice: what can be said without the workers is said while they are still being imported.
-        definition = load_definition(path, text, chosen, None)
+        definition = load_definition(path, text, chosen, None, workers_follow=True)
         value = choose(order, chosen, definition, path)
         contracts = host.start()
         definition = load_definition(path, text, chosen, contracts)
@@ -143,9 +144,13 @@ def choose(order: Order, chosen: Settings, definition: Definition, path: Path | 
 
 
 def load_definition(
-    path: Path | None, text: str, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None
+    path: Path | None, text: str, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None,
+    *, workers_follow: bool = False,
 ) -> Definition:
-    """The definition, if nothing is wrong with it; warnings are printed once, when the contracts are known."""
+    """The definition, if nothing is wrong with it; warnings are printed once, when the contracts are known.
+
+    workers_follow: it is checked again with the contracts, so what they may yet put right is not complained of.
+    """
     from runner.cli import problems as form
     from runner.definition.load import examine, examine_text
     from runner.errors import DefinitionError
@@ -157,6 +162,8 @@ def load_definition(
     else:
         draft = examine(path, root=root, contracts=contracts)
     problems = lint_draft(draft, contracts)
+    if workers_follow:
+        problems = [problem for problem in problems if problem.code not in _NEED_WORKERS]
     if form.has_errors(problems) or draft.definition is None:
         if path is not None:
             raise DefinitionError(problems)

@@ -48,10 +48,10 @@ def _read_input(given: str) -> Any:
     path, name = Path(given), "standard input" if given == "-" else given
     try:
         if given == "-":
-            return _parse(sys.stdin.buffer.read().decode(), name)
+            return parse_value(sys.stdin.buffer.read().decode(), name)
         if path.suffix in (".yaml", ".yml"):
             return read_file(path).value
-        return _parse(path.read_text(encoding="utf-8"), name)
+        return parse_value(path.read_text(encoding="utf-8"), name)
     except OSError as error:
         raise UsageError(f"the input {given} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -60,7 +60,7 @@ def _read_input(given: str) -> Any:
         raise InputError([str(problem) for problem in error.problems]) from None
 
 
-def _parse(text: str, name: str) -> Any:
+def parse_value(text: str, name: str) -> Any:
     """JSON; else YAML, of which JSON is nearly a part."""
     if not text.strip():
         raise InputError([f"{name} is empty"])

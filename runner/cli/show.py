@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from runner.cli.access import Access
     from runner.cli.screen import Screen
     from runner.interpreter.event import AnyEvent
-    from runner.monitor.views import RunView
+    from runner.monitor.shapes import RunView
 
 
 @click.command(short_help="Show a run: every step, what stands, what can be done.")
 @click.argument("run")
 @click.option("--events", is_flag=True, help="The whole history, with what was sent and answered.")
+@click.option("--all", "whole", is_flag=True, help="Every item of every loop, however many there are.")
 @shared_options
-def command(run: str, events: bool) -> None:
+def command(run: str, events: bool, whole: bool) -> None:
     """Show RUN (its id, or the beginning of it): steps, attempts, errors, undo, what stands, and what can be done."""
     from runner.cli.access import access, require_runs
     from runner.cli.follow import read_view
@@ -35,14 +36,15 @@ def command(run: str, events: bool) -> None:
             return
         view = read_view(reach.client, run_id)
         if chosen.format == "text":
-            _show(view, chosen.screen, reach.client.store.now_ms())
+            _show(view, chosen.screen, reach.client.store.now_ms(), whole=whole)
         else:
             chosen.screen.json(_json(view))
 
 
-def _show(view: RunView, screen: Screen, now_ms: int) -> None:
-    from runner.cli.report import attempt_lines, step_lines, summary_lines
+def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
+    from runner.cli.report import attempt_lines, summary_lines
     from runner.cli.screen import json_text
+    from runner.cli.tree import step_lines
     from runner.cli.wording import line_text, moment, status
 
     screen.data([(f"{view.workflow} {view.version} · run {view.run_id} · ", ""), *status(view.status)])
@@ -56,13 +58,13 @@ def _show(view: RunView, screen: Screen, now_ms: int) -> None:
     for name, text in facts:
         if text:
             screen.data([(f"  {name:<9} ", "dim"), (text, "")])
-    for line in step_lines(view, now_ms=0 if view.terminal else now_ms):
+    for line in step_lines(view, now_ms=0 if view.terminal else now_ms, whole=whole):
         screen.data(line)
     for line in summary_lines(view)[:-1]:
         screen.data(line)
     if view.pending_verb:
         screen.data(f"  a {view.pending_verb} waits until it is known whether the pivot took effect")
-    attempts = attempt_lines(view) if screen.verbose or any(step.attempts > 1 for step in view.steps) else []
+    attempts = attempt_lines(view, whole=screen.verbose)
     if attempts:
         screen.data([("  attempts", "dim")])
     for line in attempts:

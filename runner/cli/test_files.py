@@ -1,4 +1,4 @@
-"""What can be wrong with a test file: its form, names used twice, a definition, input or step that does not fit."""
+"""What can be wrong with a test file: its form, names used twice, and what does not fit the definition."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runner.definition.complaint import did_you_mean
 from runner.definition.finding import Finding, child
 from runner.definition.inputs import InputChecker
 from runner.definition.load import check
 from runner.definition.model import Definition
 from runner.definition.problem import Problem
 from runner.definition.schema import check_schema
+from runner.definition.signals import prepare_signal, signal_names, unknown_signal
 from runner.definition.source import Source, read_file
-from runner.errors import DefinitionError, InputError
+from runner.errors import DefinitionError, InputError, SignalMisfit
+from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan, compile_plan
 
 
@@ -56,7 +59,35 @@ def _case(definition: Definition, plan: Plan, case: dict[str, Any], pointer: str
     except InputError as error:
         # A case may want to show that its input is refused; that is not a run, so it has no place here.
         yield Finding("SR122", child(pointer, "input"), f"the input does not fit: {error.problems[0]}", on_key=True)
-    for index, step in enumerate(case["expect"].get("undone", ())):
-        if step not in plan.ids:
-            at = child(child(child(pointer, "expect"), "undone"), index)
-            yield Finding("SR123", at, f"{definition.workflow} has no step {step!r}")
+    for index, signal in enumerate(case.get("signals", ())):
+        yield from _signal(definition, signal, child(child(pointer, "signals"), index))
+    expected = child(pointer, "expect")
+    for index, place in enumerate(case["expect"].get("undone", ())):
+        yield from _place(plan, place, child(child(expected, "undone"), index))
+    for place in case["expect"].get("steps", ()):
+        yield from _place(plan, place, child(child(expected, "steps"), place), on_key=True)
+
+
+def _signal(definition: Definition, signal: dict[str, Any], pointer: str) -> Iterator[Finding]:
+    """A name that nothing takes, or data that does not fit. A child run may be the one that waits."""
+    name = signal["name"]
+    for each in (definition, *definition.children.values()):
+        if name in signal_names(each):
+            break
+    else:
+        yield Finding("SR124", child(pointer, "name"), f"a run of {unknown_signal(definition, name)}")
+        return
+    try:
+        prepare_signal(each, name, signal.get("data"))
+    except SignalMisfit as error:
+        at = child(pointer, "data") if "data" in signal else pointer
+        yield Finding("SR125", at, f"{error.headline}: {error.problems[0]}", on_key=True)
+
+
+def _place(plan: Plan, place: str, pointer: str, *, on_key: bool = False) -> Iterator[Finding]:
+    if place in plan.ids:
+        return
+    found = plan.steps.get(static(place))
+    if found is None or found.step is None or "#/" in place:
+        hint = did_you_mean(place, [*plan.ids, *filter(None, plan.steps)])
+        yield Finding("SR123", pointer, f"{plan.definition.workflow} has no step {place!r}", hint, on_key=on_key)

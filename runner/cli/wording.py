@@ -27,7 +27,7 @@ STATUS_STYLES = {
 
 
 def duration(ms: float | None) -> str:
-    """3 ms · 412 ms · 1.20 s · 12.3 s · 2 min 5 s · 3 h 20 min"""
+    """3 ms · 412 ms · 1.20 s · 12.3 s · 2 min 5 s · 3 h 20 min · 4 d 2 h"""
     if ms is None:
         return ""
     if ms < 1_000:
@@ -39,7 +39,10 @@ def duration(ms: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def seconds(ms: float) -> str:
@@ -54,6 +57,13 @@ def moment(at_ms: int) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def items_text(count: int, noun: str) -> str:
+    """1 item, 2 branches, no rounds"""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count or 'no'} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def error_text(error: ErrorRecord | None) -> str:
@@ -95,14 +105,16 @@ def _without_empty_end(row: Sequence[Line | str]) -> Sequence[Line | str]:
 
 
 def columns(rows: Sequence[Sequence[Line | str]], *, gap: str = "  ") -> list[Line]:
-    """Rows with their cells below each other; the last cell is not padded."""
+    """Rows with their cells below each other. A row's last cell is not padded, and makes no column wider."""
     from runner.cli.screen import plain
 
     rows = [_without_empty_end(row) for row in rows]
     if not any(rows):
         return [[] for _ in rows]
     most = max(len(row) for row in rows)
-    widths = [max(len(plain(row[column])) for row in rows if column < len(row)) for column in range(most)]
+    widths = [
+        max((len(plain(row[column])) for row in rows if column < len(row) - 1), default=0) for column in range(most)
+    ]
     lines: list[Line] = []
     for row in rows:
         line: list[tuple[str, str]] = []

@@ -106,10 +106,11 @@ class StepStarted(Event, frozen=True, tag=True, gc=False):
 
 
 class ItemsListed(Event, frozen=True, tag=True, gc=False):
-    """A loop knows its items."""
+    """A loop knows its items. A history entry leaves them out, and says how many there are."""
 
     path: str
     items: list[Any]
+    count: int = 0
     size: int = 0  # bytes of what is kept because of it; likewise below
 
 

@@ -16,6 +16,7 @@ from runner.interpreter.signals import arrived, why_refused
 from runner.interpreter.state import Node, Run, RunStatus
 from runner.wire import ErrorRecord
 
+MAX_NAMED = 5  # stuck steps in a refusal
 Answer = Sequence[ev.AnyEvent]
 MAX_RESUMED = 500  # stuck operations at once: a commit holds no more; who is still stuck is resumed again
 
@@ -62,20 +63,25 @@ def _judge_resume(_plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
 
 
 def _judge_resolve(plan: Plan, run: Run, request: ev.ResolveRequested) -> Answer:
-    path = _stuck_path(plan, run, request.step)
-    if path is None:
-        stuck = ", ".join(repr(stuck) for stuck in run.header.stuck) or "nothing"
-        return (_refused("resolve", request, f"step {request.step!r} is not stuck (stuck: {stuck})"),)
-    node = run.nodes[path]
+    named = _stuck_paths(plan, run, request.step)
+    if len(named) != 1:
+        what = "is stuck more than once" if named else "is not stuck"
+        stuck = ", ".join(map(repr, (named or run.header.stuck)[:MAX_NAMED])) or "nothing"
+        more = ", …" if len(named or run.header.stuck) > MAX_NAMED else ""
+        return (_refused("resolve", request, f"step {request.step!r} {what} (stuck: {stuck}{more})"),)
+    node = run.nodes[named[0]]
     events = _settled_by_hand(plan, run, node, request)
     if isinstance(events, str):
         return (_refused("resolve", request, events),)
     return (_accepted("resolve", request), *events)
 
 
-def _stuck_path(plan: Plan, run: Run, step: str) -> str | None:
-    named = [path for path in run.header.stuck if path == step or _id(plan, path) == step]
-    return named[0] if len(named) == 1 else None
+def _stuck_paths(plan: Plan, run: Run, step: str) -> tuple[str, ...]:
+    """What a person may mean: a path, or its end (lines#3/ship), or an id."""
+    if step in run.header.stuck:
+        return (step,)
+    ends = tuple(f"{separator}{step}" for separator in "/.")
+    return tuple(path for path in run.header.stuck if _id(plan, path) == step or path.endswith(ends))
 
 
 def _id(plan: Plan, path: str) -> str:

@@ -64,7 +64,7 @@ def _list_items(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
     wrong_size = too_many_nodes(run, len(values) * place.weight) or too_large(run, "the list of items", size)
     if wrong_size is not None:
         return fail(plan, run, node, wrong_size, at_ms)
-    return (ev.ItemsListed(at_ms, node.path, values, size),)
+    return (ev.ItemsListed(at_ms, node.path, values, len(values), size),)
 
 
 def _result(run: Run, path: str, *, collects: bool) -> Any:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from runner.interpreter import event as ev
 
-Verdict = Literal["accepted", "held", "refused", "asked"]  # asked: nobody has answered yet
+# asked: nobody has answered yet. repeated: a signal that was sent before, under the same id.
+Verdict = Literal["accepted", "held", "refused", "asked", "repeated"]
 RESOLUTIONS = ("completed", "failed", "compensated", "skipped")
 
 

@@ -39,6 +39,7 @@ class Chapter:
     undo_started_at_ms: int = 0
     undo_ended_at_ms: int = 0
     attempts: list[Attempt] = field(default_factory=list)
+    wait_until_ms: int = 0  # of a wait, and of a signal that has a timeout
     retry_at_ms: int = 0  # when the next attempt is due; 0: it is not waiting
 
     def of_phase(self, phase: str) -> list[Attempt]:
@@ -99,6 +100,10 @@ def _retry_scheduled(story: Story, event: ev.RetryScheduled) -> None:
     story.chapter(event.path).retry_at_ms = event.due_at_ms
 
 
+def _wait_started(story: Story, event: ev.WaitStarted) -> None:
+    story.chapter(event.path).wait_until_ms = event.due_at_ms
+
+
 def _timer_dropped(story: Story, event: ev.TimerDropped) -> None:
     story.chapter(event.path).retry_at_ms = 0
 
@@ -128,6 +133,7 @@ _TELL: dict[type, Callable[[Story, Any], None]] = {
     ev.TaskDispatched: _dispatched,
     ev.TaskSettled: _settled,
     ev.RetryScheduled: _retry_scheduled,
+    ev.WaitStarted: _wait_started,
     ev.TimerDropped: _timer_dropped,
     ev.UndoStarted: _undo_started,
     ev.StepResumed: _resumed,

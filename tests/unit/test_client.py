@@ -17,11 +17,13 @@ from runner.errors import (
     RunConflict,
     RunLimited,
     RunNotFound,
+    SignalMisfit,
     UsageError,
     VerbRefused,
 )
+from runner.interpreter.event import RequestRefused
 from runner.starting import derived_run_id, random_run_id
-from tests.desk import ORDER, Desk
+from tests.desk import EVERYTHING, ORDER, Desk
 
 
 @pytest.fixture
@@ -322,6 +324,105 @@ def test_what_would_surely_be_refused_is_refused_at_once(desk: Desk):
     running = desk.start(id="C").id
     with pytest.raises(VerbRefused, match="only a stuck one can be resumed"):
         desk.client.resume(running)
+
+
+def test_a_stuck_item_is_resolved_by_its_path_or_by_the_end_of_it(tmp_path: Path):
+    desk = Desk(tmp_path, EVERYTHING)
+    run_id = desk.client.start(desk.definition, {"risk": 0, "fail": "undo"}).id
+    desk.work()
+    desk.wait(3 * 86_400_000)
+
+    def resolve(step: str) -> list[str]:
+        desk.client.resolve(run_id, step, "compensated", timeout=0)
+        desk.work()
+        events = desk.client.get(run_id).events()
+        return [event.why for event in events if isinstance(event, RequestRefused)]
+
+    first, second = "checks.stock/lines#2/hold", "checks.stock/lines#1/hold"
+    assert resolve("hold") == [f"step 'hold' is stuck more than once (stuck: '{first}', '{second}')"]
+    assert len(resolve("lines#2/hold")) == 1
+    assert status_of(desk, run_id, first) == "compensated"
+    assert len(resolve(second)) == 1
+    assert status_of(desk, run_id, second) == "compensated"
+    assert "is not stuck" in resolve("lines#7/hold")[-1]
+    assert desk.client.get(run_id).status() == "stuck"  # item 0 is undone last
+
+
+# -- signals ------------------------------------------------------------------------------------------
+@pytest.fixture
+def waiting(tmp_path: Path) -> tuple[Desk, str]:
+    """A run that waits for the signal review."""
+    desk = Desk(tmp_path, EVERYTHING)
+    run_id = desk.client.start(desk.definition).id
+    desk.work()
+    return desk, run_id
+
+
+def status_of(desk: Desk, run_id: str, path: str) -> str:
+    run = desk.client.state(desk.client.stored(run_id))
+    assert run is not None
+    return run.nodes[path].status
+
+
+def test_a_signal_is_taken_by_the_step_that_waits_with_its_defaults_filled_in(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    assert desk.client.signal(run_id[:6], "review", {"approved": True}, timeout=0) == "asked"
+    desk.work()
+    run = desk.client.state(desk.client.stored(run_id))
+    assert run is not None
+    assert run.payloads["risk.0/review:output"] == {"approved": True, "note": ""}
+    assert status_of(desk, run_id, "risk.0/review") == "completed"
+
+
+def test_the_same_signal_twice_is_sent_once(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    for _ in range(2):  # nobody has answered yet: the store knows it
+        assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0) == "asked"
+    desk.work()
+    assert desk.client.signal(run_id, "review", {"approved": False}, signal_id="mail-7", timeout=0) == "repeated"
+    desk.work()
+    kinds = [type(event).__name__ for event in desk.client.get(run_id).events()]
+    assert (kinds.count("SignalKept"), kinds.count("SignalTaken")) == (1, 1)
+
+
+def test_a_repeat_is_told_also_when_the_run_is_over(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0)
+    desk.work()
+    desk.wait(3 * 86_400_000)
+    assert desk.client.get(run_id).status() == "completed"
+    assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7") == "repeated"
+    with pytest.raises(VerbRefused, match="is completed already"):
+        desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-8")
+
+
+def test_a_signal_that_the_engine_refuses_says_why_and_so_does_its_repeat(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    desk.client.cancel(run_id, timeout=0)
+    desk.client.signal(run_id, "review", {"approved": True}, signal_id="late", timeout=0)
+    desk.work()
+    with pytest.raises(VerbRefused, match="refused the signal with this id before: the run goes back"):
+        desk.client.signal(run_id, "review", {"approved": True}, signal_id="late")
+
+
+def test_a_name_that_no_step_waits_for_is_refused_with_what_was_meant(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    with pytest.raises(VerbRefused, match=f'run {run_id} takes no signal "reviw"; did you mean "review"?'):
+        desk.client.signal(run_id, "reviw", {"approved": True})
+
+
+def test_data_that_does_not_fit_is_refused_before_anything_is_sent(waiting: tuple[Desk, str]):
+    desk, run_id = waiting
+    with pytest.raises(SignalMisfit, match='"approved" is a required property'):
+        desk.client.signal(run_id, "review")
+    assert desk.client.stored(run_id).entries == ()
+
+
+@pytest.mark.parametrize("signal_id", ["", "a|b", "two\nlines", "x" * 257])
+def test_a_signals_id_has_to_be_short_printable_text(waiting: tuple[Desk, str], signal_id: str):
+    desk, run_id = waiting
+    with pytest.raises(UsageError, match="signal's id"):
+        desk.client.signal(run_id, "review", {"approved": True}, signal_id=signal_id)
 
 
 def test_an_unknown_answer_to_a_stuck_step_is_a_usage_error(desk: Desk):

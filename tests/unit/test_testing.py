@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner import BusinessError
-from runner.errors import DefinitionError, InputError
-from runner.testing import run_workflow
+from runner.errors import DefinitionError, InputError, SignalMisfit, UsageError
+from runner.testing import Signal, case_names, check_case, run_workflow
 from runner.worker.registry import Registry
 
 TEXT = """
@@ -67,6 +67,133 @@ def test_a_run_that_never_rests_is_an_error_and_not_a_hang(path: Path) -> None:
         run_workflow(
             path, {"n": 1}, workers={"t.do": do, "t.undo": undo, "t.say": hang_up}, root=path.parent, limit_ms=3_600_000
         )
+
+
+# -- signals ------------------------------------------------------------------------------------------
+WAITING = """
+workflow: waiting
+version: 1.0.0
+steps:
+  - id: ask
+    wait_for: {signal: review, schema: {type: object, required: [ok], properties: {ok: {type: boolean}}}}
+  - {id: sleep, wait: 60d}
+  - {id: hear, wait_for: {signal: word, timeout: 1d, on_timeout: continue}}
+output: {ok: "{{ steps.ask.output.ok }}", word: "{{ steps.hear.output | default('nothing') }}"}
+"""
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Path:
+    path = tmp_path / "waiting.yaml"
+    path.write_text(WAITING)
+    return path
+
+
+def test_a_signal_comes_as_soon_as_a_step_waits_for_it_and_waits_take_no_time(waiting: Path) -> None:
+    signals = [{"name": "word", "data": "late"}, Signal("review", {"ok": True})]
+    run = run_workflow(waiting, workers={}, root=waiting.parent, signals=signals)
+    assert (run.status, run.output) == ("completed", {"ok": True, "word": "late"})
+    assert run.duration_ms == 60 * 86_400_000
+
+
+def test_a_signal_may_come_at_a_time(waiting: Path) -> None:
+    signals = [Signal("review", {"ok": True}, after="2h"), Signal("word", "early", after="1s")]
+    run = run_workflow(waiting, workers={}, root=waiting.parent, signals=signals)
+    assert (run.output["word"], run.duration_ms) == ("early", 60 * 86_400_000 + 7_200_000)
+
+
+def test_a_signal_after_the_timeout_is_too_late(waiting: Path) -> None:
+    signals = [Signal("review", {"ok": True}), Signal("word", "late", after="62d")]
+    assert run_workflow(waiting, workers={}, root=waiting.parent, signals=signals).output["word"] == "nothing"
+
+
+def test_a_signal_that_is_missing_is_told(waiting: Path) -> None:
+    with pytest.raises(TimeoutError, match="waits for the signal review, and no more of `signals` is left"):
+        run_workflow(waiting, workers={}, root=waiting.parent)
+
+
+def test_a_signal_is_checked_before_anything_runs(waiting: Path) -> None:
+    with pytest.raises(SignalMisfit, match="ok"):
+        run_workflow(waiting, workers={}, root=waiting.parent, signals=[Signal("review", {"ok": "yes"})])
+    with pytest.raises(UsageError, match='did you mean "review"'):
+        run_workflow(waiting, workers={}, root=waiting.parent, signals=[Signal("reviews")])
+
+
+# -- cases --------------------------------------------------------------------------------------------
+CASES = """
+definition: two.yaml
+cases:
+  - {name: says_no, input: {n: 1}, expect: {status: compensated, error: no, undone: [a], steps: {a: compensated}}}
+  - {name: wrong, input: {n: 1}, expect: {status: completed, error: yes, undone: [], steps: {b: completed}, output: 1}}
+"""
+CALLS = {"t.do": do, "t.undo": undo, "t.say": say}
+
+
+@pytest.fixture
+def cases(path: Path) -> Path:
+    file = path.with_name("two.test.yaml")
+    file.write_text(CASES)
+    return file
+
+
+def test_a_case_that_ends_as_expected_gives_its_run(cases: Path) -> None:
+    assert case_names(cases) == ["says_no", "wrong"]
+    assert check_case(cases, "says_no", workers=CALLS, root=cases.parent).calls == ("t.do", "t.say", "t.undo")
+
+
+def test_a_case_that_does_not_is_an_assertion_that_says_everything(cases: Path) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_case(cases, "wrong", workers=CALLS, root=cases.parent)
+    assert str(caught.value).splitlines() == [
+        "two.test.yaml: wrong: not as expected",
+        "  status: expected completed, got compensated",
+        "  error: expected yes, got no",
+        '  undone: expected [], got ["a"]',
+        "  output: expected 1, got null",
+        "  b: expected completed, got failed",
+    ]
+
+
+def test_a_test_file_of_another_form_is_refused(cases: Path) -> None:
+    cases.write_text("cases: []")
+    with pytest.raises(DefinitionError):
+        case_names(cases)
+
+
+LOOP = """
+workflow: loop
+version: 1.0.0
+steps:
+  - id: lines
+    for_each:
+      in: [1, 2, 3]
+      as: n
+      steps:
+        - {id: take, worker: t.do, with: {n: "{{ n }}"}, compensate: {worker: t.undo}}
+        - {id: check, when: "{{ n == 3 }}", fail: {error: odd}}
+"""
+LOOP_CASES = """
+definition: loop.yaml
+cases:
+  - name: by_path
+    input: {}
+    expect:
+      status: compensated
+      undone: [lines#2/take, lines#1/take, lines#0/take]
+      steps: {lines#1/check: skipped, lines#2/check: failed}
+  - {name: by_id, input: {}, expect: {status: compensated, undone: [take, take, take], steps: {take: compensated}}}
+  - {name: mixed, input: {}, expect: {status: compensated, steps: {check: failed}}}
+"""
+
+
+def test_steps_of_a_loop_are_expected_by_path_or_by_id(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").write_text(LOOP)
+    file = tmp_path / "loop.test.yaml"
+    file.write_text(LOOP_CASES)
+    for name in ("by_path", "by_id"):
+        check_case(file, name, workers=CALLS, root=tmp_path)
+    with pytest.raises(AssertionError, match="check: expected failed, got failed and skipped"):
+        check_case(file, "mixed", workers=CALLS, root=tmp_path)
 
 
 def test_the_fixtures_are_there_for_who_asks(tmp_path: Path) -> None:

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from runner.cli.follow import plan_of, read_events
-from runner.cli.narrator import Layout, Narrator, attempts_text
+from runner.cli.narrator import Narrator
 from runner.cli.screen import plain
-from runner.monitor.story import Attempt
-from runner.wire import ErrorRecord
-from tests.desk import Desk
+from tests.desk import EVERYTHING, Desk
 
 
 @pytest.fixture
@@ -83,33 +81,6 @@ def test_a_run_is_told_also_when_its_definition_is_gone(desk: Desk):
     assert any("declined: insufficient funds" in line for line in lines)
 
 
-def test_the_columns_are_as_wide_as_the_definition_needs(desk: Desk):
-    layout = Layout.of(plan_of(desk.client, desk.client.stored(desk.run())))
-    assert layout == Layout(step=len("reserve"), worker=len("stock.reserve"))
-
-
-def attempts(*codes: str) -> list[Attempt]:
-    return [
-        Attempt("action", number, "w", 0, "completed" if code == "ok" else "unknown", ErrorRecord(code))
-        for number, code in enumerate(codes)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("codes", "text"),
-    [
-        ((), ""),
-        (("ok",), ""),
-        (("timeout", "ok"), "2 attempts (timeout, then ok)"),
-        (("a", "b", "c", "ok"), "4 attempts (a, b, c, then ok)"),
-        (("a", "b", "c", "d", "ok"), "5 attempts (…, d, then ok)"),
-        (("a", "a", "a"), "3 attempts"),
-    ],
-)
-def test_attempts_in_words(codes: tuple[str, ...], text: str):
-    assert attempts_text(attempts(*codes)) == text
-
-
 OWN = """
 workflow: own
 version: 1.0.0
@@ -150,3 +121,85 @@ def test_no_line_is_about_what_is_no_step(desk: Desk):
     """Also for who wants to know everything: the whole of the run has no name, nor has its `finally`."""
     for run_id in (desk.run(), desk.run(id="A-2", fail="declined")):
         assert told(desk, run_id, verbose=True) == told(desk, run_id)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Desk:
+    """A run of every construct may be started here."""
+    return Desk(tmp_path, EVERYTHING)
+
+
+def everything(wide: Desk, **given: object) -> str:
+    """A run of it, as far as it gets without a signal."""
+    run_id = wide.client.start(wide.definition, given).id
+    wide.work()
+    return run_id
+
+
+def test_steps_side_by_side_are_told_by_their_paths(wide: Desk):
+    run_id = everything(wide, items=["a", "b"])
+    assert told(wide, run_id) == [
+        "  · checks                      parallel                  2 branches",
+        "  · checks.stock/lines          for_each                  2 items",
+        "  ✓ checks.fraud/score          stock.reserve      0 ms",
+        "  ✓ checks.stock/lines#0/hold   stock.reserve      0 ms",
+        "  ✓ checks.stock/lines#0/tag                       0 ms",
+        "  ✓ checks.stock/lines#1/hold   stock.reserve      0 ms",
+        "  ✓ checks.stock/lines#1/tag                       0 ms",
+        "  · again                       repeat                    at most 5 rounds",
+        "  ✓ again#0/count                                  0 ms",
+        "  ✓ again#1/count                                  0 ms",
+        "  · risk                        switch                    case 0 · {{ input.risk > 5 }}",
+        "  · risk.0/review               wait_for                  waits for signal review until "
+        f"2023-11-15 00:13 (in 2 h); sagarun signal {run_id} review --data '{{\"approved\":true}}'",
+    ]
+
+
+def test_a_signal_a_wait_and_a_confirmation_are_told(wide: Desk):
+    run_id = everything(wide)
+    known = len(told(wide, run_id))
+    wide.client.signal(run_id, "review", {"approved": True}, timeout=0)
+    wide.work()
+    wide.wait(3 * 86_400_000)
+    assert told(wide, run_id)[known:] == [
+        "  · signal review came",
+        "  ✓ risk.0/review               wait_for           0 ms",
+        "  · pause                       wait                      waits until 2023-11-17 22:13 (in 3 d)",
+        "  ✓ pause                       wait                3 d",
+        "  ✓ charge                      card.charge        0 ms",
+        "  ✓ charge                      card.refund        0 ms   confirmed",
+    ]
+
+
+def test_a_signal_that_does_not_come_is_told(wide: Desk):
+    run_id = everything(wide)
+    wide.wait(2 * 3_600_000)
+    (line,) = [line for line in told(wide, run_id) if "✗" in line]
+    assert line.startswith("  ✗ risk.0/review               wait_for            2 h   signal_timeout: no signal")
+
+
+NUMBERS = [str(number) for number in range(1_000)]
+
+
+def test_a_thousand_items_are_told_in_tenths(wide: Desk):
+    lines = told(wide, everything(wide, items=NUMBERS, risk=0))
+    about = [line for line in lines if "lines" in line]
+    assert len(about) == 11
+    assert about[0].endswith("1000 items")
+    assert about[1].endswith("100/1000 items")
+    assert about[-1].split() == ["✓", "checks.stock/lines", "for_each", "0", "ms", "1000", "items"]
+
+
+def test_a_thousand_items_are_undone_in_tenths(wide: Desk):
+    run_id = everything(wide, items=NUMBERS, risk=0, fail="declined")
+    wide.wait(3 * 86_400_000)
+    lines = told(wide, run_id)
+    at = lines.index("  ↩ undoing 1000 steps")
+    assert [line.split()[3:] for line in lines[at + 1 :]] == [
+        [str(count), "steps", "undone"] for count in range(100, 1_001, 100)
+    ]
+
+
+def test_every_item_is_told_to_who_wants_to_know(wide: Desk):
+    run_id = everything(wide, items=NUMBERS[:20], risk=0)
+    assert len([line for line in told(wide, run_id, verbose=True) if "/hold" in line]) == 20

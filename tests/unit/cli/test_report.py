@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from runner.cli.follow import read_view
-from runner.cli.report import attempt_lines, run_json, step_lines, summary_lines
+from runner.cli.report import attempt_lines, run_json, summary_lines
 from runner.cli.screen import json_text, plain
-from runner.monitor.views import RunView
-from tests.desk import ORDER, Desk
+from runner.monitor.shapes import RunView
+from tests.desk import EVERYTHING, Desk
 
 
 @pytest.fixture
@@ -78,39 +78,6 @@ def test_an_abandoned_run_counts_what_stands(desk: Desk):
     assert lines[0].endswith("1 effect left standing")
 
 
-def test_steps_have_their_undo_below_them(desk: Desk):
-    lines = [plain(line) for line in step_lines(view(desk, fail="declined"))]
-    assert [line.split()[:2] for line in lines] == [
-        ["✓", "reserve"], ["↩", "undo"], ["-", "gift"], ["✗", "charge"],
-    ]  # fmt: skip
-
-
-def test_a_step_that_took_effect_and_broke_all_the_same_is_not_ticked_off(tmp_path: Path):
-    """Its output could not be made, or nobody knew whether it took effect; both were undone."""
-    output = """output: {wrong: "{{ 1 < 'a' }}"}"""
-    desk = Desk(tmp_path, ORDER.replace("    with: {id: gift}", f"    {output}\n    with: {{id: gift}}"))
-    lines = [plain(line) for line in step_lines(view(desk, amount=200))]
-    assert [line.split()[:2] for line in lines[2:4]] == [["✗", "gift"], ["↩", "undo"]]
-    lines = [plain(line) for line in step_lines(view(Desk(tmp_path), fail="broken"))]
-    assert [line.split()[:2] for line in lines[3:]] == [["✗", "charge"], ["↩", "undo"]]
-
-
-def test_a_step_under_way_is_timed_and_a_pause_counts_down(desk: Desk):
-    handle = desk.start(fail="broken")
-    desk.work()
-    lines = [plain(line) for line in step_lines(read_view(desk.client, handle.id), now_ms=desk.clock() + 400)]
-    assert "▸ charge" in lines[2]
-    assert "400 ms" in lines[2]
-    assert "again in 600 ms" in lines[2]
-
-
-def test_a_task_that_nobody_took_is_waiting_for_a_worker(desk: Desk):
-    handle = desk.start()
-    desk._engine.step()
-    lines = [plain(line) for line in step_lines(read_view(desk.client, handle.id))]
-    assert "waits for a worker" in lines[0]
-
-
 def test_every_attempt_is_listed(desk: Desk):
     lines = [plain(line).split() for line in attempt_lines(view(desk, fail="flaky"))]
     assert [line[:4] for line in lines if line[0] == "charge"] == [
@@ -119,13 +86,75 @@ def test_every_attempt_is_listed(desk: Desk):
     ]
 
 
+@pytest.fixture
+def wide(tmp_path: Path) -> Desk:
+    """A run of every construct may be started here."""
+    return Desk(tmp_path, EVERYTHING)
+
+
+def everything(wide: Desk, **given: object) -> RunView:
+    """A run of it, as far as it gets without a signal."""
+    run_id = wide.client.start(wide.definition, given).id
+    wide.work()
+    return read_view(wide.client, run_id)
+
+
+def test_a_run_that_waits_for_a_signal_says_how_to_send_it(wide: Desk):
+    seen = everything(wide)
+    assert summary(seen) == [
+        "· running",
+        f"  signal  sagarun signal {seen.run_id} review --data '{{\"approved\":true}}'",
+        f"  more    sagarun show {seen.run_id}",
+    ]
+
+
+def test_a_stuck_step_of_a_loop_is_named_by_its_path(wide: Desk):
+    run_id = everything(wide, risk=0, fail="undo").run_id
+    wide.wait(3 * 86_400_000)
+    seen = read_view(wide.client, run_id)
+    lines = summary(seen)
+    assert lines[0] == "‼ stuck: the undo of checks.stock/lines#2/hold, the undo of checks.stock/lines#1/hold"
+    helps = [line[10:].partition("  ")[0] for line in lines if " resolve " in line]
+    assert helps[0] == f"sagarun resolve {run_id} checks.stock/lines#2/hold --as compensated|skipped"
+
+
+def test_of_many_stuck_steps_the_first_ones_are_named_and_all_are_counted(tmp_path: Path):
+    desk = Desk(tmp_path, EVERYTHING.replace("max_parallel: 2", "max_parallel: 50"))
+    run_id = everything(desk, risk=0, fail="undo", items=list("abcdefghijklmnopqrstuvwxyz")).run_id
+    desk.wait(3 * 86_400_000)
+    lines = summary(read_view(desk.client, run_id))
+    assert lines[0].endswith("lines#21/hold and 21 more")
+    assert len([line for line in lines if " resolve " in line]) == 5
+    assert lines[21] == f"  … 6 more effects: sagarun show {run_id} --format json"
+
+
+def test_a_failed_item_is_named_by_its_path(tmp_path: Path):
+    text = """
+workflow: items
+version: 1.0.0
+steps:
+  - id: cards
+    for_each:
+      in: ["", declined]
+      as: how
+      steps:
+        - {id: pay, worker: card.charge, with: {amount: 1, fail: "{{ how }}"}, raises: [declined],
+           compensate: {worker: card.refund}}
+"""
+    desk = Desk(tmp_path, text)
+    run_id = desk.client.start(desk.definition).id
+    desk.work()
+    seen = read_view(desk.client, run_id)
+    assert summary(seen)[0] == "✘ failed at cards#1/pay, everything undone in 0.00 s"
+
+
 RUN_KEYS = {
     "run_id", "workflow", "version", "status", "key", "rerun_of", "input", "output", "error", "steps", "standing",
     "stuck", "alerts", "waits_for", "started_at_ms", "duration_ms",
 }  # fmt: skip
 STEP_KEYS = {
-    "id", "path", "worker", "kind", "status", "attempts", "started_at_ms", "duration_ms", "output", "error",
-    "compensation",
+    "id", "path", "item_path", "worker", "kind", "status", "attempts", "started_at_ms", "duration_ms", "output",
+    "error", "compensation", "confirmation", "parts", "waits",
 }  # fmt: skip
 ERROR_KEYS = {"code", "kind", "message", "details", "step", "attempt", "cause"}
 
@@ -135,6 +164,30 @@ def test_the_json_of_a_run_has_the_same_keys_however_it_ended(desk: Desk):
         document = json.loads(json_text(run_json(view(desk, **given))))
         assert document.keys() == RUN_KEYS
         assert all(step.keys() == STEP_KEYS for step in document["steps"])
+
+
+def test_the_json_of_constructs_says_how_far_they_are(wide: Desk):
+    steps = {step["path"]: step for step in run_json(everything(wide))["steps"]}
+    assert steps["checks.stock/lines"]["parts"] == {"count": 3, "completed": 3}
+    assert steps["checks.stock/lines#2/hold"]["item_path"] == [2]
+    assert steps["again#1/count"]["item_path"] == [1]
+    assert steps["risk"]["parts"] == {"chosen": "0"}
+    assert steps["charge"]["parts"] is None
+    due = wide.clock() + 2 * 3_600_000
+    assert steps["risk.0/review"]["waits"] == {"signal": "review", "until_ms": due}
+
+
+def test_the_json_of_a_step_says_that_it_was_confirmed_and_that_it_waits_for_a_time(wide: Desk):
+    run_id = everything(wide, risk=0).run_id
+    due = wide.clock() + 3 * 86_400_000
+    waits = {step["path"]: step["waits"] for step in run_json(read_view(wide.client, run_id))["steps"]}
+    assert waits["pause"] == {"signal": None, "until_ms": due}
+    wide.wait(3 * 86_400_000)
+    steps = {step["path"]: step for step in run_json(read_view(wide.client, run_id))["steps"]}
+    assert steps["charge"]["confirmation"] == {
+        "worker": "card.refund", "status": "completed", "attempts": 1, "error": None,
+    }  # fmt: skip
+    assert steps["pause"]["waits"] is None
 
 
 def test_an_error_in_json_has_every_field_also_those_at_their_default(desk: Desk):

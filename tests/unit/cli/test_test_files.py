@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.test_files import check_test_file
-from tests.desk import ORDER
+from tests.desk import EVERYTHING, ORDER
 
 GOOD = """
 definition: order.yaml
@@ -47,6 +47,47 @@ def test_an_input_that_does_not_fit_is_told(project: Path):
 
 def test_a_step_that_is_not_there_is_told(project: Path):
     assert found(project, GOOD.replace("[reserve]", "[reserv]")) == [(5, "SR123")]
+
+
+CONSTRUCTS = """
+definition: everything.yaml
+cases:
+  - name: approved
+    input: {}
+    signals:
+      - {name: review, data: {approved: true}, after: 2s}
+    expect:
+      status: completed
+      undone: [lines, checks.stock/lines#1/hold]
+      steps: {auto: pending, checks.fraud/score: completed, again#0/count: completed}
+      output: {review: true}
+"""
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    (tmp_path / "everything.yaml").write_text(EVERYTHING)
+    return tmp_path
+
+
+def test_signals_and_steps_in_containers_may_be_named(wide: Path):
+    assert found(wide, CONSTRUCTS) == []
+
+
+@pytest.mark.parametrize(
+    ("sound", "wrong", "line", "code"),
+    [
+        ("name: review", "name: reviw", 7, "SR124"),
+        ("approved: true", "approved: yes", 7, "SR125"),
+        ("data: {approved: true}, ", "", 7, "SR125"),
+        ("checks.stock/lines#1/hold", "checks.stock/lines#/hold", 10, "SR123"),
+        ("checks.fraud/score", "checks.frod/score", 11, "SR123"),
+        ("auto: pending", "auto: open", 11, "SR104"),
+        ("after: 2s", "after: soon", 7, "SR105"),
+    ],
+)
+def test_what_does_not_fit_the_definition_is_told(wide: Path, sound: str, wrong: str, line: int, code: str):
+    assert found(wide, CONSTRUCTS.replace(sound, wrong)) == [(line, code)]
 
 
 def test_its_form_is_checked_first(project: Path):

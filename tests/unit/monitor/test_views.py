@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from runner.cli.follow import read_view
-from runner.monitor.views import PARKED_FOR_GOOD, RunView, live_runs, view_run
+from runner.monitor.shapes import RunView
+from runner.monitor.views import PARKED_FOR_GOOD, live_runs, view_run
 from runner.store.ports import SlotInfo
 from tests.desk import ORDER, Desk
 
@@ -148,6 +149,6 @@ finally:
 """
     desk = Desk(tmp_path, text)
     seen = read_view(desk.client, desk.run())
-    assert [(step.id, step.depth, step.path) for step in seen.steps] == [
-        ("outer", 0, "outer"), ("inner", 1, "outer/inner"), ("record", 0, "~finally/record"),
+    assert [(step.id, step.path) for step in seen.steps] == [
+        ("outer", "outer"), ("inner", "outer/inner"), ("record", "~finally/record"),
     ]  # fmt: skip
