@@ -95,7 +95,7 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
         apply(event)
     elif isinstance(event, ev.TaskSettled):
         apply(ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process))
-    left = room.dispatches
+    left, has_room = room.dispatches, room.is_left(draft)
     while draft.agenda and room.is_left(draft) and not draft.is_terminal:
         path = next(iter(draft.agenda))
         del draft.agenda[path]
@@ -107,7 +107,8 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
             draft.agenda[RUN] = None
     room.writes -= len(draft.changed) + len(draft.dirty)
     draft.header.agenda = tuple(draft.agenda)
-    _count_spins(draft, events, has_dispatched=room.dispatches < left)
+    if has_room:
+        _count_spins(draft, events, has_dispatched=room.dispatches < left)
     return Transition(run=draft, events=tuple(events), commands=tuple(commands))
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
+from runner.interpreter.paths import order
 from runner.interpreter.state import Header, Node, Run
 
 _NODE = msgspec.json.Decoder(Node)
@@ -35,7 +36,7 @@ def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
 
 def _begun(item: tuple[str, Node]) -> tuple[int, int, str]:
     # Redis gives a hash's fields in no order; the order in which nodes began is the one that people read.
-    return item[1].started_at_ms, item[0].count("/"), item[0]
+    return item[1].started_at_ms, item[0].count("/"), order(item[0])
 
 
 def header_of(run: Run) -> bytes:

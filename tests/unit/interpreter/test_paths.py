@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.interpreter.paths import FINALLY, ROOT, RUN, child, instance, items, parent, static
+from runner.interpreter.paths import FINALLY, ROOT, RUN, child, children_of, instance, items, order, parent, static
 
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True)
 LINKS = st.one_of(
@@ -79,3 +79,13 @@ def test_a_step_that_means_its_own_place_means_itself(path: str) -> None:
 @pytest.mark.parametrize(("path", "numbers"), [("reserve", ()), ("lines#3/ship", (3,)), ("a#0/b#10/c~1/d", (0, 10))])
 def test_the_item_numbers_of_a_path(path: str, numbers: tuple[int, ...]) -> None:
     assert items(path) == numbers
+
+
+def test_paths_are_put_in_the_order_of_their_items() -> None:
+    paths = ["lines#10/x", "lines#9/y", "lines#9/x", "lines#2", "a"]
+    assert sorted(paths, key=order) == ["a", "lines#2", "lines#9/x", "lines#9/y", "lines#10/x"]
+
+
+def test_the_scopes_below_a_step_are_its_named_ones_or_those_of_the_items_begun() -> None:
+    assert list(children_of("both", ("x", "y"), 0)) == ["both.x", "both.y"]
+    assert list(children_of("lines", (), 2)) == ["lines#0", "lines#1"]

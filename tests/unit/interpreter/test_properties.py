@@ -21,6 +21,7 @@ from runner.interpreter.paths import RUN, parent, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_event, encode_event, header_of, run_of
 from runner.interpreter.state import Run
+from tests.books import assert_the_books_are_right
 from tests.definitions import plans, worlds
 from tests.reference import Reference
 from tests.truth import Truth
@@ -52,6 +53,7 @@ def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_ca
             world.fire()
         else:
             break
+        assert_the_books_are_right(world)
         assert_nothing_is_undone_too_early(world)
     assert world.status in ("completed", "compensated", "cancelled", "stuck")  # I9: it comes to rest
     assert_undone_exactly_what_took_effect(world)
@@ -186,7 +188,7 @@ def assert_nothing_more_is_due(world: World) -> None:
 @settings(max_examples=300, deadline=None)
 def test_what_a_run_says_of_its_effects_is_so(plan: Plan, seed: int, trouble: float, stop_at: int, how: str) -> None:
     truth = Truth(World(plan, input={}), Random(seed), trouble)
-    truth.finish(stop_at=stop_at, how=how, each=assert_nothing_is_undone_too_early)
+    truth.finish(stop_at=stop_at, how=how, each=assert_the_books_are_right)
     truth.check()
 
 
@@ -195,5 +197,5 @@ def test_what_a_run_says_of_its_effects_is_so(plan: Plan, seed: int, trouble: fl
 def test_a_run_may_be_stopped_between_two_commits_of_one_transition(plan: Plan, seed: int, stop_at: int) -> None:
     truth = Truth(World(plan, input={}, is_slow=True), Random(seed))
     with patch("runner.interpreter.advance.MAX_DISPATCHES", 1):
-        truth.finish(stop_at=stop_at, how="cancel", each=assert_nothing_is_undone_too_early)
+        truth.finish(stop_at=stop_at, how="cancel", each=assert_the_books_are_right)
     truth.check()
