@@ -33,11 +33,12 @@ from runner.errors import (
     VerbRefused,
 )
 from runner.interpreter import event as ev
-from runner.interpreter.record import decode_event, run_of
+from runner.interpreter.record import decode_event, decode_header, run_of
+from runner.interpreter.run_id import ALPHABET
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
 from runner.lint.checked import load_checked
-from runner.starting import ALPHABET, MAX_KEY_LENGTH, check_key, key_of, new_run, slot_of
+from runner.starting import MAX_KEY_LENGTH, check_key, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
 from runner.store.ports import NewRun, Request, RunRow, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
@@ -57,6 +58,7 @@ class RunResult(msgspec.Struct, frozen=True):
     output: Any = None
     error: ErrorRecord | None = None
     standing: tuple[Standing, ...] = ()
+    stuck_run: str = ""  # of one that is stuck because a child of it is: the run in which a person must act
 
     @property
     def is_completed(self) -> bool:
@@ -74,6 +76,7 @@ class RunInfo(msgspec.Struct, frozen=True):
     rerun_of: str
     created_at_ms: int
     updated_at_ms: int
+    parent: str = ""  # the run that started it as its child
     waits_for: str = ""  # pending: the slot of its `concurrency` that is full
 
 
@@ -279,7 +282,7 @@ class Client:
         pause_s = _FIRST_POLL_S
         while True:
             stored = self.stored(run_id)
-            if stored.terminal or stored.status == "stuck":
+            if stored.terminal or (stored.state and decode_header(stored.state).waits_for_person):
                 return self._result(stored)
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"run {run_id} is {stored.status or 'pending'} after {timeout:g} s; it goes on")
@@ -290,8 +293,10 @@ class Client:
         run = self.state(stored)
         if run is None:
             return RunResult(stored.run_id, stored.status)
+        below = [run.nodes[path].child_stuck for path in run.header.stuck_children]
         return RunResult(
-            stored.run_id, stored.status, run.payloads.get("~output"), run.header.error, run.header.standing
+            stored.run_id, stored.status if stored.terminal else "stuck", run.payloads.get("~output"),
+            run.header.error, run.header.standing, "" if run.header.stuck or not below else below[0],
         )
 
     # -- steering -----------------------------------------------------------------------------------
@@ -354,6 +359,10 @@ class Client:
         """The run; VerbRefused if an engine would surely refuse the verb now."""
         stored = self.stored(run_id)
         refusal = plain_refusal(verb, stored.status, is_terminal=stored.terminal, is_broken=bool(stored.broken))
+        run = self.state(stored) if refusal and verb in ("resume", "resolve") else None
+        if run is not None and run.header.stuck_children:
+            path = run.header.stuck_children[0]
+            refusal = f"waits at {path} for run {run.nodes[path].child_stuck}, which is stuck: {verb} that one"
         if refusal:
             raise VerbRefused(f"run {run_id} {refusal}")
         return stored
@@ -423,5 +432,6 @@ def run_info(row: RunRow) -> RunInfo:
     return RunInfo(
         run_id=row.run_id, status=row.status or "pending", workflow=summary.get("workflow", ""),
         version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
-        created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms, waits_for=row.waits_for,
+        parent=summary.get("parent", ""), created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms,
+        waits_for=row.waits_for,
     )

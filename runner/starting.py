@@ -16,10 +16,10 @@ from runner.definition.parse import digest_of
 from runner.errors import ExpressionError, InputError
 from runner.expression.evaluate import compile_template
 from runner.interpreter import event as ev
+from runner.interpreter.run_id import run_id_of
 from runner.store.ports import NewRun, Slot
 
 MAX_KEY_LENGTH = 256
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_run(
@@ -39,6 +39,18 @@ def new_run(
     return NewRun(
         run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),
         summary=msgspec.json.encode(about), body=msgspec.json.encode(started), slot=slot,
+    )
+
+
+def child_run(started: ev.RunStarted, summary: str, nonce: str) -> NewRun:
+    """A run that a step of another one starts. It waits for no slot: it is part of what has begun."""
+    about = {
+        "workflow": started.workflow, "version": started.version, "definition": started.digest, "key": "",
+        "rerun_of": "", "summary": summary, "parent": started.parent, "parent_step": started.parent_path,
+    }
+    return NewRun(
+        run_id=started.run_id, nonce=nonce, digest=digest_of(started.input), summary=msgspec.json.encode(about),
+        body=msgspec.json.encode(started),
     )
 
 
@@ -79,14 +91,8 @@ def check_key(key: str, what: str = "the idempotency key") -> str:
 
 def derived_run_id(namespace: str, workflow: str, key: str) -> str:
     """The same for the same key, for ever: a start repeated after the run expired carries the same operation keys."""
-    return _run_id(hashlib.sha256(f"{namespace}|{workflow}|{key}".encode()).digest())
+    return run_id_of(hashlib.sha256(f"{namespace}|{workflow}|{key}".encode()).digest())
 
 
 def random_run_id() -> str:
-    return _run_id(secrets.token_bytes(10))
-
-
-def _run_id(source: bytes) -> str:
-    """80 bits as 16 characters of Crockford's base32."""
-    number = int.from_bytes(source[:10])
-    return "".join(ALPHABET[number >> shift & 31] for shift in range(75, -5, -5))
+    return run_id_of(secrets.token_bytes(10))

@@ -6,7 +6,7 @@ one conformance suite holds to the same promises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from runner.interpreter.paths import static
 from runner.interpreter.plan import compile_plan
 from runner.interpreter.record import decode_event, run_of
 from runner.interpreter.state import Run, Standing
+from runner.monitor.families import needs_person
 from runner.monitor.views import live_runs
 from runner.monitor.waits import awaited_signals
 from runner.store.memory import MemoryStore
-from runner.store.ports import NewRun, ProcessInfo, Request
+from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, Request
 from runner.wire import ErrorRecord
 from runner.worker.context import Context, fake_context
 from runner.worker.inprocess import InProcessWorker
@@ -63,9 +64,10 @@ class TestRun(msgspec.Struct, frozen=True):
     standing: tuple[Standing, ...]
     steps: Mapping[str, str]  # status by path
     calls: tuple[str, ...]  # the workers that were called, in order, attempts and undos among them
-    undone: tuple[str, ...]  # paths of the steps whose undo was confirmed, in order
+    undone: tuple[str, ...]  # paths of the steps whose undo was confirmed, in order; "pay/hold" in the child of "pay"
     events: tuple[ev.AnyEvent, ...]
     duration_ms: int  # of virtual time
+    children: Mapping[str, TestRun] = {}  # by step; their calls and undos are among those above
 
 
 def run_workflow(
@@ -78,7 +80,7 @@ def run_workflow(
     run_id: str = "testrun",
     limit_ms: int = LIMIT_MS,
 ) -> TestRun:
-    """Run a workflow to its end, or until it is stuck, in this process and without waiting for real time.
+    """Run a workflow to its end, or until it or a child is stuck, in this process and without waiting for real time.
 
     workers: a registry (default: what `@worker` registered), or functions by worker name. signals: what the run is
     told (see Signal); those of one name in this order. Raises DefinitionError, InputError and SignalMisfit like the
@@ -93,7 +95,7 @@ def run_workflow(
     value = InputChecker(definition.input_schema).prepare(input)
     clock = VirtualClock()
     began_ms = clock.now_ms
-    store = MemoryStore(clock=clock)
+    store = _Journal(clock=clock)
     Catalogue(store).put(definition)
     started = ev.RunStarted(0, run_id, definition.workflow, definition.version, definition.digest, value)
     store.register(ProcessInfo("engine", "engine", "memory", 0))
@@ -104,6 +106,8 @@ def run_workflow(
     while not _is_at_rest(store, run_id):
         if engine.step() + worker.step() or script.tell_who_waits():
             continue
+        if _waits_for_a_child(store):
+            break
         if clock.now_ms - began_ms > limit_ms:
             raise TimeoutError(f"{definition.workflow!r} is not at rest after {limit_ms} ms of virtual time")
         store.tick()
@@ -115,7 +119,7 @@ def run_workflow(
         clock.advance(max(1, min(pauses)))
         store.tick()
         script.tell_in_time(clock.now_ms - began_ms)
-    return _result(store, run_id, clock.now_ms - began_ms)
+    return _Family(store).result(run_id, clock.now_ms - began_ms)
 
 
 class _Script:
@@ -255,43 +259,117 @@ def _registry(functions: Mapping[str, Callable[..., Any]]) -> Registry:
     return registry
 
 
+class _Journal(MemoryStore):
+    """Keeps the histories of all runs in the one order in which they were written."""
+
+    def __init__(self, *, clock: Callable[[], int]) -> None:
+        super().__init__(clock=clock)
+        self.entries: list[tuple[str, bytes]] = []
+
+    def commit(self, commits: Sequence[Commit]) -> list[CommitAnswer]:
+        answers = super().commit(commits)
+        for commit, answer in zip(commits, answers, strict=True):
+            if answer == "ok":
+                self.entries += [(commit.run_id, entry) for entry in commit.history]
+        return answers
+
+
 def _is_at_rest(store: MemoryStore, run_id: str) -> bool:
     stored = store.load_runs([run_id])[0]
     return stored is not None and (stored.terminal or stored.status == "stuck" or stored.parked > 0)
+
+
+def _waits_for_a_child(store: MemoryStore) -> bool:
+    """One that is stuck, or broke: nothing comes of the run before a person has acted there."""
+    runs = [run for run in store.load_runs(store.find_runs("", limit=100_000)) if run is not None and not run.terminal]
+    return any(run.parked for run in runs) or needs_person(runs)
 
 
 def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _result(store: MemoryStore, run_id: str, duration_ms: int) -> TestRun:
-    stored = store.load_runs([run_id])[0]
-    if stored is None or not stored.state:
-        raise LookupError(f"run {run_id} was never interpreted")
-    if stored.parked:
-        raise RuntimeError(f"interpreting the run broke:\n{stored.broken.decode()}")
-    run: Run = run_of(stored.state, stored.fields)
-    events = tuple(decode_event(entry, run.payloads) for entry in store.history(run_id))
-    dispatched = {}
-    calls = []
-    for event in events:
-        if isinstance(event, ev.TaskDispatched):
-            dispatched[event.path] = event.worker
-        elif isinstance(event, ev.TaskSettled) and event.outcome != "revoked":
-            calls.append(dispatched[event.path])
-    named = {e.path for e in events if isinstance(e, ev.StepStarted | ev.StepSkipped) and "~" not in _last(e.path)}
-    return TestRun(
-        run_id=run_id,
-        status=run.header.status.value,
-        output=run.payloads.get("~output"),
-        error=run.header.error,
-        standing=run.header.standing,
-        steps={path: node.status.value for path, node in run.nodes.items() if path in dispatched or path in named},
-        calls=tuple(calls),
-        undone=tuple(e.path for e in events if isinstance(e, ev.StepUndone) and not e.nothing and e.path in dispatched),
-        events=events,
-        duration_ms=duration_ms,
-    )
+class _Family:
+    """A run and its children, read from the journal."""
+
+    def __init__(self, store: _Journal) -> None:
+        self._store = store
+        self._runs: dict[str, Run] = {}
+        self._events: list[tuple[str, ev.AnyEvent]] = []
+        for run_id, entry in store.entries:
+            self._events.append((run_id, decode_event(entry, self._run(run_id).payloads)))
+
+    def _run(self, run_id: str) -> Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            stored = self._store.load_runs([run_id])[0]
+            if stored is None or not stored.state:
+                raise LookupError(f"run {run_id} was never interpreted")
+            run = self._runs[run_id] = run_of(stored.state, stored.fields)
+        return run
+
+    def result(self, run_id: str, duration_ms: int) -> TestRun:
+        for stored in self._store.load_runs([run_id, *self._runs]):
+            if stored is not None and stored.parked:
+                raise RuntimeError(f"interpreting the run broke:\n{stored.broken.decode()}")
+        run = self._run(run_id)
+        events = tuple(event for of, event in self._events if of == run_id)
+        dispatched = {event.path for event in events if isinstance(event, ev.TaskDispatched)}
+        named = {e.path for e in events if isinstance(e, ev.StepStarted | ev.StepSkipped) and "~" not in _last(e.path)}
+        return TestRun(
+            run_id=run_id,
+            status=run.header.status.value,
+            output=run.payloads.get("~output"),
+            error=run.header.error,
+            standing=run.header.standing,
+            steps={path: node.status.value for path, node in run.nodes.items() if path in dispatched | named},
+            calls=tuple(self._calls(run_id)),
+            undone=tuple(self._undone(run_id)),
+            events=events,
+            duration_ms=duration_ms,
+            children={
+                path: self.result(node.child, self._took(node.child)) for path, node in run.nodes.items()
+                if node.child in self._runs
+            },
+        )
+
+    def _took(self, run_id: str) -> int:
+        header = self._run(run_id).header
+        return (header.ended_at_ms or header.updated_at_ms) - header.started_at_ms
+
+    def _prefix(self, run_id: str, top: str) -> str | None:
+        """The steps that lead from the run `top` to this one; None if it is not below it."""
+        prefix = ""
+        while run_id != top:
+            header = self._run(run_id).header
+            if not header.parent:
+                return None
+            prefix, run_id = f"{header.parent_path}/{prefix}", header.parent
+        return prefix
+
+    def _below(self, top: str) -> Iterator[tuple[str, ev.AnyEvent]]:
+        """What happened in this run and those below it, each with the steps that lead to its run."""
+        prefixes = {run_id: self._prefix(run_id, top) for run_id in self._runs}
+        for run_id, event in self._events:
+            prefix = prefixes[run_id]
+            if prefix is not None:
+                yield prefix, event
+
+    def _calls(self, top: str) -> Iterator[str]:
+        workers: dict[str, str] = {}
+        for prefix, event in self._below(top):
+            if isinstance(event, ev.TaskDispatched):
+                workers[prefix + event.path] = event.worker
+            elif isinstance(event, ev.TaskSettled) and event.outcome != "revoked":
+                yield workers[prefix + event.path]
+
+    def _undone(self, top: str) -> Iterator[str]:
+        asked: set[str] = set()
+        for prefix, event in self._below(top):
+            if isinstance(event, ev.TaskDispatched):
+                asked.add(prefix + event.path)
+            elif isinstance(event, ev.StepUndone) and not event.nothing and prefix + event.path in asked:
+                yield prefix + event.path
 
 
 try:

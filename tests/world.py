@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from runner.definition.model import (
     PATIENT,
     BlockAction,
     Call,
     Catch,
+    ChildAction,
     Definition,
     LoopAction,
     ParallelAction,
@@ -28,11 +32,12 @@ from runner.definition.model import (
     WaitAction,
     WorkerAction,
 )
+from runner.engine.children import ChildInputs
 from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
-from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
+from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.record import changes_of, header_of, run_of
+from runner.interpreter.record import changes_of, decode_told, header_of, run_of
 from runner.interpreter.state import Header, Node, Run
 from runner.wire import ErrorRecord, TaskMessage
 
@@ -140,8 +145,15 @@ def wait_for(id: str, signal: str = "go", *, match: str | None = None, timeout: 
     return Step(id, id, SignalAction(signal, None, match, timeout, on_timeout), **more)
 
 
-def plan_of(*steps: Step, finally_: Iterable[Step] = (), **fields: Any) -> Plan:
-    return compile_plan(Definition("test", "1.0.0", tuple(steps), finally_=tuple(finally_), digest="d", **fields))
+def sub(id: str, *, of: str = "child", with_: Any = None, undo: bool = False, undo_with: Any = None,
+        pivot: bool = False, undo_retry: Retry = ONCE, **more: Any) -> Step:
+    """A step that starts a child run of the plan that the world knows by the name `of`."""
+    call = Call(f"undo.{id}", undo_with or {"ref": "{{ step.ref }}"}, 1_000, undo_retry) if undo else None
+    return Step(id, id, ChildAction(of, "1.0.0", of, with_ or {}, pivot, call), **more)
+
+
+def plan_of(*steps: Step, finally_: Iterable[Step] = (), digest: str = "d", **fields: Any) -> Plan:
+    return compile_plan(Definition("test", "1.0.0", tuple(steps), finally_=tuple(finally_), digest=digest, **fields))
 
 
 @dataclass
@@ -161,12 +173,32 @@ class World:
     claimed: set[str] = field(default_factory=set)  # paths whose tasks cannot be taken back any more
     killed: set[str] = field(default_factory=set)  # and whose end was asked for
     timers: dict[str, int] = field(default_factory=dict)
-    now_ms: int = 1_000
+    time: list[int] = field(default_factory=lambda: [1_000])  # in ms; one for all runs of a family
     fields: dict[str, bytes] = field(default_factory=dict)  # the run as a store would have it
     is_slow: bool = False  # what one commit could not hold goes on only when `take` is given a Continued
+    # Child runs: each a world of its own, which shares time, calls and replies with the root's.
+    plans: Mapping[str, Plan] = field(default_factory=dict)  # of children, by digest
+    parent: World | None = None
+    run_id: str = "run1"
+    below: dict[str, World] = field(default_factory=dict)  # of the root: all other runs of the family, by id
+    unheard: deque[tuple[str, ev.External]] = field(default_factory=deque)  # of the root: what is on its way to a run
+    is_deaf: bool = False  # of the root: what is on its way arrives only with `deliver`
 
     def __post_init__(self) -> None:
         self._left = {worker: deque(replies) for worker, replies in self.replies.items()}
+        self._is_delivering = False
+        if self.parent is not None:
+            root = self.root
+            self.time, self.calls, self.messages, self.inputs = root.time, root.calls, root.messages, root.inputs
+            self._left, self.plans, self.is_slow = root._left, root.plans, root.is_slow
+
+    @property
+    def now_ms(self) -> int:
+        return self.time[0]
+
+    @now_ms.setter
+    def now_ms(self, now_ms: int) -> None:
+        self.time[0] = now_ms
 
     # -- driving ------------------------------------------------------------------------------------
     def start(self) -> World:
@@ -199,13 +231,47 @@ class World:
                         self.timers[command.name] = command.due_at_ms
                     case ClearTimer():
                         self.timers.pop(command.name, None)
+                    case StartChild():
+                        self._start_child(command)
+                    case TellRun():
+                        body = msgspec.json.encode(command.told)
+                        self.root.unheard.append((command.run_id, decode_told(body, self.now_ms)))
             if transition.is_full and not self.run.is_terminal and not self.is_slow:
                 waiting.append(ev.Continued(self.now_ms))
         self.events.extend(new)
         if self.run is not None and self.run.is_terminal:
             self.tasks.clear()
             self.timers.clear()
+        if not self.root.is_deaf:
+            self.root.deliver_all()
         return new
+
+    def _start_child(self, command: StartChild) -> None:
+        prepared = ChildInputs(lambda digest: self.plans[digest].definition).prepare(command)
+        root = self.root
+        if isinstance(prepared, ev.ChildTold):
+            root.unheard.append((self.run_id, prepared))
+            return
+        started = prepared.started
+        assert started.run_id not in root.below, f"run {started.run_id} is started twice"
+        child = World(self.plans[started.digest], parent=self, run_id=started.run_id)
+        root.below[started.run_id] = child
+        root.unheard.append((started.run_id, started))
+
+    def deliver(self) -> None:
+        """What waits longest arrives. A run that is over hears nothing more."""
+        run_id, told = self.unheard.popleft()
+        hearer = self.below.get(run_id, self)
+        if hearer.run is None or not hearer.run.is_terminal:
+            hearer.take(replace(told, at_ms=self.now_ms))
+
+    def deliver_all(self) -> None:
+        if self._is_delivering:
+            return
+        self._is_delivering = True
+        while self.unheard:
+            self.deliver()
+        self._is_delivering = False
 
     def answer(self, path: str, reply: Reply | None = None) -> None:
         """The worker that holds this task ends it."""
@@ -234,15 +300,20 @@ class World:
         self.take(ev.TimerFired(self.now_ms, name))
 
     def finish(self, limit: int = 5_000) -> World:
-        """Until the run rests: it is over, or stuck."""
+        """Until the run and all below it rest: they are over, or stuck, or wait for each other."""
         if self.run is None:
             self.start()
         for _ in range(limit):
-            if self.tasks:
-                paths = sorted(self.tasks)
-                self.answer(paths[self.pick(len(paths))])
-            elif self.node_timers():
-                self.fire(min(self.node_timers(), key=lambda timer: (self.timers[timer], timer)))
+            tasks = [(world, path) for world in self.family() for path in sorted(world.tasks)]
+            timers = [(world.timers[timer], timer, world) for world in self.family() for timer in world.node_timers()]
+            if self.unheard:
+                self.deliver()
+            elif tasks:
+                world, path = tasks[self.pick(len(tasks))]
+                world.answer(path)
+            elif timers:
+                _, timer, world = min(timers, key=lambda each: each[:2])
+                world.fire(timer)
             else:
                 return self
         raise AssertionError(f"the run does not come to rest: {self.calls[-20:]}")
@@ -254,6 +325,19 @@ class World:
         """Another engine takes the run up, from what was stored."""
         assert self.run is not None
         self.run = run_of(header_of(self.run), self.fields)
+
+    # -- the family ---------------------------------------------------------------------------------
+    @property
+    def root(self) -> World:
+        return self if self.parent is None else self.parent.root
+
+    def family(self) -> list[World]:
+        """This run and, of the root, all others, in the order in which they were started."""
+        return [self, *self.below.values()]
+
+    def child(self, path: str) -> World:
+        """The child run of this step."""
+        return self.root.below[self.run_node(path).child]
 
     # -- looking ------------------------------------------------------------------------------------
     @property

@@ -18,6 +18,7 @@ from itertools import count
 import msgspec
 
 from runner.catalogue import Catalogue
+from runner.engine.children import ChildInputs
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
 from runner.errors import RecordTampered
@@ -44,6 +45,7 @@ class Engine:
         self.process_id = process_id
         self._store = store
         self._catalogue = Catalogue(store)
+        self._child_inputs = ChildInputs(self._catalogue.definition)
         self._retention_ms = retention_ms
         self._cache: dict[str, tuple[str, Run]] = {}
         self._evicting = threading.Lock()
@@ -62,7 +64,7 @@ class Engine:
         transitions: dict[str, list[Transition]] = {}
         for run_id, etag, run, entries in self._known(taken):
             try:
-                made = interpret(self._catalogue.plan, run, entries)
+                made = interpret(self._catalogue.plan, run, entries, self._child_inputs.prepare)
                 if not made:
                     continue
                 commits.append(

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition, advance, room_of_commit
-from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
+from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import changes_of, decode_request, encode_event, header_of
+from runner.interpreter.record import changes_of, decode_request, decode_told, encode_event, header_of
 from runner.interpreter.state import Run
-from runner.store.ports import Commit, Dispatch, InboxEntry
+from runner.starting import child_run
+from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun
 from runner.wire import ErrorRecord, Outcome
 
 _OUTCOME = msgspec.json.Decoder(Outcome)
-_MESSAGE = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder()
 
 
 def event_of(entry: InboxEntry) -> ev.External:
@@ -71,11 +73,18 @@ _EVENTS: dict[str, Callable[[InboxEntry], ev.External]] = {
         entry, "failed", ErrorRecord("queue_timeout", message="no worker took it in time")
     ),
     "revoked": lambda entry: _settled(entry, "revoked"),
+    "told": lambda entry: decode_told(entry.body, entry.at_ms),
 }
 
 
-def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence[InboxEntry]) -> list[Transition]:
-    """Everything that follows from these entries, in order. No entries: what was left over goes on."""
+def interpret(
+    plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence[InboxEntry],
+    prepare: Callable[[StartChild], StartChild | ev.ChildTold] = lambda command: command,
+) -> list[Transition]:
+    """Everything that follows from these entries, in order. No entries: what was left over goes on.
+
+    `prepare` holds the input of a child against its schema; a refusal is heard of here and now.
+    """
     transitions: list[Transition] = []
     unsent: set[str] = set()
     events: deque[ev.External] = deque(event_of(entry) for entry in _in_order(run, entries))
@@ -86,8 +95,12 @@ def interpret(plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence
         event = events.popleft()
         digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
         transition = advance(plan_of(digest), run, event, room)
-        transitions.append(transition)
         run = transition.run
+        if any(isinstance(command, StartChild) for command in transition.commands):
+            commands, refusals = _prepared(transition.commands, prepare, event.at_ms)
+            transition = transition._replace(commands=commands)
+            events.extendleft(reversed(refusals))
+        transitions.append(transition)
         # A task that this very batch dispatched has not left yet, so it is taken back here and now.
         for command in transition.commands:
             if isinstance(command, DispatchTask):
@@ -103,7 +116,15 @@ def _in_order(run: Run | None, entries: Sequence[InboxEntry]) -> Iterator[InboxE
     latest_ms = run.header.updated_at_ms if run is not None else 0
     for entry in entries:
         latest_ms = max(latest_ms, entry.at_ms)
-        yield entry if entry.at_ms == latest_ms else msgspec.structs.replace(entry, at_ms=latest_ms)
+        yield entry if entry.at_ms == latest_ms else replace(entry, at_ms=latest_ms)
+
+
+def _prepared(
+    commands: tuple[Command, ...], prepare: Callable[[StartChild], StartChild | ev.ChildTold], at_ms: int
+) -> tuple[tuple[Command, ...], list[ev.ChildTold]]:
+    made = [prepare(command) if isinstance(command, StartChild) else command for command in commands]
+    refusals = [replace(refusal, at_ms=at_ms) for refusal in made if isinstance(refusal, ev.ChildTold)]
+    return tuple(command for command in made if not isinstance(command, ev.ChildTold)), refusals
 
 
 def _known(run: Run | None) -> Run:
@@ -123,6 +144,8 @@ def commit_of(
     timers: dict[str, int] = {}
     cleared: list[str] = []
     history: list[bytes] = []
+    starts: list[NewRun] = []
+    tells: list[tuple[str, bytes]] = []
     for transition in transitions:
         history.extend(encode_event(event) for event in transition.events)
         for command in transition.commands:
@@ -131,13 +154,17 @@ def commit_of(
                     dispatches[command.path] = Dispatch(
                         command.path,
                         queue_of(command.message.worker),
-                        _MESSAGE.encode(command.message),
+                        _ENCODER.encode(command.message),
                         f"p:{command.payload}",
                         command.queue_timeout_ms,
                     )
                 case RevokeTask():
                     if dispatches.pop(command.path, None) is None:
                         revokes[command.path] = command.kill or revokes.get(command.path, False)
+                case StartChild():
+                    starts.append(child_run(command.started, command.summary, etag))
+                case TellRun():
+                    tells.append((command.run_id, _ENCODER.encode(command.told)))
                 case SetTimer():
                     timers[command.name] = command.due_at_ms
                 case ClearTimer():
@@ -150,4 +177,5 @@ def commit_of(
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(history),
         again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
+        starts=tuple(starts), tells=tuple(tells),
     )

@@ -41,6 +41,8 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
         value = getattr(event, name, None)
         if value not in (None, ""):
             fields[shown_as] = value
+    if isinstance(event, ev.ChildStarted | ev.ChildTold):
+        fields["child"] = event.run_id
     error = getattr(event, "error", None)
     if error is not None:
         fields["error_code"], fields["error_message"] = error.code, error.message
@@ -51,12 +53,16 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
 
 
 _SCOPES = frozenset(".#~")
-_FIELDS = {"path": "step", "name": "signal"} | {
+_FIELDS = {"path": "step", "name": "signal", "news": "news", "stuck_run": "stuck_run"} | {
     name: name for name in ("phase", "attempt", "worker", "status", "ending", "why", "verb", "due_at_ms", "outcome")
 }
 _SILENT = (-1, "")
 _LINES: dict[type, tuple[int, str]] = {
     ev.RunStarted: (logging.INFO, "run started"),
+    ev.ChildStarted: (logging.INFO, "child run started"),
+    ev.ChildAsked: (logging.INFO, "child run asked"),
+    ev.ChildTold: (logging.DEBUG, "child run told"),
+    ev.RunProvisional: (logging.INFO, "last step done; the end is for the parent to decide"),
     ev.TaskDispatched: (logging.DEBUG, "task dispatched"),
     ev.TaskSettled: (logging.DEBUG, "task settled"),
     ev.StepCompleted: (logging.INFO, "step completed"),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.interpreter import event as ev
+from runner.interpreter.child import hear, is_late_news
 from runner.interpreter.command import COMMANDS, Command
 from runner.interpreter.decide import decide
 from runner.interpreter.evolve import EVOLVE, new_run
+from runner.interpreter.family import news
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
@@ -25,6 +27,7 @@ MAX_REVOKES = 1_000
 MAX_EVENTS = 2_500
 MAX_WRITES = 2_500
 MAX_SPINS = 1_000  # commits in a row that were full and dispatched nothing; more can only be a loop of ours
+_GOES_OUT = (ev.TaskDispatched, ev.ChildStarted, ev.ChildAsked)
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Room:
 
     def take(self, proposed: ev.AnyEvent) -> None:
         self.events -= 1
-        if isinstance(proposed, ev.TaskDispatched):
+        if isinstance(proposed, _GOES_OUT):
             self.dispatches -= 1
         elif isinstance(proposed, ev.RevokeAsked):
             self.revokes -= 1
@@ -88,7 +91,10 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
         if kind in COMMANDS:
             commands.extend(COMMANDS[kind](plan, draft, proposed))
 
-    if isinstance(event, ev.Request):
+    if isinstance(event, ev.ChildTold):
+        for answer in () if draft.is_terminal or is_late_news(draft, event) else hear(draft, event):
+            apply(answer)
+    elif isinstance(event, ev.Request):
         for answer in judge(plan, draft, event):
             apply(answer)
     elif not _is_late(draft, event):
@@ -105,6 +111,8 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
         if not draft.agenda and path != RUN and _concerns_the_run(draft.header):
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             draft.agenda[RUN] = None
+    for proposed in news(draft, event.at_ms):
+        apply(proposed)
     room.writes -= len(draft.changed) + len(draft.dirty)
     draft.header.agenda = tuple(draft.agenda)
     if has_room:

@@ -49,9 +49,9 @@ def dispatch(
     *, given: Any = None, undo: Any = None, size: int = 0, fencing: bool = False,
 ) -> ev.TaskDispatched:
     """An attempt of a phase; `given` is its input when this is the phase's first."""
-    worker = worker_of(place)
     timeout_ms, queue_timeout_ms = call.timeout_ms, 0
     if phase == "action":
+        worker = worker_of(place)
         queue_timeout_ms = worker.queue_timeout_ms
         left = _left_ms(node, worker, at_ms)
         if left is not None:

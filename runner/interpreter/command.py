@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from runner.interpreter import event as ev
+from runner.interpreter.family import told_by_event
 from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import step_ref
@@ -44,7 +45,21 @@ class ClearTimer(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
-Command = DispatchTask | RevokeTask | SetTimer | ClearTimer
+class StartChild(msgspec.Struct, frozen=True, gc=False):
+    """Start a run of the definition with this digest, if the input fits it."""
+
+    started: ev.RunStarted
+    summary: str = ""  # of its definition: for lists; whoever checks the input fills it in
+
+
+class TellRun(msgspec.Struct, frozen=True, gc=False):
+    """Put this into the inbox of a parent or child run."""
+
+    run_id: str
+    told: ev.ChildTold | ev.ParentTold
+
+
+Command = DispatchTask | RevokeTask | SetTimer | ClearTimer | StartChild | TellRun
 
 
 def _started(plan: Plan, _run: Run, event: ev.RunStarted) -> tuple[Command, ...]:
@@ -55,7 +70,7 @@ def _started(plan: Plan, _run: Run, event: ev.RunStarted) -> tuple[Command, ...]
 def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
     place = plan.steps[static(event.path)]
     worker = place.worker
-    if worker is None or place.step is None:
+    if not place.is_operation or place.step is None:
         raise ValueError(f"{event.path!r} is no operation of {run.header.workflow!r}")
     ref = step_ref(run, event.path)
     undoing = event.phase == "compensate"
@@ -72,10 +87,10 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
         timeout_ms=event.timeout_ms,
         step_ref=ref,
         idempotency_key=f"{ref}:{event.phase}",
-        raises=worker.raises if event.phase == "action" else (),
+        raises=worker.raises if worker is not None and event.phase == "action" else (),
         fencing=event.fencing,
         cause=_cause(run, event.path) if undoing else None,
-        heartbeat_ms=worker.heartbeat_ms if event.phase == "action" else 0,
+        heartbeat_ms=worker.heartbeat_ms if worker is not None and event.phase == "action" else 0,
         item_path=items(event.path),
         last_details=_last_details(run, event),
     )
@@ -100,6 +115,53 @@ def _cause(run: Run, path: str) -> ErrorRecord | None:
     return run.header.error or run.nodes[path].error
 
 
+# -- parents and children -----------------------------------------------------------------------------
+def _start_child(plan: Plan, run: Run, event: ev.ChildStarted) -> tuple[Command, ...]:
+    action = plan.steps[static(event.path)].child
+    if action is None:
+        raise ValueError(f"{event.path!r} starts no child")
+    started = ev.RunStarted(
+        at_ms=0, run_id=event.run_id, workflow=action.workflow, version=action.version, digest=action.digest,
+        input=event.input, by=_by(run), parent=run.header.run_id, parent_path=event.path,
+        holds=action.compensate is None,
+    )
+    return (StartChild(started),)
+
+
+def _ask_child(_plan: Plan, run: Run, event: ev.ChildAsked) -> tuple[Command, ...]:
+    header, child = run.header, run.nodes[event.path].child
+    make: dict[str, Any] = {"at_ms": 0, "by": _by(run), "verb": event.verb}
+    if event.verb == "undo":
+        cause = _cause(run, event.path)
+        is_cancel = header.ending == "cancelled" and cause == header.error
+        make |= {"error": cause, "ending": "cancelled" if is_cancel else "compensated"}
+    elif event.verb == "cancel":
+        why = f": {header.error.code}" if header.error is not None else ""
+        make |= {"kill": event.kill, "reason": f"its parent, run {header.run_id}, turns back{why}"}
+    return (TellRun(child, ev.ParentTold(**make)),)
+
+
+def _by(run: Run) -> str:
+    return f"run {run.header.run_id}"
+
+
+def _finished(_plan: Plan, run: Run, event: ev.RunFinished) -> tuple[Command, ...]:
+    """Whoever ends without undo takes its children along."""
+    told = ev.ParentTold(0, by=_by(run), verb="abandon")
+    left = [node.child for node in run.nodes.values() if node.child_status in ("running", "held")]
+    return (*(TellRun(child, told) for child in left), *_tell_parent(_plan, run, event))
+
+
+def _tell_parent(_plan: Plan, run: Run, event: Any) -> tuple[Command, ...]:
+    told = told_by_event(run, event)
+    return () if told is None else (TellRun(run.header.parent, told),)
+
+
+def _provisional(plan: Plan, run: Run, event: ev.RunProvisional) -> tuple[Command, ...]:
+    timeout = (ClearTimer(RUN_TIMEOUT),) if plan.definition.timeout_ms else ()
+    return (*timeout, *_tell_parent(plan, run, event))
+
+
 # What follows from an event; `run` is the run after it. An event that is not listed wants nothing done.
 COMMANDS: dict[type, Callable[[Plan, Run, Any], tuple[Command, ...]]] = {
     ev.RunStarted: _started,
@@ -108,4 +170,9 @@ COMMANDS: dict[type, Callable[[Plan, Run, Any], tuple[Command, ...]]] = {
     ev.RetryScheduled: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),),
     ev.WaitStarted: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),) if event.timer else (),
     ev.TimerDropped: lambda _plan, _run, event: (ClearTimer(event.timer),),
+    ev.ChildStarted: _start_child,
+    ev.ChildAsked: _ask_child,
+    ev.NewsSent: _tell_parent,
+    ev.RunProvisional: _provisional,
+    ev.RunFinished: _finished,
 }

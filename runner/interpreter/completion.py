@@ -38,7 +38,7 @@ def complete(
     """`resolved`: a person says so, and `result` is the output."""
     made = _measured(run, place, _made_of(plan, run, node, place, result, has_output=has_output, resolved=resolved))
     wrong = made.wrong
-    if run.header.size > MAX_STATE and place.worker is not None:
+    if run.header.size > MAX_STATE and place.is_operation:
         wrong = ErrorRecord("state_limit", message=f"the run's payloads exceed {MAX_STATE:,} bytes")
     if wrong is not None and place.kind == "scope":
         # An item or a round did nothing but its steps: it simply fails, and its loop may take that.
@@ -48,7 +48,7 @@ def complete(
         if _cannot_go_back(plan, run, node, place, wrong):
             if not resolved:
                 # So a person says what the output is.
-                return (ev.StepStuck(at_ms, node.path, wrong, took_effect=place.worker is not None),)
+                return (ev.StepStuck(at_ms, node.path, wrong, took_effect=place.is_operation),)
             wrong = None
     completed = ev.StepCompleted(
         at_ms, node.path, made.output, made.has_output, made.undo, wrong, resolved, made.size
@@ -92,5 +92,4 @@ def _measured(run: Run, place: StepPlan, made: _Made) -> _Made:
 def _cannot_go_back(plan: Plan, run: Run, node: Node, place: StepPlan, error: ErrorRecord) -> bool:
     if node.path.startswith(FINALLY) or node.halt:
         return False
-    is_pivot = place.worker is not None and place.worker.kind == "pivot"
-    return (is_pivot or run.header.pivot == "passed") and not is_caught_above(plan, run, node.path, error)
+    return (place.is_pivot or run.header.pivot == "passed") and not is_caught_above(plan, run, node.path, error)

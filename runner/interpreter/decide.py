@@ -12,6 +12,7 @@ from typing import Any
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
 from runner.interpreter.branch import decide_parallel
+from runner.interpreter.child import decide_child, decide_decided
 from runner.interpreter.completion import complete
 from runner.interpreter.confirm import decide_confirm
 from runner.interpreter.ending import decide_run
@@ -43,12 +44,12 @@ def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
         return decide_undo(plan, run, node, at_ms)
     place = plan.steps[static(path)]
     if run.header.confirming and is_to_be_confirmed(plan, node):
-        return decide_confirm(plan, run, node, place, at_ms)
+        return decide_decided(node, at_ms) if place.child else decide_confirm(plan, run, node, place, at_ms)
     if node.rest or node.undo == "undone":
         return ()
-    if run.header.ending and node.halt < CANCEL and not path.startswith(FINALLY):
+    if run.header.ending and node.halt < run.nodes[ROOT].halt and not path.startswith(FINALLY):
         # The run goes back: nothing new begins, whichever node happens to be looked at first.
-        return (ev.HaltAsked(at_ms, path, kill=True),)
+        return (ev.HaltAsked(at_ms, path, kill=run.nodes[ROOT].halt == CANCEL),)
     if node.stuck:
         return ()
     if node.gate and node.handler < 0:
@@ -199,6 +200,7 @@ FORWARD: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {
     "scope": _decide_sequence,
     "steps": _decide_sequence,
     "worker": decide_operation,
+    "subworkflow": decide_child,
     "parallel": decide_parallel,
     "for_each": decide_loop,
     "repeat": decide_repeat,

@@ -12,7 +12,7 @@ from runner.errors import ExpressionError
 from runner.interpreter import event as ev
 from runner.interpreter.failure import expression_error
 from runner.interpreter.paths import FINALLY, ROOT, static
-from runner.interpreter.plan import Plan
+from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at
 from runner.interpreter.sizes import size_of, too_large
 from runner.interpreter.state import Node, Run, RunStatus, Standing, StepStatus
@@ -27,8 +27,14 @@ Ending = Literal["completed", "compensated", "cancelled", "abandoned"]
 def decide_run(plan: Plan, run: Run, at_ms: int) -> Proposals:
     """What is due for the run, once its nodes have been looked at."""
     header, root = run.header, run.nodes[ROOT]
+    if header.pending and header.pivot == "in_flight":
+        asked = [ev.ChildAsked(at_ms, path, "cancel", True) for path in _pivots_on_their_way(plan, run)]
+        if asked:
+            return asked
     if header.pending and header.pivot != "in_flight":
         return _decide_pending(plan, run, at_ms)
+    if header.provisional:
+        return ()
     if not header.ending and not header.decided and root.rest:
         return _decide_root(plan, run, root, at_ms)
     if header.ending and root.rest and root.undo == "":
@@ -38,6 +44,14 @@ def decide_run(plan: Plan, run: Run, at_ms: int) -> Proposals:
     if header.decided or root.undo == "undone":
         return _decide_finally(plan, run, at_ms)
     return _decide_stuck(run, at_ms)
+
+
+def _pivots_on_their_way(plan: Plan, run: Run) -> list[str]:
+    """Children that count as a pivot: they know better than the run whether their point of no return is behind them."""
+    return [
+        path for path, node in run.nodes.items()
+        if node.child and node.open and not node.killing and plan.steps[static(path)].is_pivot
+    ]
 
 
 def _decide_pending(plan: Plan, run: Run, at_ms: int) -> Proposals:
@@ -64,6 +78,8 @@ def too_late(run: Run) -> str:
         return "the run is past its point of no return"
     if header.decided:
         return "the run has done its last step"
+    if header.provisional:
+        return f"the run has done its last step; what becomes of that is for its parent to say, run {header.parent}"
     return ""
 
 
@@ -78,7 +94,7 @@ def _decide_root(plan: Plan, run: Run, root: Node, at_ms: int) -> Proposals:
         return (ev.RunFailing(at_ms, root.error, "compensated"),)
     output = _output(plan, run)
     if not isinstance(output, ErrorRecord):
-        return (ev.RunDecided(at_ms, output),)
+        return (last_step_done(run, output, at_ms),)
     if run.header.pivot == "passed":
         return (ev.StepStuck(at_ms, ROOT, output),)
     return (ev.RunFailing(at_ms, output, "compensated"),)
@@ -93,6 +109,10 @@ def _output(plan: Plan, run: Run) -> Any:
     except ExpressionError as error:
         return expression_error(plan, ROOT, "output", error)
     return too_large(run, "the output of the run", size_of(output)) or output
+
+
+def last_step_done(run: Run, output: Any, at_ms: int) -> ev.RunDecided | ev.RunProvisional:
+    return ev.RunProvisional(at_ms, output) if run.header.holds else ev.RunDecided(at_ms, output)
 
 
 def _decide_finally(plan: Plan, run: Run, at_ms: int) -> Proposals:
@@ -122,18 +142,31 @@ def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
     of which a person said "skip it" while nobody knew.
     """
     found: list[Standing] = []
-    more = 0
     for path, node in run.nodes.items():
         place = plan.steps[static(path)]
+        if place.child is not None:
+            found += _standing_of_child(run, node, place, status)
+            continue
         if status == "completed" and node.undo != "undone" and node.status is not StepStatus.SKIPPED:
             continue
         if place.worker is not None and place.worker.kind != "readonly" and not path.startswith(FINALLY):
             reason = _standing_reason(node, place.worker.kind, place.worker.reason)
-            if reason and len(found) < MAX_STANDING:
+            if reason:
                 found.append(Standing(path, reason))
-            elif reason:
-                more += 1
-    return (*found, Standing("", f"and {more:,} more steps")) if more else tuple(found)
+    more = len(found) - MAX_STANDING
+    return (*found[:MAX_STANDING], Standing("", f"and {more:,} more steps")) if more > 0 else tuple(found)
+
+
+def _standing_of_child(run: Run, node: Node, place: StepPlan, status: str) -> list[Standing]:
+    """What the child lists, whatever becomes of its parent; of one that has not ended nobody here knows."""
+    listed = run.payloads.get(f"{node.path}:standing") or ()
+    found = [Standing(f"{node.path}/{each['step']}".rstrip("/"), each["reason"]) for each in listed]
+    reason = ""
+    if node.child_status in ("running", "held"):
+        reason = f"its child run {node.child} is abandoned too, and lists what stands"
+    elif place.compensate is not None and (status != "completed" or node.undo == "undone"):
+        reason = _standing_reason(node, "compensatable", "")
+    return [*found, Standing(node.path, reason)] if reason else found
 
 
 def _standing_reason(node: Node, kind: str, reason: str) -> str:

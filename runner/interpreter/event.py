@@ -33,6 +33,9 @@ class RunStarted(Event, frozen=True, tag=True, gc=False):
     key: str = ""
     rerun_of: str = ""
     by: str = ""
+    parent: str = ""  # the run that started it
+    parent_path: str = ""  # the step there
+    holds: bool = False  # its end is provisional until the root is decided
 
 
 class TaskSettled(Event, frozen=True, tag=True, gc=False):
@@ -97,6 +100,30 @@ class SignalSent(Request, frozen=True, tag=True, gc=False):
     data: Any = None
 
 
+# -- between a run and its children -------------------------------------------------------------------
+class ChildTold(Event, frozen=True, tag=True, gc=False):
+    """A child run says what became of it. `completed`: provisionally, with its output. `refused`: it never began."""
+
+    path: str
+    run_id: str
+    news: Literal["completed", "ended", "refused", "passed", "stuck", "resumed"]
+    status: str = ""  # of one that ended
+    output: Any = None
+    error: ErrorRecord | None = None
+    standing: tuple[Standing, ...] = ()
+    stuck_run: str = ""  # the run in which a person must act: the child, or one below it
+    size: int = 0  # bytes of all this
+
+
+class ParentTold(Request, frozen=True, tag=True, gc=False):
+    """The parent run says what is to become of this one; judged like a request, for it may have gone another way."""
+
+    verb: Literal["cancel", "undo", "decided", "abandon"] = "cancel"
+    kill: bool = False  # cancel: what is claimed is ended too
+    error: ErrorRecord | None = None  # undo: what made it necessary
+    ending: Literal["compensated", "cancelled"] = "compensated"  # undo: how the run is to end
+
+
 # -- proposed by decide -------------------------------------------------------------------------------
 class StepStarted(Event, frozen=True, tag=True, gc=False):
     """A step, or a scope, begins."""
@@ -119,6 +146,34 @@ class StepSkipped(Event, frozen=True, tag=True, gc=False):
 
     path: str
     resolved: bool = False
+
+
+class ChildStarted(Event, frozen=True, tag=True, gc=False):
+    """The step's child run begins. `undo`: the input of the step's own compensation, if it has one."""
+
+    path: str
+    run_id: str
+    workflow: str
+    version: str
+    input: Any = None
+    undo: Any = None
+    size: int = 0  # bytes of both
+
+
+class ChildAsked(Event, frozen=True, tag=True, gc=False):
+    """The child is told what its parent wants of it."""
+
+    path: str
+    verb: Literal["cancel", "undo", "decided"]
+    kill: bool = False
+
+
+class NewsSent(Event, frozen=True, tag=True, gc=False):
+    """The parent of this run is told that a person must act, that it goes on, or that the pivot is passed."""
+
+    news: Literal["passed", "stuck", "resumed"]
+    stuck_run: str = ""
+    error: ErrorRecord | None = None
 
 
 class TaskDispatched(Event, frozen=True, tag=True, gc=False):
@@ -307,6 +362,7 @@ class RunFailing(Event, frozen=True, tag=True, gc=False):
 
     error: ErrorRecord
     ending: Literal["compensated", "cancelled"]
+    kill: bool = True  # what is claimed is ended too
 
 
 class RootResolved(Event, frozen=True, tag=True, gc=False):
@@ -315,6 +371,12 @@ class RootResolved(Event, frozen=True, tag=True, gc=False):
 
 class RunDecided(Event, frozen=True, tag=True, gc=False):
     """The last step has completed: no cancel, no undo any more."""
+
+    output: Any = None
+
+
+class RunProvisional(Event, frozen=True, tag=True, gc=False):
+    """The last step of a child has completed; whether that counts is for the root to decide."""
 
     output: Any = None
 
@@ -363,7 +425,8 @@ class RequestRefused(Event, frozen=True, tag=True, gc=False):
 
 
 Proposed = (
-    StepStarted | ItemsListed | StepSkipped | TaskDispatched | RevokeAsked | OutcomeIgnored | RetryScheduled
+    StepStarted | ItemsListed | StepSkipped | ChildStarted | ChildAsked | NewsSent | RunProvisional
+    | TaskDispatched | RevokeAsked | OutcomeIgnored | RetryScheduled
     | WaitStarted | SignalKept | SignalTaken | TimerDropped | StepCompleted | StepFailed | StepCaught | StepHalted
     | StepStuck | StepResumed | FaultRecorded | VarsSet | HaltAsked | ChildrenHalted | UndoStarted | StepUndone
     | StepConfirmed | RunFailing | RootResolved | RunDecided | RunStuck | RunFinished | AlertRaised | RequestHeld
@@ -371,6 +434,6 @@ Proposed = (
 )
 External = (
     RunStarted | TaskSettled | TimerFired | Continued | CancelRequested | AbandonRequested | ResumeRequested
-    | ResolveRequested | SignalSent
+    | ResolveRequested | SignalSent | ChildTold | ParentTold
 )
 AnyEvent = External | Proposed

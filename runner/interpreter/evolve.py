@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.interpreter import event as ev
+from runner.interpreter import evolve_child as _child
 from runner.interpreter import evolve_run as _run
 from runner.interpreter import evolve_step as _step
 from runner.interpreter import evolve_task as _task
@@ -32,6 +33,9 @@ def new_run(event: ev.RunStarted) -> Run:
         key=event.key,
         rerun_of=event.rerun_of,
         started_at_ms=event.at_ms,
+        parent=event.parent,
+        parent_path=event.parent_path,
+        holds=event.holds,
     )
     return Run(header, {}, {})
 
@@ -45,10 +49,15 @@ EVOLVE: dict[type, Callable[[Plan, Run, Any], None]] = {
     ev.AlertRaised: _run.alert_raised,
     ev.RunFailing: _run.run_failing,
     ev.RootResolved: _run.root_resolved,
+    ev.RunProvisional: _run.run_provisional,
     ev.RunDecided: _run.run_decided,
     ev.StepConfirmed: _run.step_confirmed,
     ev.RunStuck: _run.run_stuck,
     ev.RunFinished: _run.run_finished,
+    ev.NewsSent: _run.news_sent,
+    ev.ChildStarted: _child.child_started,
+    ev.ChildAsked: _child.child_asked,
+    ev.ChildTold: _child.child_told,
     ev.TaskDispatched: _task.task_dispatched,
     ev.TaskSettled: _task.task_settled,
     ev.RevokeAsked: _task.revoke_asked,

@@ -6,7 +6,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.evolve_step import is_to_be_confirmed, unstick
 from runner.interpreter.paths import ROOT, RUN
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import CANCEL, Node, Run, RunStatus, move_run
+from runner.interpreter.state import CANCEL, DRAIN, Node, Run, RunStatus, move_run
 
 
 def run_started(plan: Plan, run: Run, event: ev.RunStarted) -> None:
@@ -25,6 +25,7 @@ def request_held(_plan: Plan, run: Run, event: ev.RequestHeld) -> None:
     # In the place of a timeout that waits: the run is to end as the person asked.
     header = run.header
     header.pending, header.pending_nonce, header.pending_reason = event.verb, event.nonce, event.reason
+    run.due(RUN)
 
 
 def request_accepted(_plan: Plan, _run: Run, _event: ev.RequestAccepted) -> None:
@@ -54,8 +55,11 @@ def run_failing(_plan: Plan, run: Run, event: ev.RunFailing) -> None:
     run.header.ending = event.ending
     run.header.pending = run.header.pending_nonce = run.header.pending_reason = ""
     run.header.overdue = False
+    if run.header.provisional:
+        run.header.provisional = False
+        run.put("~output", None)
     move_run(run.header, RunStatus.COMPENSATING)
-    run.edit(ROOT).halt = CANCEL
+    run.edit(ROOT).halt = CANCEL if event.kill else DRAIN
     run.due(ROOT)
     run.due(RUN)
 
@@ -64,8 +68,20 @@ def root_resolved(_plan: Plan, run: Run, _event: ev.RootResolved) -> None:
     unstick(run, run.edit(ROOT), "completed")
 
 
+def run_provisional(_plan: Plan, run: Run, event: ev.RunProvisional) -> None:
+    run.header.provisional = True
+    run.put("~output", event.output)
+
+
+def news_sent(_plan: Plan, run: Run, event: ev.NewsSent) -> None:
+    if event.news == "passed":
+        run.header.told_pivot = True
+    else:
+        run.header.told_stuck = event.stuck_run
+
+
 def run_decided(plan: Plan, run: Run, event: ev.RunDecided) -> None:
-    run.header.decided = True
+    run.header.decided, run.header.provisional = True, False
     run.put("~output", event.output)
     if plan.has_confirms:
         for path, node in run.nodes.items():

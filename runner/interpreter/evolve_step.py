@@ -69,8 +69,9 @@ def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
 
 def _took_effect(plan: Plan, run: Run, node: Node) -> None:
     node.unknown = False
-    node.effect = plan.steps[static(node.path)].worker is not None
-    if is_pivot(plan, node.path):
+    place = plan.steps[static(node.path)]
+    node.effect = place.is_operation
+    if place.is_pivot:
         run.header.pivot = "passed"
 
 
@@ -80,7 +81,7 @@ def step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
         move_step(node, StepStatus.UNKNOWN if event.unknown else StepStatus.FAILED)
         node.unknown = node.effect = event.unknown
     node.error = event.error
-    if run.header.pivot == "in_flight" and is_pivot(plan, event.path):
+    if run.header.pivot == "in_flight" and plan.steps[static(event.path)].is_pivot:
         run.header.pivot = ""
         # What was held takes effect before anything else follows from the failure.
         run.due(RUN)
@@ -248,11 +249,12 @@ def step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
 
 
 def is_to_be_confirmed(plan: Plan, node: Node) -> bool:
-    """Once the run is decided: only what stands for certain, for it completed, and no walk back has reached it."""
-    stands = node.status is StepStatus.COMPLETED and node.effect and node.undo == "" and not node.confirm
-    return stands and plan.steps[static(node.path)].confirm is not None and not node.path.startswith(FINALLY)
+    """Once the run is decided: only what stands for certain, for it completed, and no walk back has reached it.
 
-
-def is_pivot(plan: Plan, path: str) -> bool:
-    worker = plan.steps[static(path)].worker
-    return worker is not None and worker.kind == "pivot"
+    A child run that has done its last step confirms for itself, and is waited for.
+    """
+    if node.undo or node.confirm or node.path.startswith(FINALLY):
+        return False
+    if node.child:
+        return node.child_status == "held" or node.phase == "confirm"
+    return node.status is StepStatus.COMPLETED and node.effect and plan.steps[static(node.path)].confirm is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
-from runner.interpreter.evolve_step import is_pivot
 from runner.interpreter.paths import RUN, RUN_TIMEOUT, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, StepStatus, move_step
@@ -22,7 +21,7 @@ def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
     if event.phase == "action":
         node.spent, node.patient = event.attempt, event.patient
         node.tries += 1
-        if is_pivot(plan, event.path) and run.header.pivot != "passed":
+        if plan.steps[static(event.path)].is_pivot and run.header.pivot != "passed":
             run.header.pivot = "in_flight"
     elif event.phase == "verify":
         node.asked = event.attempt
@@ -96,6 +95,8 @@ def retry_scheduled(_plan: Plan, run: Run, event: ev.RetryScheduled) -> None:
 
 def timer_fired(_plan: Plan, run: Run, event: ev.TimerFired) -> None:
     if event.name == RUN_TIMEOUT:
+        if run.header.provisional:
+            return  # it was in time; how long its end takes to be decided is not its own
         run.header.pending = run.header.pending or "timeout"
         run.header.overdue = True
         run.due(RUN)

@@ -26,7 +26,7 @@ def fail(
         caught, error = matching_catch(plan, run, node.path, place, error)
     if caught >= 0:
         # A catch that keeps what completed still settles what is unknown, here the operation itself.
-        undo = place.catches[caught].undo or (unknown and place.kind == "worker")
+        undo = place.catches[caught].undo or (unknown and place.is_operation)
         return (ev.StepFailed(at_ms, node.path, error, unknown, caught, undo, resolved),)
     if must_go_on(plan, run, node, error):
         return (ev.StepStuck(at_ms, node.path, error),)

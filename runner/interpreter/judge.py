@@ -7,9 +7,10 @@ from typing import Any
 
 from runner.interpreter import event as ev
 from runner.interpreter.completion import complete
-from runner.interpreter.ending import cancelled, standing_of, too_late
+from runner.interpreter.ending import cancelled, last_step_done, standing_of, too_late
 from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.failure import fail
+from runner.interpreter.family import firmer, judge_told
 from runner.interpreter.paths import ROOT, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.signals import arrived, why_refused
@@ -33,7 +34,9 @@ def _judge_cancel(_plan: Plan, run: Run, request: ev.CancelRequested) -> Answer:
         return (_refused("cancel", request, late),)
     if header.status is RunStatus.STUCK:
         return (_refused("cancel", request, "the run is stuck: resume, resolve or abandon it"),)
-    if header.pending == "cancel" or header.ending:
+    if header.ending:
+        return (_accepted("cancel", request), *firmer(run, request.at_ms))
+    if header.pending == "cancel":
         return (_accepted("cancel", request),)
     if header.pivot == "in_flight":
         held = ev.RequestHeld(request.at_ms, "cancel", request.nonce, request.reason)
@@ -57,7 +60,8 @@ def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer
 
 def _judge_resume(_plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
     if not run.header.stuck:
-        return (_refused("resume", request, f"the run is {run.header.status}; only a stuck one can be resumed"),)
+        why = f"the run is {run.header.status}; only a stuck one can be resumed"
+        return (_refused("resume", request, _waiting(run, "resume") or why),)
     resumed = (ev.StepResumed(request.at_ms, path) for path in run.header.stuck[:MAX_RESUMED])
     return (_accepted("resume", request), *resumed)
 
@@ -68,12 +72,19 @@ def _judge_resolve(plan: Plan, run: Run, request: ev.ResolveRequested) -> Answer
         what = "is stuck more than once" if named else "is not stuck"
         stuck = ", ".join(map(repr, (named or run.header.stuck)[:MAX_NAMED])) or "nothing"
         more = ", …" if len(named or run.header.stuck) > MAX_NAMED else ""
-        return (_refused("resolve", request, f"step {request.step!r} {what} (stuck: {stuck}{more})"),)
+        why = f"step {request.step!r} {what} (stuck: {stuck}{more})"
+        return (_refused("resolve", request, _waiting(run, "resolve") or why),)
     node = run.nodes[named[0]]
     events = _settled_by_hand(plan, run, node, request)
     if isinstance(events, str):
         return (_refused("resolve", request, events),)
     return (_accepted("resolve", request), *events)
+
+
+def _waiting(run: Run, verb: str) -> str:
+    """Where a person has to act, if it is not here."""
+    waits = [f"{path} waits for run {run.nodes[path].child_stuck}" for path in run.header.stuck_children[:MAX_NAMED]]
+    return f"{'; '.join(waits)}, which is stuck: {verb} there" if waits and not run.header.stuck else ""
 
 
 def _stuck_paths(plan: Plan, run: Run, step: str) -> tuple[str, ...]:
@@ -107,7 +118,7 @@ def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveReques
 def _completed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
     place = plan.steps[static(node.path)]
     if node.path == ROOT:
-        return (ev.RootResolved(request.at_ms), ev.RunDecided(request.at_ms, request.output))
+        return (ev.RootResolved(request.at_ms), last_step_done(run, request.output, request.at_ms))
     if node.handler >= 0:
         return (ev.StepCaught(request.at_ms, node.path, True, request.output, True, request.as_),)
     return complete(plan, run, node, place, request.output, request.at_ms, resolved=True)
@@ -169,4 +180,5 @@ _JUDGE: dict[type, Callable[[Plan, Run, Any], Answer]] = {
     ev.AbandonRequested: _judge_abandon,
     ev.ResumeRequested: _judge_resume,
     ev.ResolveRequested: _judge_resolve,
+    ev.ParentTold: judge_told,
 }

@@ -12,6 +12,7 @@ from typing import Any
 from runner.definition.model import (
     BlockAction,
     Call,
+    ChildAction,
     Definition,
     FailAction,
     LoopAction,
@@ -70,7 +71,7 @@ class StepPlan:
     """One step, or one scope that is not a step (then `step` is None)."""
 
     path: str
-    kind: str  # worker, steps, parallel, for_each, repeat, switch, wait, wait_for, set, fail, scope
+    kind: str  # worker, subworkflow, steps, parallel, for_each, repeat, switch, wait, wait_for, set, fail, scope
     step: Step | None = None
     when: Condition | None = None
     output: Template | None = None
@@ -82,7 +83,8 @@ class StepPlan:
     verify: CallPlan | None = None
     confirm: CallPlan | None = None
     worker: WorkerAction | None = None
-    values: Mapping[str, Template] = field(default_factory=dict)  # set
+    child: ChildAction | None = None  # subworkflow
+    values: Mapping[str, Template] = field(default_factory=dict)  # set; subworkflow: the child's input
     items: Template | None = None  # for_each
     item_name: str = ""
     max_parallel: int = 1
@@ -98,6 +100,17 @@ class StepPlan:
     signal: SignalPlan | None = None  # wait_for
     message: Template | None = None  # fail
     fail: FailAction | None = None
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it does something outside of this run."""
+        return self.worker is not None or self.child is not None
+
+    @property
+    def is_pivot(self) -> bool:
+        if self.child is not None:
+            return self.child.is_pivot
+        return self.worker is not None and self.worker.kind == "pivot"
 
     @property
     def is_settled_by_undo(self) -> bool:
@@ -136,7 +149,7 @@ def compile_plan(definition: Definition) -> Plan:
         output=_template(definition.output),
         patient=definition.compensation_retry,
         signals=_waiting_places(steps),
-        has_confirms=any(place.confirm is not None for place in steps.values()),
+        has_confirms=any(place.confirm is not None or place.child is not None for place in steps.values()),
     )
 
 
@@ -285,6 +298,16 @@ def _wait_for(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: SignalA
     return StepPlan(kind="wait_for", signal=signal, **shared)
 
 
+def _subworkflow(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: ChildAction) -> StepPlan:
+    return StepPlan(
+        kind="subworkflow",
+        child=action,
+        values={name: compile_template(value) for name, value in (action.with_ or {}).items()},
+        compensate=None if action.compensate is None else _call(action.compensate),
+        **shared,
+    )
+
+
 def _set(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: SetAction) -> StepPlan:
     values = {name: compile_template(value) for name, value in action.values.items()}
     return StepPlan(kind="set", values=values, **shared)
@@ -303,6 +326,7 @@ _ACTIONS: Mapping[type, Any] = {
     SwitchAction: _switch,
     WaitAction: _wait,
     SignalAction: _wait_for,
+    ChildAction: _subworkflow,
     SetAction: _set,
     FailAction: _fail,
 }

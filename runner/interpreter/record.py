@@ -39,6 +39,11 @@ def _begun(item: tuple[str, Node]) -> tuple[int, int, str]:
     return item[1].started_at_ms, item[0].count("/"), order(item[0])
 
 
+def decode_header(state: bytes) -> Header:
+    """The header alone: what is known of the run as a whole."""
+    return _HEADER.decode(state)
+
+
 def header_of(run: Run) -> bytes:
     return _ENCODER.encode(run.header)
 
@@ -70,9 +75,19 @@ def decode_event(entry: bytes, payloads: Mapping[str, Any]) -> ev.AnyEvent:
 def decode_request(body: bytes, at_ms: int) -> ev.External:
     """A request or start as it was posted, at the time the store took it in. Raises msgspec.DecodeError."""
     event = _EVENT.decode(body)
-    if not isinstance(event, ev.Request | ev.RunStarted):
+    if not isinstance(event, ev.Request | ev.RunStarted) or isinstance(event, ev.ParentTold):
         raise msgspec.ValidationError(f"{type(event).__name__} cannot be asked for")
     return cast("ev.External", replace(event, at_ms=at_ms))
+
+
+def decode_told(body: bytes, at_ms: int) -> ev.External:
+    """What another run's commit put into the inbox. Raises msgspec.DecodeError."""
+    event = _EVENT.decode(body)
+    if isinstance(event, ev.ChildTold):
+        return replace(event, at_ms=at_ms, size=len(body))
+    if isinstance(event, ev.ParentTold):
+        return replace(event, at_ms=at_ms)
+    raise msgspec.ValidationError(f"{type(event).__name__} is nothing that runs tell each other")
 
 
 _SLIM: dict[type, Callable[[Any], ev.AnyEvent]] = {
@@ -83,6 +98,9 @@ _SLIM: dict[type, Callable[[Any], ev.AnyEvent]] = {
     ev.StepCaught: lambda e: replace(e, output=None),
     ev.ItemsListed: lambda e: replace(e, items=[]),
     ev.RunDecided: lambda e: replace(e, output=None),
+    ev.RunProvisional: lambda e: replace(e, output=None),
+    ev.ChildStarted: lambda e: replace(e, input=None, undo=None),
+    ev.ChildTold: lambda e: replace(e, output=None),
 }
 
 
@@ -105,4 +123,6 @@ _FILL: dict[type, Callable[[Any, Mapping[str, Any]], ev.AnyEvent]] = {
     ev.StepCaught: _fill_output,
     ev.ItemsListed: lambda e, p: replace(e, items=p.get(f"{e.path}:items") or []),
     ev.RunDecided: lambda e, p: replace(e, output=p.get("~output")),
+    ev.RunProvisional: lambda e, p: replace(e, output=p.get("~output")),
+    ev.ChildStarted: lambda e, p: replace(e, input=p.get(f"{e.path}:action"), undo=p.get(f"{e.path}:undo")),
 }

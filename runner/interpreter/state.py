@@ -136,6 +136,10 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     count: int = 0  # loop: items
     settling: int = 0  # a catch that keeps what completed: unknown operations below that are not settled yet
     confirm: str = ""  # "", done, skipped
+    # subworkflow: the child run.
+    child: str = ""  # its id
+    child_status: str = ""  # running, held (it has done its last step, provisionally), refused, or how it ended
+    child_stuck: str = ""  # the run in which a person must act: the child, or one below it
     resolved: str = ""  # what an operator made of it
     started_at_ms: int = 0
     ended_at_ms: int = 0
@@ -172,6 +176,13 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
     decided: bool = False
     finishing: bool = False  # the finally steps run
     pivot: str = ""  # "", in_flight, passed
+    parent: str = ""  # the run that started it
+    parent_path: str = ""  # the step there
+    holds: bool = False  # its end is provisional until the root is decided
+    provisional: bool = False  # its last step is done, and the root is not decided yet
+    told_stuck: str = ""  # the run of which the parent was told that a person must act there
+    told_pivot: bool = False  # the parent was told that nothing here goes back any more
+    stuck_children: tuple[str, ...] = ()  # steps whose child needs a person
     skipped_undo: bool = False
     stuck: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
@@ -188,6 +199,11 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Nothing more comes of it before a person has acted: here, or in a child run that is stuck."""
+        return self.status is RunStatus.STUCK or (bool(self.stuck_children) and self.busy == 0)
 
     @property
     def status_to_be(self) -> str:

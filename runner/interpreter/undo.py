@@ -51,7 +51,7 @@ def unsettled(plan: Plan, run: Run, node: Node) -> list[str]:
         if handler in run.nodes:
             # It came after what it handles, which was undone or settled before it began.
             waiting.append(handler)
-        elif place.kind == "worker":
+        elif place.is_operation:
             if below.unknown:
                 found.append(path)
         elif place.kind in ("steps", "scope") and below.cursor < len(place.children):
@@ -119,6 +119,18 @@ def _undo_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: in
     return (wait(run, node, "compensate", call.retry, node.undo_spent, at_ms),)
 
 
+def _undo_child(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
+    """A child takes back itself what it did, unless the step says how. One that was abandoned cannot any more."""
+    if place.compensate is not None:
+        return _undo_operation(plan, run, node, place, at_ms)
+    if node.open or node.stuck:
+        return ()
+    if node.child_status == "held":
+        return (ev.ChildAsked(at_ms, node.path, "undo"),)
+    is_lost = node.child_status == "abandoned" and node.resolved == ""
+    return (ev.StepUndone(at_ms, node.path, nothing=node.phase != "compensate", skipped=is_lost),)
+
+
 def _undo_input(plan: Plan, run: Run, node: Node, place: StepPlan) -> dict[str, object] | ErrorRecord:
     """What was recorded before the action ran, and the late parts: with no result only where none arrived."""
     recorded = run.payloads.get(f"{node.path}:undo") or {}
@@ -140,4 +152,5 @@ _UNDO: dict[str, Callable[[Plan, Run, Node, StepPlan, int], Proposals]] = {
     "for_each": _undo_items,
     "repeat": _undo_items,
     "worker": _undo_operation,
+    "subworkflow": _undo_child,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -456,3 +457,40 @@ def test_a_client_finds_the_projects_server_and_namespace_by_itself(
     with Client(root=tmp_path) as client:
         assert client.store.namespace == namespace
         assert client.list() == []
+
+
+# -- children -----------------------------------------------------------------------------------------
+def desk_of_a_parent(tmp_path: Path) -> Desk:
+    """Its child is the order, which the parent undoes."""
+    (tmp_path / "child.yaml").write_text(ORDER)
+    parent = """
+    workflow: parent
+    version: 1.0.0
+    input: {type: object, properties: {id: {type: string}, fail: {type: string}}}
+    steps:
+      - {id: sub, subworkflow: order, with: {id: "{{ input.id }}", fail: "{{ input.fail }}"}}
+    """
+    return Desk(tmp_path, dedent(parent))
+
+
+def test_waiting_for_a_run_ends_when_a_child_of_it_is_stuck(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.run(fail="undo")
+    result = desk.client.wait(run_id, timeout=0)
+    assert (result.status, desk.client.get(run_id).status()) == ("stuck", "running")
+    below = {info.run_id: info for info in desk.client.list()}[result.stuck_run]
+    assert (below.workflow, below.status, below.parent) == ("order", "stuck", run_id)
+
+
+@pytest.mark.parametrize("verb", ["resume", "resolve"])
+def test_who_would_mend_the_parent_is_sent_to_the_stuck_child(tmp_path: Path, verb: str):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.run(fail="undo")
+    child = desk.client.wait(run_id, timeout=0).stuck_run
+    ask = desk.client.resume if verb == "resume" else lambda run: desk.client.resolve(run, "sub", "completed")
+    with pytest.raises(VerbRefused, match=f"waits at sub for run {child}, which is stuck: {verb} that one"):
+        ask(run_id)
+    desk.undo_is_broken = False
+    assert desk.client.resume(child, timeout=0) == "asked"
+    desk.work()
+    assert desk.client.wait(run_id, timeout=0).status == "compensated"

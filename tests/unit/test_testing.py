@@ -221,3 +221,63 @@ def test_a_rate_limit_passes_in_virtual_time(path: Path) -> None:
     path.write_text(text.replace("raises: [no]", "raises: []"))
     run = run_workflow(path, {"n": 1}, workers=registry, root=path.parent)
     assert (run.status, run.duration_ms) == ("completed", 60_000)
+
+
+PARENT = """
+workflow: parent
+version: 1.0.0
+steps:
+  - {id: first, worker: t.do, with: {n: 1}, compensate: {worker: t.undo}}
+  - {id: sub, subworkflow: child, with: {n: 2}}
+  - {id: last, worker: t.say, kind: readonly, raises: [no]}
+output: "{{ steps.sub.output }}"
+"""
+CHILD = """
+workflow: child
+version: 1.0.0
+input: {type: object, required: [n], properties: {n: {type: integer}}}
+steps:
+  - {id: a, worker: t.do, with: {n: "{{ input.n }}"}, compensate: {worker: t.undo}}
+output: "{{ steps.a.output }}"
+"""
+
+
+@pytest.fixture
+def family(path: Path) -> Path:
+    (path.parent / "child.yaml").write_text(CHILD)
+    parent = path.parent / "parent.yaml"
+    parent.write_text(PARENT)
+    return parent
+
+
+def test_a_run_is_told_with_its_children(family: Path) -> None:
+    workers = {"t.do": do, "t.undo": undo, "t.say": say}
+    run = run_workflow(family, workers=workers, root=family.parent)
+    assert run.status == run.children["sub"].status == "compensated"
+    assert run.calls == ("t.do", "t.do", "t.say", "t.undo", "t.undo")
+    assert run.undone == ("sub/a", "first")
+    assert run.children["sub"].calls == ("t.do", "t.undo")
+    assert run.children["sub"].steps == {"a": "compensated"}
+    run = run_workflow(family, workers={**workers, "t.say": lambda: ""}, root=family.parent)
+    assert (run.status, run.output, run.children["sub"].output) == ("completed", 2, 2)
+
+
+def test_a_run_whose_child_is_stuck_is_at_rest(family: Path) -> None:
+    def refuse() -> None:
+        raise BusinessError("locked", "no")
+
+    family.write_text(PARENT.replace("steps:", "timeout: 1h\nsteps:", 1))
+    run = run_workflow(family, workers={"t.do": do, "t.undo": refuse, "t.say": say}, root=family.parent)
+    assert (run.status, run.children["sub"].status) == ("compensating", "stuck")
+    assert run.duration_ms < 3_600_000
+
+
+def test_a_child_that_breaks_is_an_error_and_not_a_hang(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runner.interpreter import evolve
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("our bug")
+
+    monkeypatch.setitem(evolve.EVOLVE, evolve.ev.RunProvisional, broken)
+    with pytest.raises(RuntimeError, match="our bug"):
+        run_workflow(family, workers={"t.do": do, "t.undo": undo, "t.say": say}, root=family.parent)

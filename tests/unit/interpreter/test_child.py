@@ -1,0 +1,704 @@
+"""A child run on its way forward, what its end means for the step, and how the two come to one decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from runner.definition.model import Catch
+from runner.interpreter import event as ev
+from runner.interpreter.advance import advance
+from runner.interpreter.plan import Plan
+from runner.interpreter.run_id import child_run_id
+from tests.world import (
+    World,
+    block,
+    each,
+    no,
+    ok,
+    parallel,
+    plan_of,
+    repeat,
+    run_error,
+    step,
+    sub,
+    switch,
+    unknown,
+    wait_for,
+)
+
+CHILD = plan_of(step("a"), step("b"), output={"x": "{{ steps.b.output.did }}", "in": "{{ input }}"})
+PIVOT = plan_of(step("a"), step("p", kind="pivot", verify=True), step("r", kind="retriable", undo=False))
+
+
+def world(*steps: Any, replies: Any = None, child: Plan = CHILD, plans: Any = None, **fields: Any) -> World:
+    plan = plan_of(*steps, **fields)
+    return World(plan, replies or {}, input={"n": 1}, plans={"child": child, **(plans or {})})
+
+
+def cancel(of: World) -> list[Any]:
+    return of.take(ev.CancelRequested(of.now_ms, nonce="c"))
+
+
+def refused(events: list[Any]) -> list[str]:
+    return [event.why for event in events if isinstance(event, ev.RequestRefused)]
+
+
+# -- forward ------------------------------------------------------------------------------------------
+def test_a_childs_output_is_the_steps() -> None:
+    seen = world(sub("s", with_={"k": "{{ input.n }}"}), step("z", with_={"x": "{{ steps.s.output }}"})).finish()
+    assert seen.status == "completed"
+    assert seen.calls == ["do.a", "do.b", "do.z"]
+    assert seen.inputs["do.z"] == {"x": {"x": "b", "in": {"k": 1}}}
+    assert (seen.child("s").header.parent, seen.child("s").header.parent_path) == ("run1", "s")
+
+
+def test_the_end_of_a_child_is_provisional_until_the_root_is_decided() -> None:
+    child = plan_of(step("a", confirm=True), finally_=[step("f", kind="readonly")])
+    seen = world(sub("s"), step("z", confirm=True), child=child, finally_=[step("g", kind="readonly")]).start()
+    seen.child("s").answer("a")
+    assert seen.child("s").header.provisional
+    assert seen.child("s").status == "running"
+    assert seen.step_status("s") == "completed"
+    seen.answer("z")
+    assert seen.child("s").header.decided
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("completed", "completed")
+    assert seen.calls == ["do.a", "do.z", "tell.z", "tell.a", "do.f", "do.g"]
+
+
+def test_the_root_waits_for_the_end_of_its_children_before_its_own() -> None:
+    child = plan_of(step("a"), finally_=[step("f", kind="readonly")])
+    seen = world(sub("s"), child=child, finally_=[step("g", kind="readonly")]).start()
+    seen.child("s").answer("a")
+    assert (list(seen.tasks), list(seen.child("s").tasks)) == ([], ["~finally/f"])
+    seen.finish()
+    assert seen.calls == ["do.a", "do.f", "do.g"]
+
+
+def test_whoever_decides_the_start_of_a_child_starts_the_same_one() -> None:
+    plan = plan_of(sub("s"))
+    started = ev.RunStarted(1, "run1", "test", "1.0.0", "d", None)
+    first, second = advance(plan, None, started), advance(plan, None, started)
+    assert first.commands == second.commands
+    assert [event.run_id for event in first.events if isinstance(event, ev.ChildStarted)] == [
+        child_run_id("run1/s", 1)
+    ]
+
+
+def test_an_input_that_does_not_fit_is_a_definite_failure_and_nothing_is_started() -> None:
+    child = plan_of(step("a"), input_schema={"type": "object", "properties": {"n": {"type": "integer"}}})
+    seen = world(step("first"), sub("s", with_={"n": "one"}), child=child).finish()
+    assert seen.status == "compensated"
+    assert run_error(seen).code == "invalid_input"
+    assert run_error(seen).step == "s"
+    assert "n: " in run_error(seen).message
+    assert seen.below == {}
+    assert seen.calls == ["do.first", "undo.first"]
+
+
+def test_the_defaults_of_the_childs_schema_are_filled_in() -> None:
+    child = plan_of(step("a"), input_schema={"properties": {"n": {"default": 7}}}, output="{{ input.n }}")
+    assert world(sub("s"), child=child, output="{{ steps.s.output }}").finish().payload("~output") == 7
+
+
+def test_an_input_that_cannot_be_rendered_or_is_too_large_fails_the_step() -> None:
+    assert run_error(world(sub("s", with_={"a": "{{ input.nothing }}"})).finish()).code == "expression_error"
+    big = world(sub("s", with_={"a": "{{ input.big }}"}))
+    big.input = {"big": "x" * (1 << 20)}
+    assert run_error(big.finish()).code == "invalid_input"
+
+
+def test_many_children_are_started_a_hundred_at_a_time() -> None:
+    seen = World(plan_of(each("e", sub("s"), max_parallel=250)), {}, input=[1] * 250, plans={"child": CHILD})
+    seen.is_slow = True
+    seen.start()
+    assert len(seen.below) == 100
+    while seen.header.agenda:
+        seen.take(ev.Continued(seen.now_ms))
+    assert len(seen.below) == 250
+
+
+# -- a child that fails -------------------------------------------------------------------------------
+def test_a_child_that_failed_and_undid_itself_is_a_definite_failure_with_its_error() -> None:
+    seen = world(step("first"), sub("s"), replies={"do.b": [no("empty")]}).finish()
+    assert (seen.status, seen.child("s").status) == ("compensated", "compensated")
+    assert seen.calls == ["do.first", "do.a", "do.b", "undo.a", "undo.first"]
+    error = run_error(seen)
+    assert (error.code, error.kind, error.step) == ("empty", "business", "s")
+    assert error.details == {"run": seen.run_node("s").child, "step": "b"}
+
+
+def test_the_error_of_a_child_can_be_caught_by_its_code() -> None:
+    caught = Catch(errors=("empty",), steps=(step("other"),))
+    seen = world(sub("s", catch=[caught]), step("z"), replies={"do.b": [no("empty")]}).finish()
+    assert seen.status == "completed"
+    assert seen.calls == ["do.a", "do.b", "undo.a", "do.other", "do.z"]
+
+
+def test_a_child_that_was_cancelled_by_hand_fails_the_step() -> None:
+    seen = world(sub("s")).start()
+    cancel(seen.child("s"))
+    seen.finish()
+    assert (seen.child("s").status, seen.status, run_error(seen).code) == ("cancelled", "compensated", "cancelled")
+
+
+def test_the_timeout_of_a_child_fails_the_step() -> None:
+    seen = world(sub("s"), child=plan_of(step("a"), timeout_ms=50)).start()
+    seen.child("s").claimed.add("a")
+    seen.child("s").fire()
+    assert run_error(seen.finish()).code == "run_timeout"
+    assert seen.calls == ["do.a", "undo.a"]
+
+
+def test_a_child_that_waits_for_its_parent_is_not_late() -> None:
+    seen = world(sub("s"), step("z"), child=plan_of(step("a"), timeout_ms=50)).start()
+    child = seen.child("s")
+    child.answer("a")
+    assert child.timers == {}
+    child.take(ev.TimerFired(seen.now_ms, "~run@timeout"))  # it had fired already
+    assert seen.finish().status == "completed"
+    assert child.header.alerts == ()
+
+
+def test_what_stands_of_a_child_stands_of_its_parent() -> None:
+    child = plan_of(step("mail", undo=False, on_unknown="halt"), step("b"))
+    seen = world(sub("s"), child=child, replies={"do.b": [no()]}).finish()
+    assert seen.status == "compensated"
+    assert [(each.step, each.reason) for each in seen.header.standing] == [("s/mail", "a test")]
+
+
+# -- undo ---------------------------------------------------------------------------------------------
+def test_a_child_that_completed_is_undone_when_its_parent_fails() -> None:
+    child = plan_of(step("a"), step("b"), finally_=[step("f", kind="readonly", with_={"s": "{{ run.status }}"})])
+    seen = world(step("first"), sub("s"), step("last"), child=child, replies={"do.last": [no()]}).finish()
+    assert (seen.status, seen.child("s").status) == ("compensated", "compensated")
+    assert seen.calls == ["do.first", "do.a", "do.b", "do.last", "undo.b", "undo.a", "do.f", "undo.first"]
+    assert seen.inputs["do.f"] == {"s": "compensated"}
+    assert seen.step_status("s") == "compensated"
+    assert seen.child("s").payload("~output") is None
+    assert seen.header.standing == ()
+
+
+def test_the_undo_of_a_child_knows_its_cause() -> None:
+    seen = world(sub("s"), step("last"), replies={"do.last": [no("sold_out")]}).finish()
+    causes = {message.cause.code for message in seen.messages if message.phase == "compensate" and message.cause}
+    assert causes == {"sold_out"}
+
+
+def test_a_rollback_undoes_the_child_and_another_way_is_gone() -> None:
+    tried = block("try", sub("s"), step("bad"), catch=[Catch(steps=(sub("again"),))])
+    seen = world(tried, step("z"), replies={"do.bad": [no()]}).finish()
+    assert seen.status == "completed"
+    assert seen.calls == ["do.a", "do.b", "do.bad", "undo.b", "undo.a", "do.a", "do.b", "do.z"]
+    assert [child.status for child in seen.below.values()] == ["compensated", "completed"]
+
+
+def test_a_catch_that_keeps_what_completed_keeps_the_child_until_the_root_decides() -> None:
+    kept = block("try", sub("s"), step("bad"), catch=[Catch(undo=False)])
+    seen = world(kept, step("z"), replies={"do.bad": [no()]}).finish()
+    assert (seen.status, seen.child("try/s").status) == ("completed", "completed")
+    assert "undo.a" not in seen.calls
+
+
+def test_a_child_whose_output_the_step_cannot_use_is_undone_all_the_same() -> None:
+    seen = world(sub("s", output="{{ result.nothing }}")).finish()
+    assert seen.status == "compensated"
+    assert seen.calls == ["do.a", "do.b", "undo.b", "undo.a"]
+
+
+def test_three_levels_go_forward_and_back_as_one() -> None:
+    middle = plan_of(step("m"), sub("inner", of="inner"), step("n"))
+    inner = plan_of(step("i", confirm=True), finally_=[step("f", kind="readonly")])
+    plans = {"inner": inner}
+    seen = world(sub("s"), step("z"), child=middle, plans=plans).finish()
+    assert {each.status for each in seen.family()} == {"completed"}
+    assert seen.calls == ["do.m", "do.i", "do.n", "do.z", "tell.i", "do.f"]
+
+    seen = world(sub("s"), step("z"), child=middle, plans=plans, replies={"do.z": [no()]}).finish()
+    assert {each.status for each in seen.family()} == {"compensated"}
+    assert seen.calls == ["do.m", "do.i", "do.n", "do.z", "undo.n", "undo.i", "do.f", "undo.m"]
+
+
+def test_children_of_a_loop_are_undone_last_to_first() -> None:
+    seen = World(plan_of(each("e", sub("s", with_={"i": "{{ item }}"})), step("z")), {"do.z": [no()]}, input=[1, 2],
+                 plans={"child": plan_of(step("a", undo_with={"i": "{{ input.i }}"}))})
+    seen.finish()
+    assert seen.status == "compensated"
+    assert seen.calls == ["do.a", "do.a", "do.z", "undo.a", "undo.a"]
+    undone = [each.run_node("a").undo_ended_at_ms for each in seen.below.values()]
+    assert undone == sorted(undone, reverse=True)
+    assert len({each.run_id for each in seen.below.values()}) == 2
+
+
+def test_each_round_has_a_child_of_its_own() -> None:
+    again = repeat("r", sub("s"), until="{{ false }}", max_rounds=3)
+    seen = world(again, step("z"), replies={"do.z": [no()]}, child=plan_of(step("a"))).finish()
+    assert seen.calls == ["do.a"] * 3 + ["do.z"] + ["undo.a"] * 3
+
+
+def test_a_child_in_a_case_is_undone() -> None:
+    seen = world(switch("w", ("{{ true }}", [sub("s")])), step("z"), replies={"do.z": [no()]}).finish()
+    assert seen.calls == ["do.a", "do.b", "do.z", "undo.b", "undo.a"]
+
+
+def test_a_handlers_child_is_undone_before_what_it_handled() -> None:
+    tried = block("try", step("x"), step("bad"), catch=[Catch(undo=False, steps=(sub("s"),))])
+    seen = world(tried, step("z"), replies={"do.bad": [no()], "do.z": [no()]}).finish()
+    assert seen.calls == ["do.x", "do.bad", "do.a", "do.b", "do.z", "undo.b", "undo.a", "undo.x"]
+
+
+# -- halting ------------------------------------------------------------------------------------------
+def test_a_cancel_of_the_parent_cancels_the_child() -> None:
+    seen = world(step("first"), sub("s")).start()
+    seen.answer("first")
+    child = seen.child("s")
+    child.answer("a")
+    child.claimed.add("b")
+    cancel(seen)
+    assert child.killed == {"b"}
+    seen.finish()
+    assert (seen.status, child.status) == ("cancelled", "cancelled")
+    assert seen.calls == ["do.first", "do.a", "do.b", "undo.b", "undo.a", "undo.first"]
+
+
+def test_a_cancel_of_the_parent_undoes_a_child_that_has_done_its_last_step() -> None:
+    seen = world(sub("s"), step("z")).start()
+    for path in ("a", "b"):
+        seen.child("s").answer(path)
+    cancel(seen)
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("cancelled", "cancelled")
+    assert seen.calls == ["do.a", "do.b", "undo.b", "undo.a"]
+
+
+def test_the_cancel_of_a_child_whose_end_is_provisional_is_refused() -> None:
+    seen = world(sub("s"), step("z"), child=plan_of(step("a"))).start()
+    seen.child("s").answer("a")
+    assert refused(cancel(seen.child("s"))) == [
+        "the run has done its last step; what becomes of that is for its parent to say, run run1"]
+    assert seen.finish().status == "completed"
+
+
+def test_a_cancel_that_crosses_the_last_step_of_the_child_ends_in_its_undo() -> None:
+    """The child has said that it completed, and nobody has heard it, when the parent is cancelled."""
+    seen = world(sub("s"), child=plan_of(step("a")))
+    seen.is_deaf = True
+    seen.start()
+    seen.deliver()
+    child = seen.child("s")
+    child.answer("a")
+    cancel(seen)
+    assert [type(told).__name__ for _, told in seen.unheard] == ["ChildTold", "ParentTold"]
+    seen.finish()
+    assert (seen.status, child.status, seen.calls) == ("cancelled", "cancelled", ["do.a", "undo.a"])
+
+
+def test_a_cancel_that_crosses_the_failure_of_the_child_changes_nothing_of_it() -> None:
+    seen = world(sub("s"), child=plan_of(step("a")), replies={"do.a": [no()]})
+    seen.is_deaf = True
+    seen.start()
+    seen.deliver()
+    seen.child("s").answer("a")
+    cancel(seen)
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("cancelled", "compensated")
+
+
+def test_a_run_that_is_cancelled_with_its_start_cancels_what_it_started() -> None:
+    seen = world(sub("s"))
+    seen.is_deaf = True
+    seen.start()
+    cancel(seen)
+    seen.finish()
+    assert (seen.status, seen.child("s").status, seen.calls) == ("cancelled", "cancelled", [])
+
+
+@pytest.mark.parametrize("how", ["drain", "cancel"])
+def test_a_failing_branch_drains_the_child_beside_it_or_cancels_it(how: str) -> None:
+    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}, on_failure=how),
+                 replies={"do.bad": [no()]}).start()
+    child = seen.child("p.y/s")
+    child.claimed.add("a")
+    seen.answer("p.x/bad")
+    assert child.header.ending == "cancelled"
+    assert child.killed == ({"a"} if how == "cancel" else set())
+    seen.finish()
+    assert seen.calls == ["do.bad", "do.a", "undo.a"]
+    assert (seen.status, child.status) == ("compensated", "cancelled")
+
+
+def test_a_cancel_on_top_of_a_drain_reaches_what_the_child_has_claimed() -> None:
+    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
+    child = seen.child("p.y/s")
+    child.claimed.add("a")
+    seen.answer("p.x/bad")
+    assert child.killed == set()
+    cancel(seen)
+    assert child.killed == {"a"}
+
+
+def test_a_person_may_end_what_a_drained_child_has_claimed() -> None:
+    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
+    child = seen.child("p.y/s")
+    child.claimed.add("a")
+    seen.answer("p.x/bad")
+    cancel(child)
+    assert child.killed == {"a"}
+
+
+def test_the_first_branch_wins_and_the_child_of_another_is_undone() -> None:
+    seen = world(parallel("p", {"x": [step("fast")], "y": [sub("s"), step("slow")]}, join="any"), step("z")).start()
+    for path in ("a", "b"):
+        seen.child("p.y/s").answer(path)
+    seen.answer("p.x/fast")
+    seen.finish()
+    assert seen.status == "completed"
+    assert seen.calls == ["do.a", "do.b", "do.fast", "undo.b", "undo.a", "do.z"]
+
+
+def test_a_child_that_waits_for_a_signal_goes_back_at_once() -> None:
+    seen = world(sub("s"), child=plan_of(step("a"), wait_for("w"))).start()
+    seen.child("s").answer("a")
+    cancel(seen)
+    assert seen.finish().calls == ["do.a", "undo.a"]
+
+
+# -- the point of no return -----------------------------------------------------------------------------
+def test_a_child_past_its_pivot_makes_the_parent_refuse_a_cancel() -> None:
+    seen = world(step("first"), sub("s", pivot=True), step("z", kind="retriable", undo=False), child=PIVOT).start()
+    seen.answer("first")
+    seen.child("s").answer("a")
+    seen.child("s").answer("p")
+    assert seen.header.pivot == "passed"
+    assert refused(cancel(seen)) == ["the run is past its point of no return"]
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("completed", "completed")
+
+
+def test_a_child_before_its_pivot_is_cancelled_with_its_parent() -> None:
+    seen = world(step("first"), sub("s", pivot=True), child=PIVOT).start()
+    seen.answer("first")
+    seen.child("s").claimed.add("a")
+    assert seen.header.pivot == "in_flight"
+    cancel(seen)
+    assert seen.child("s").killed == {"a"}
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("cancelled", "cancelled")
+    assert seen.calls == ["do.first", "do.a", "undo.a", "undo.first"]
+
+
+@pytest.mark.parametrize(("reply", "status"), [(ok(), "completed"), (no(), "cancelled")])
+def test_a_cancel_is_held_while_the_pivot_of_the_child_is_in_flight(reply: Any, status: str) -> None:
+    seen = world(sub("s", pivot=True), child=PIVOT, replies={"do.p": [reply]}).start()
+    child = seen.child("s")
+    child.answer("a")
+    child.claimed.add("p")
+    assert refused(cancel(seen)) == []
+    assert child.header.pending == "cancel"
+    seen.finish()
+    assert (seen.status, child.status) == (status, status)
+    assert bool(seen.of(ev.RequestRefused)) == (status == "completed")
+
+
+def test_the_timeout_of_a_parent_turns_a_child_back_that_is_before_its_pivot() -> None:
+    seen = world(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
+    seen.child("s").claimed.add("a")
+    seen.fire()
+    seen.finish()
+    assert (seen.status, run_error(seen).code) == ("compensated", "run_timeout")
+    assert seen.child("s").status == "cancelled"
+
+
+def test_the_timeout_of_a_parent_only_alerts_when_the_child_is_past_its_pivot() -> None:
+    seen = world(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
+    seen.child("s").answer("a")
+    seen.child("s").answer("p")
+    seen.fire()
+    seen.finish()
+    assert seen.status == "completed"
+    assert seen.header.alerts == ("the run is over its timeout of 50 ms",)
+
+
+def test_a_child_that_fails_before_its_pivot_lets_the_parent_go_back() -> None:
+    seen = world(step("first"), sub("s", pivot=True), child=PIVOT, replies={"do.a": [no()]}).finish()
+    assert (seen.status, seen.calls) == ("compensated", ["do.first", "do.a", "undo.first"])
+
+
+def test_a_pivot_is_known_three_levels_up() -> None:
+    seen = world(sub("s", pivot=True), child=plan_of(sub("inner", of="inner", pivot=True)),
+                 plans={"inner": PIVOT}).start()
+    inner = seen.child("s").child("inner")
+    inner.answer("a")
+    inner.answer("p")
+    assert refused(cancel(seen)) == ["the run is past its point of no return"]
+    assert seen.finish().status == "completed"
+
+
+# -- a compensation of the step's own -------------------------------------------------------------------
+def test_a_child_with_a_compensation_of_the_steps_own_ends_by_itself_and_is_undone_by_that() -> None:
+    child = plan_of(step("a", confirm=True), finally_=[step("f", kind="readonly")])
+    seen = world(sub("s", undo=True), step("z"), child=child, replies={"do.z": [no()]}).start()
+    seen.child("s").answer("a")
+    seen.child("s").answer("a")  # its confirmation
+    seen.child("s").answer("~finally/f")
+    assert seen.child("s").status == "completed"
+    seen.finish()
+    assert seen.status == "compensated"
+    assert seen.calls == ["do.a", "tell.a", "do.f", "do.z", "undo.s"]
+    assert seen.inputs["undo.s"] == {"ref": "run1/s"}
+
+
+def test_the_compensation_of_a_child_may_read_its_output() -> None:
+    seen = world(sub("s", undo=True, undo_with={"x": "{{ result.x }}"}), step("z"), replies={"do.z": [no()]}).finish()
+    assert seen.inputs["undo.s"] == {"x": "b"}
+
+
+def test_a_child_past_its_pivot_is_waited_for_and_then_undone_by_the_steps_compensation() -> None:
+    seen = world(sub("s", undo=True, pivot=True), child=PIVOT).start()
+    seen.child("s").answer("a")
+    seen.child("s").answer("p")
+    cancel(seen)
+    seen.finish()
+    assert (seen.status, seen.child("s").status) == ("cancelled", "completed")
+    assert seen.calls == ["do.a", "do.p", "do.r", "undo.s"]
+
+
+def test_an_abandoned_child_is_undone_by_the_steps_compensation() -> None:
+    seen = world(sub("s", undo=True)).start()
+    seen.child("s").answer("a")
+    seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    seen.finish()
+    assert (seen.status, run_error(seen).code) == ("compensated", "child_abandoned")
+    assert seen.calls == ["do.a", "undo.s"]
+
+
+def test_a_child_that_failed_needs_no_compensation() -> None:
+    seen = world(sub("s", undo=True), replies={"do.a": [no()]}).finish()
+    assert (seen.status, seen.calls) == ("compensated", ["do.a"])
+
+
+# -- abandoned ----------------------------------------------------------------------------------------
+def test_an_abandoned_child_makes_the_step_unknown_and_its_parent_end_abandoned() -> None:
+    seen = world(step("first"), sub("s")).start()
+    seen.answer("first")
+    child = seen.child("s")
+    child.answer("a")
+    child.take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    seen.finish()
+    assert seen.status == "abandoned"
+    assert (run_error(seen).code, run_error(seen).details) == ("child_abandoned", {"run": child.run_id})
+    assert seen.calls == ["do.first", "do.a", "undo.first"]
+    assert [(each.step, each.reason) for each in seen.header.standing] == [
+        ("s/a", "took effect and was not undone"), ("s/b", "was still running")]
+
+
+def test_a_child_that_is_abandoned_while_it_is_undone_leaves_its_parent_abandoned() -> None:
+    seen = world(step("first"), sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
+    assert seen.child("s").status == "stuck"
+    seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    seen.finish()
+    assert seen.status == "abandoned"
+    assert seen.calls[-1] == "undo.first"
+    assert {each.step for each in seen.header.standing} == {"s/a", "s/b"}
+    assert seen.step_status("s") == "compensation_failed"
+
+
+def test_a_skipped_undo_of_a_child_is_never_called_compensated_above() -> None:
+    seen = world(sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
+    seen.child("s").take(ev.ResolveRequested(seen.now_ms, nonce="r", step="b", as_="skipped"))
+    seen.finish()
+    assert (seen.child("s").status, seen.status) == ("abandoned", "abandoned")
+    assert [each.step for each in seen.header.standing] == ["s/b"]
+
+
+@pytest.mark.parametrize(("reply", "status"), [(ok(), "completed"), (no(), "abandoned")])
+def test_a_child_that_is_abandoned_after_its_last_step_stands(reply: Any, status: str) -> None:
+    seen = world(sub("s"), step("z"), replies={"do.z": [reply]}).start()
+    for path in ("a", "b"):
+        seen.child("s").answer(path)
+    seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    assert len(seen.header.alerts) == 1
+    seen.finish()
+    assert seen.status == status
+    assert {each.step for each in seen.header.standing} == {"s/a", "s/b"}
+
+
+def test_abandoning_the_root_abandons_all_below_and_says_what_is_open() -> None:
+    child = plan_of(sub("inner", of="inner"), step("b"))
+    seen = world(step("first"), sub("s"), child=child, plans={"inner": plan_of(step("i"))}).start()
+    seen.answer("first")
+    seen.child("s").child("inner").answer("i")
+    seen.take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    assert {each.status for each in seen.family()} == {"abandoned"}
+    standing = {each.step: each.reason for each in seen.header.standing}
+    assert standing == {
+        "first": "took effect and was not undone",
+        "s": f"its child run {seen.run_node('s').child} is abandoned too, and lists what stands",
+    }
+    assert [each.step for each in seen.child("s").header.standing] == ["inner", "b"]
+    assert [each.step for each in seen.child("s").child("inner").header.standing] == ["i"]
+    assert seen.tasks == {}
+
+
+def test_a_child_that_is_abandoned_as_its_parent_is_decided_does_not_hold_it_up() -> None:
+    seen = world(sub("s"), child=plan_of(step("a")))
+    seen.is_deaf = True
+    seen.start()
+    seen.deliver()
+    child = seen.child("s")
+    child.answer("a")
+    seen.deliver()
+    assert seen.header.decided
+    child.take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    seen.finish()
+    assert (seen.status, child.status) == ("completed", "abandoned")
+    assert len(seen.header.alerts) == 1
+
+
+# -- stuck --------------------------------------------------------------------------------------------
+def test_a_stuck_child_keeps_its_parent_waiting_and_the_parent_says_so() -> None:
+    child = plan_of(step("a", undo=False), step("b"))
+    seen = world(sub("s"), step("z"), child=child, replies={"do.a": [unknown()]}).finish()
+    below = seen.child("s")
+    assert (below.status, seen.status) == ("stuck", "running")
+    assert seen.header.stuck_children == ("s",)
+    assert seen.header.alerts == (f"s waits for run {below.run_id}, which is stuck (timeout: no answer)",)
+    below.take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="completed", output={}))
+    assert seen.header.stuck_children == ()
+    assert seen.finish().status == "completed"
+
+
+def test_a_child_that_is_stuck_again_is_told_of_again() -> None:
+    seen = world(sub("s"), child=plan_of(step("a", undo=False)), replies={"do.a": [unknown()] * 2}).finish()
+    seen.child("s").take(ev.ResumeRequested(seen.now_ms, nonce="r"))
+    assert seen.header.stuck_children == ()
+    seen.finish()
+    assert seen.header.stuck_children == ("s",)
+    assert len(seen.header.alerts) == 2
+    assert seen.finish().header.busy == 0
+
+
+def test_a_stuck_grandchild_is_known_at_the_top() -> None:
+    seen = world(sub("s"), child=plan_of(sub("inner", of="inner")),
+                 plans={"inner": plan_of(step("i", undo=False))}, replies={"do.i": [unknown()]}).finish()
+    inner = seen.child("s").child("inner")
+    assert seen.run_node("s").child_stuck == inner.run_id
+    assert seen.header.alerts == (
+        f"s waits for its child run {seen.child('s').run_id}: run {inner.run_id} below it is stuck",)
+    inner.take(ev.ResumeRequested(seen.now_ms, nonce="r"))
+    assert [each.header.stuck_children for each in seen.family()] == [(), (), ()]
+    assert seen.finish().status == "completed"
+
+
+def test_a_stuck_child_turns_back_with_its_parent_and_is_still_stuck() -> None:
+    child = plan_of(step("x"), step("a", undo=False), step("b"))
+    seen = world(sub("s"), child=child, replies={"do.a": [unknown()]}).finish()
+    cancel(seen)
+    seen.finish()
+    below = seen.child("s")
+    assert (below.status, below.header.ending, seen.status) == ("stuck", "cancelled", "compensating")
+    below.take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="failed"))
+    seen.finish()
+    assert (below.status, seen.status) == ("cancelled", "cancelled")
+    assert seen.calls == ["do.x", "do.a", "undo.x"]
+
+
+def test_a_confirmation_of_a_child_that_gives_up_keeps_the_whole_family_waiting() -> None:
+    seen = world(sub("s"), child=plan_of(step("a", confirm=True)), replies={"tell.a": [no()]}).finish()
+    assert (seen.child("s").status, seen.status, seen.header.decided) == ("stuck", "running", True)
+    assert seen.header.stuck_children == ("s",)
+    seen.child("s").take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="skipped"))
+    assert seen.finish().status == "completed"
+
+
+def test_a_run_with_a_stuck_step_of_its_own_is_stuck_though_a_child_is_on_its_way() -> None:
+    seen = world(parallel("p", {"x": [step("halt", undo=False)], "y": [sub("s")]}),
+                 child=plan_of(wait_for("w")), replies={"do.halt": [unknown()]}).finish()
+    assert seen.status == "stuck"
+
+
+# -- behind the pivot -----------------------------------------------------------------------------------
+def behind_a_pivot(reply: Any) -> World:
+    seen = world(step("p", kind="pivot"), sub("s"), replies={"do.a": [reply]}, output="{{ steps.s.output }}").finish()
+    assert seen.status == "stuck"
+    return seen
+
+
+def test_a_child_that_fails_behind_the_pivot_is_stuck_and_may_be_started_anew() -> None:
+    seen = behind_a_pivot(no())
+    first = seen.child("s")
+    assert first.status == "compensated"
+    seen.take(ev.ResumeRequested(seen.now_ms, nonce="r"))
+    seen.finish()
+    assert seen.status == "completed"
+    assert seen.child("s").run_id == child_run_id("run1/s", 2) != first.run_id
+    assert len(seen.below) == 2
+
+
+def test_a_child_that_fails_behind_the_pivot_may_be_settled_by_hand() -> None:
+    seen = behind_a_pivot(no())
+    told = seen.take(ev.ResolveRequested(seen.now_ms, nonce="r", step="s", as_="completed", output={"by": "hand"}))
+    assert refused(told) == []
+    assert seen.finish().payload("~output") == {"by": "hand"}
+    assert seen.status == "completed"
+
+
+def test_a_child_that_was_abandoned_behind_the_pivot_is_not_started_again() -> None:
+    seen = world(step("p", kind="pivot"), sub("s"), output=None).start()
+    seen.answer("p")
+    seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    assert seen.finish().status == "stuck"
+    seen.take(ev.ResumeRequested(seen.now_ms, nonce="r"))
+    assert seen.finish().status == "stuck"
+    assert len(seen.below) == 1
+    seen.take(ev.ResolveRequested(seen.now_ms, nonce="r2", step="s", as_="skipped"))
+    assert seen.finish().status == "completed"
+
+
+def test_the_refusal_to_settle_a_step_that_waits_for_its_child_says_where_to_go() -> None:
+    seen = world(sub("s"), child=plan_of(step("a", undo=False)), replies={"do.a": [unknown()]}).finish()
+    for request in (ev.ResolveRequested(seen.now_ms, nonce="r", step="s", as_="completed"),
+                    ev.ResumeRequested(seen.now_ms, nonce="r2")):
+        (why,) = refused(seen.take(request))
+        assert f"run {seen.child('s').run_id}" in why
+
+
+# -- the record ---------------------------------------------------------------------------------------
+def test_a_family_that_is_taken_up_by_other_engines_at_every_step_does_the_same() -> None:
+    def story(*, reloading: bool) -> tuple[list[str], list[str]]:
+        middle = plan_of(step("m"), sub("inner", of="inner"), step("n"))
+        seen = world(sub("s"), step("z"), child=middle, plans={"inner": CHILD}, replies={"do.z": [no()]})
+        seen.is_deaf = True
+        seen.start()
+        while seen.unheard or any(each.tasks for each in seen.family()):
+            for member in seen.family():
+                if reloading and member.run is not None:
+                    member.reload()
+            if seen.unheard:
+                seen.deliver()
+            else:
+                busy = next(each for each in seen.family() if each.tasks)
+                busy.answer(min(busy.tasks))
+        return seen.calls, [each.status for each in seen.family()]
+
+    assert story(reloading=True) == story(reloading=False)
+
+
+def test_news_of_another_child_than_the_present_one_is_not_heard() -> None:
+    seen = behind_a_pivot(no())
+    late = ev.ChildTold(seen.now_ms, "s", seen.child("s").run_id, "ended", status="completed")
+    assert seen.take(late) == []
+    assert seen.take(msgspec.structs.replace(late, path="nowhere")) == []
+    assert seen.take(msgspec.structs.replace(late, run_id="other")) == []
+
+
+def test_a_run_that_is_nobodys_child_is_told_nothing() -> None:
+    seen = world(step("a")).start()
+    for verb in ("undo", "decided"):
+        assert len(refused(seen.take(ev.ParentTold(seen.now_ms, verb=verb)))) == 1  # type: ignore[arg-type]
+    seen.finish()
+    for verb in ("undo", "decided", "cancel", "abandon"):
+        assert len(refused(seen.take(ev.ParentTold(seen.now_ms, verb=verb)))) == 1  # type: ignore[arg-type]
