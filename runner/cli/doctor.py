@@ -210,4 +210,23 @@ def _runs(reach: Access) -> Iterator[Finding]:
         yield Finding("runs", "ok", f"{len(live)} live")
 
 
-_LOOKS: tuple[Callable[[Access], Iterator[Finding]], ...] = (_server, _clock, _processes, _queues, _runs)
+def _schedules(reach: Access) -> Iterator[Finding]:
+    from runner.schedules import read_schedule
+
+    kept = [read_schedule(row) for row in reach.client.store.schedules()]
+    if not kept:
+        return
+    text = ", ".join(f"{each.schedule.workflow}{' (paused)' if each.schedule.paused else ''}" for each in kept)
+    failed = [each.schedule.workflow for each in kept if each.last is not None and each.last.outcome == "failed"]
+    if failed:
+        hint = f"the latest start of {', '.join(failed)} failed: sagarun schedule list"
+        yield Finding("schedules", "problem", text, hint)
+    elif not reach.living("engine"):
+        yield Finding("schedules", "warning", text, "nothing is started while no engine runs: sagarun engine")
+    else:
+        yield Finding("schedules", "ok", text)
+
+
+_LOOKS: tuple[Callable[[Access], Iterator[Finding]], ...] = (
+    _server, _clock, _processes, _queues, _runs, _schedules,
+)

@@ -40,6 +40,9 @@ def listed(project: Project) -> dict[str, object]:
 
 def test_a_schedule_is_listed_paused_resumed_and_removed(scheduled: Project):
     assert listed(scheduled)["last"] is None
+    doctor = scheduled.sagarun("doctor", code=0).out
+    assert "! schedules   greet\n" in doctor
+    assert "nothing is started while no engine runs" in doctor
     scheduled.sagarun("schedule", "pause", "greet", code=0)
     assert (listed(scheduled)["paused"], listed(scheduled)["next_at_ms"]) == (True, None)
     scheduled.sagarun("schedule", "add", "greet", code=0)
