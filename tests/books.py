@@ -6,6 +6,9 @@ nodes themselves; whoever drives a world may ask after each event.
 
 from __future__ import annotations
 
+from typing import Any
+
+from runner.interpreter import event as ev
 from runner.interpreter.paths import FINALLY, ROOT, RUN, children_of, parent, static
 from runner.interpreter.plan import StepPlan
 from runner.interpreter.state import CANCEL, Node, StepStatus
@@ -30,11 +33,22 @@ def assert_the_books_are_right(world: World) -> None:
     assert set(world.node_timers()) == timers
     kept = world.run.payloads.get("~signals") or {}
     assert world.header.signals == sum(len(queue) for queue in kept.values())
+    assert (world.run.payloads.get("~vars") or {}) == _variables(world)
     for path, message in world.tasks.items():
         if message.phase == "compensate":
             _assert_nothing_later_is_in_flight(world, path)
         elif message.phase == "action":
             _assert_nothing_around_it_goes_back(world, path)
+
+
+def _variables(world: World) -> dict[str, Any]:
+    """What they were at first, and whatever was set since and not undone, in its order."""
+    values: dict[str, Any] = dict(world.plan.definition.vars)
+    undone = {event.path for event in world.of(ev.StepUndone)}
+    for event in world.of(ev.VarsSet):
+        if event.path not in undone:
+            values.update(event.values)
+    return values
 
 
 def _assert_children_are_counted(world: World, node: Node, place: StepPlan) -> None:
