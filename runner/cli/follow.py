@@ -16,7 +16,7 @@ import msgspec
 
 from runner.cli.narrator import Narrator
 from runner.cli.report import signal_lines
-from runner.cli.screen import Screen, json_text
+from runner.cli.screen import Line, Screen, json_text, plain
 from runner.cli.tree import live_lines, step_lines
 from runner.cli.wording import line_text
 from runner.client import Client
@@ -80,6 +80,7 @@ class Follower:
     _look_at: float = 0.0
     _rest_until: float = 0.0
     _draw_at: float = 0.0
+    _drawn: list[Line] = field(default_factory=list)
     _clock_offset_ms: int = 0
 
     def follow(self, timeout_s: float | None = None) -> RunView | None:
@@ -184,11 +185,22 @@ class Follower:
     def _draw(self, live: Live, view: RunView) -> None:
         from rich.console import Group
 
-        now_ms = wall_ms() + self._clock_offset_ms
-        below = signal_lines(view)
-        lines = live_lines(view, now_ms=now_ms, height=max(1, self.screen.console.height - 1 - len(below))) + below
-        live.update(Group(*(self.screen.text(line) for line in lines)), refresh=True)
+        console, below = self.screen.console, signal_lines(view)  # to be copied, so they are not cut
+        rows = sum(len(plain(line)) // console.width + 1 for line in below)
+        # One row is the cursor's, and one more is left: what scrolls off a screen that is full cannot be taken back.
+        above = live_lines(view, now_ms=self._now_ms, height=max(1, console.height - 2 - rows))
+        if [*above, *below] == self._drawn:
+            return
+        self._drawn = [*above, *below]
+        texts = [self.screen.text(line, one_row=True) for line in above] + [self.screen.text(line) for line in below]
+        live.update(Group(*texts), refresh=True)
 
     def _show_tree(self, view: RunView) -> None:
-        for line in step_lines(view):
+        lines = step_lines(view, now_ms=0 if view.terminal else self._now_ms)
+        for line in [*lines, *([] if view.status == "stuck" else signal_lines(view))]:
             self.screen.data(line)
+
+    @property
+    def _now_ms(self) -> int:
+        """The store's clock."""
+        return wall_ms() + self._clock_offset_ms

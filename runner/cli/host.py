@@ -38,6 +38,7 @@ QUIET_MS = 5_000  # a run that only waits for longer than this is left to the ne
 DRAIN_S = 30.0  # for what the workers have begun
 POLL_S = 0.1
 SERVE_POLL_S = 0.5
+NAMED = 5  # runs that are named one by one
 ENGINE_END_S = 0.02  # before its connection is closed under it
 
 
@@ -222,8 +223,7 @@ class Host:
                 return
             if moving != waited_for:
                 waited_for = moving
-                names = ", ".join(sorted(moving))
-                self._screen.note(f"· finishing {plural(len(moving), 'run')} that was interrupted earlier: {names}")
+                self._screen.note(f"· finishing {_interrupted_runs(moving)}")
             time.sleep(POLL_S)
 
     def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
@@ -251,8 +251,7 @@ class Host:
     def _adopt(self) -> None:
         adopted = self.take_up()
         if adopted:
-            names = ", ".join(sorted(adopted))
-            self._screen.note(f"· going on with {plural(len(adopted), 'run')} that was interrupted: {names}")
+            self._screen.note(f"· going on with {_interrupted_runs(adopted)}")
 
     def _sweep(self) -> None:
         """Remove the lock files of processes that are gone and reaped."""
@@ -264,3 +263,10 @@ class Host:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _interrupted_runs(run_ids: frozenset[str]) -> str:
+    """2 runs that were interrupted: a, b; of many the first ones."""
+    named = ", ".join(sorted(run_ids)[:NAMED])
+    more = f" and {len(run_ids) - NAMED} more" if len(run_ids) > NAMED else ""
+    return f"{plural(len(run_ids), 'run')} that {'was' if len(run_ids) == 1 else 'were'} interrupted: {named}{more}"

@@ -185,7 +185,7 @@ def _step_failed(teller: Narrator, event: ev.StepFailed) -> Sequence[Line]:
 
 
 def _step_halted(teller: Narrator, event: ev.StepHalted) -> Sequence[Line]:
-    return _counted(teller, event.path, failed=True)
+    return _counted(teller, event.path, failed=False)  # it came to rest because of another
 
 
 def _counted(teller: Narrator, path: str, *, failed: bool) -> Sequence[Line]:

@@ -1,7 +1,8 @@
 """What a command prints: data on stdout, notes and progress on stderr. Every character goes through here.
 
-rich is imported only for a terminal. Piped, a line is written as it is: never wrapped, cut or coloured. A reader that
-went away (`| head`) ends the printing, not the command: the run it follows still finishes and gives its exit code.
+rich is imported only for a terminal, where a line that would fill half of it is cut (JSON is not). Piped, a line is
+written as it is: never wrapped, cut or coloured. A reader that went away (`| head`) ends the printing, not the command:
+the run it follows still finishes and gives its exit code.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Span = tuple[str, str]  # text, style: "green", "bold red", "dim" or ""
 Line = Sequence[Span]
+
+
+LONGEST = 8  # rows of a terminal that one line may take
 
 
 def plain(line: Line | str) -> str:
@@ -71,10 +75,11 @@ class Screen:
         else:
             self.note(line)
 
-    def text(self, line: Line | str) -> Text:
+    def text(self, line: Line, *, one_row: bool = False) -> Text:
+        """For rich. `one_row`: cut to the width of the terminal."""
         from rich.text import Text
 
-        return Text(line) if isinstance(line, str) else Text.assemble(*line)
+        return Text.assemble(*line, no_wrap=one_row, overflow="ellipsis" if one_row else "fold")
 
     @property
     def console(self) -> Console:
@@ -98,7 +103,8 @@ class Screen:
             return
         try:
             if _is_terminal(_stream(name)) and not isinstance(line, str):
-                self._console(name).print(self.text(line))
+                console = self._console(name)
+                console.print(self.text(_shortened(line, LONGEST * console.width)))
             else:
                 stream = _stream(name)
                 stream.write(plain(line) + "\n")
@@ -106,6 +112,18 @@ class Screen:
         except BrokenPipeError:
             self._gone.add(name)
             _forget(name)
+
+
+def _shortened(line: Line, length: int) -> Line:
+    """A list of a thousand items would push everything else off the screen."""
+    more = len(plain(line)) - length
+    if more <= 0:
+        return line
+    kept: list[Span] = []
+    for span, style in line:
+        kept.append((span[: max(0, length)], style))
+        length -= len(span)
+    return [*kept, (f"… ({more:,} more characters: pipe it, or --format json)", "dim")]
 
 
 def _styled_error(line: str) -> Line:

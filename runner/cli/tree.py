@@ -20,6 +20,7 @@ from runner.interpreter.paths import FINALLY, ROOT, RUN, parent
 from runner.monitor.shapes import ConfirmView, PartView, RunView, StepView, UndoView
 from runner.monitor.story import Attempt
 
+FEWER = (4, 1, 0)  # items of a loop, where the screen is too small for more
 AHEAD = 3  # lines below the last one that moves, on a screen that is too small for all
 
 _SYMBOLS: dict[str, Span] = {
@@ -72,11 +73,12 @@ def step_lines(view: RunView, *, now_ms: int = 0, whole: bool = False) -> list[L
 
 
 def live_lines(view: RunView, *, now_ms: int, height: int) -> list[Line]:
-    """At most so many: those around what moves."""
-    rows = list(_Tree(view, now_ms).rows())
-    lines = columns([row.cells for row in rows])
-    if len(lines) <= height:
-        return lines
+    """At most so many: fewer items of loops, and where that is not enough only what is around the last that moves."""
+    for many in (MANY, *FEWER):
+        rows = list(_Tree(view, now_ms, many=many).rows())
+        lines = columns([row.cells for row in rows])
+        if len(lines) <= height:
+            return lines
     room = max(1, height - 2)
     last = max((number for number, row in enumerate(rows) if row.moves), default=0)
     end = min(len(lines), max(room, last + 1 + AHEAD))
@@ -93,6 +95,7 @@ class _Tree:
     view: RunView
     now_ms: int = 0
     whole: bool = False
+    many: int = MANY  # items of a loop that are shown one by one
     _steps: dict[str, list[StepView]] = field(default_factory=dict)  # by the path of their sequence
     _scopes: dict[str, list[str]] = field(default_factory=dict)  # by the path of the step they are below
 
@@ -142,12 +145,12 @@ class _Tree:
 
     def _telling(self, step: StepView) -> tuple[frozenset[str] | None, int]:
         """Of a loop with many items the paths of those to be shown, and how many are left out. None: all are shown."""
-        if len(step.parts) <= MANY or step.kind not in ("for_each", "repeat"):
+        if len(step.parts) <= self.many or step.kind not in ("for_each", "repeat"):
             return None, 0
         stuck = {part for stuck in self.view.stuck for part in _parts_around(stuck.path)}
         ranks = {part.path: -1 if part.path in stuck else _rank(part) for part in step.parts}
         telling = [part.path for part in step.parts if ranks[part.path] < len(_TELLING)]
-        chosen = sorted(telling, key=ranks.__getitem__)[:MANY]
+        chosen = sorted(telling, key=ranks.__getitem__)[: self.many]
         return frozenset(chosen), len(step.parts) - len(chosen)
 
 

@@ -42,6 +42,14 @@ def test_a_piped_line_is_never_cut(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == "x" * 10_000 + "\n"
 
 
+def test_on_a_terminal_a_very_long_line_is_cut_and_json_is_not():
+    program = "from runner.cli.screen import Screen; s = Screen(); s.data([('input ', 'dim'), ('x' * 5_000, '')])"
+    seen = on_a_terminal(program, COLUMNS="100")
+    assert seen.count("x") == 8 * 100 - len("input ")
+    assert "… (4,206 more characters" in seen
+    assert on_a_terminal("from runner.cli.screen import Screen; Screen().json('x' * 5_000)").count("x") == 5_000
+
+
 def test_json_is_one_line_and_keeps_unicode():
     assert json_text({"a": "ü\n", "b": [1, None]}) == '{"a":"ü\\n","b":[1,null]}'
 
