@@ -33,12 +33,14 @@ def kept_for(plan: Plan, run: Run, path: str, at_ms: int) -> tuple[str | None, S
 
 def arrived(plan: Plan, run: Run, signal: ev.SignalSent) -> Sequence[ev.AnyEvent]:
     """It is kept; and whoever waits for it, the longest waiting first, takes it at once."""
-    size = size_of(signal.data)
-    kept = ev.SignalKept(signal.at_ms, signal.name, signal.signal_id, signal.data, size)
+    signal_id = signal.signal_id or signal.nonce
+    if any(entry["id"] == signal_id for entry in (run.payloads.get("~signals") or {}).get(signal.name, ())):
+        return ()  # it was sent twice, and the first is still here
+    kept = ev.SignalKept(signal.at_ms, signal.name, signal_id, signal.data, size_of(signal.data))
     doubts: list[ev.AlertRaised] = []
     for path in _waiting(plan, run, signal.name):
         if _matches(plan, run, path, signal.data, signal.at_ms, doubts):
-            return (kept, *doubts[:1], ev.SignalTaken(signal.at_ms, path, signal.name, signal.signal_id))
+            return (kept, *doubts[:1], ev.SignalTaken(signal.at_ms, path, signal.name, signal_id))
     return (kept, *doubts[:1])
 
 

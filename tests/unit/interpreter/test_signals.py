@@ -236,6 +236,26 @@ def test_a_halted_wait_for_takes_no_signal() -> None:
     assert world.status == "completed"
 
 
+def test_a_signal_that_was_sent_twice_is_kept_once() -> None:
+    world = World(plan_of(step("a"), wait_for("one"), wait_for("two"))).start()
+    world.signal("go", 1, "same")
+    world.signal("go", 2, "same")
+    assert refusals(world) == []
+    assert world.header.signals == 1
+    world.answer("a")
+    assert world.payload("one:output") == 1
+    assert world.run_node("two").waiting
+
+
+def test_signals_without_an_id_of_their_own_are_told_apart_by_their_nonces() -> None:
+    world = World(plan_of(step("a"), wait_for("one", match="{{ result == 2 }}"))).start()
+    for number in (1, 2):
+        world.take(ev.SignalSent(world.now_ms, nonce=f"n{number}", name="go", data=number))
+    world.answer("a")
+    assert world.payload("one:output") == 2
+    assert world.header.signals == 1
+
+
 def test_a_stored_run_goes_on_waiting() -> None:
     world = World(plan_of(step("a"), wait_for("hear"), wait_for("more"))).start()
     world.signal("go", 1)
