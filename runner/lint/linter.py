@@ -15,6 +15,8 @@ from runner.definition.source import Source
 from runner.lint.reading import texts_of
 from runner.lint.rule import Rule, Subject
 from runner.lint.rules import (
+    argument_types,
+    budgets,
     certainty,
     confirm,
     constants,
@@ -42,6 +44,7 @@ RULES: tuple[Rule, ...] = tuple(
     rule
     for family in (
         workers,
+        argument_types,
         step_references,
         names,
         item_names,
@@ -55,6 +58,7 @@ RULES: tuple[Rule, ...] = tuple(
         confirm,
         pivot,
         losers,
+        budgets,
         handlers,
         signals,
         races,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.definition.finding import Finding
-from runner.definition.model import Definition
+from runner.definition.model import Call, Definition, WorkerAction
 from runner.expression.evaluate import Reference
-from runner.lint.outline import Outline
+from runner.lint.outline import Outline, Site
 from runner.lint.reading import Text
 
 
@@ -39,6 +39,17 @@ class Rule:
     codes: Mapping[str, str]  # code -> title
     check: Callable[[Subject], Iterator[Finding]]
     needs: Literal["nothing", "step", "file"] = "nothing"
+
+
+def calls_of(site: Site) -> Iterator[tuple[str, Call]]:
+    """The workers that a step may ask, each with the pointer of what asks it."""
+    action = site.step.action
+    if isinstance(action, WorkerAction):
+        yield site.pointer, action.call
+    for key in ("compensate", "verify", "confirm"):
+        call = getattr(action, key, None)
+        if isinstance(call, Call):
+            yield f"{site.pointer}/{key}", call
 
 
 def at_segment(code: str, text: Text, reference: Reference, index: int, message: str, hint: str = "") -> Finding:

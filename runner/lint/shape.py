@@ -22,6 +22,7 @@ from runner.definition.model import (
 )
 from runner.expression.evaluate import ExpressionFault, Reference, compile_template
 from runner.lint.outline import Arm, Outline, Site
+from runner.lint.rule import Subject
 
 _OPEN_ENDED = frozenset({"allOf", "anyOf", "oneOf", "if", "patternProperties", "dependentSchemas", "prefixItems"})
 _SIMPLE = {"string": "a text", "integer": "a number", "number": "a number", "boolean": "true or false", "null": "null"}
@@ -206,6 +207,11 @@ class Shapes:
             return UNKNOWN
         result = self.last(site.arms[0]) if of_round else self.result(site)
         return shape_at(result, path.path[1:])
+
+
+def shapes_of(subject: Subject) -> Shapes:
+    children = {digest: child.output for digest, child in subject.definition.children.items()}
+    return Shapes(subject.outline, subject.definition.input_schema, subject.contracts or {}, children)
 
 
 def sole_path(template: Any) -> Reference | None:

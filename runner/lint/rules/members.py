@@ -10,7 +10,7 @@ from runner.definition.model import LoopAction
 from runner.expression.evaluate import Reference
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject
-from runner.lint.shape import UNKNOWN, Gap, Shape, Shapes, gap_in, kind_of, sole_path
+from runner.lint.shape import UNKNOWN, Gap, Shape, Shapes, gap_in, kind_of, shapes_of, sole_path
 
 _KINDS = {
     "object": "a mapping", "string": "a text", "integer": "a number", "number": "a number", "boolean": "true or false",
@@ -18,7 +18,7 @@ _KINDS = {
 
 
 def _unknown_members(subject: Subject) -> Iterator[Finding]:
-    shapes = _shapes(subject)
+    shapes = shapes_of(subject)
     for text, reference in subject.references():
         start, shape = _value(shapes, text, reference)
         gap = gap_in(shape, reference.path[start:])
@@ -75,18 +75,13 @@ def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
 
 
 def _no_lists(subject: Subject) -> Iterator[Finding]:
-    shapes = _shapes(subject)
+    shapes = shapes_of(subject)
     for text in subject.texts:
         reference = sole_path(text.value) if text.part == "in" else None
         kind = "" if reference is None else kind_of(shapes.at(reference, text.site))
         if kind in _KINDS:
             message = f"{text.value.strip()[2:-2].strip()} is {_KINDS[kind]}, not a list"
             yield Finding("SR218", text.pointer, message)
-
-
-def _shapes(subject: Subject) -> Shapes:
-    children = {digest: child.output for digest, child in subject.definition.children.items()}
-    return Shapes(subject.outline, subject.definition.input_schema, subject.contracts or {}, children)
 
 
 RULES = (

@@ -7,16 +7,15 @@ from typing import Any
 
 from runner.definition.complaint import closest, did_you_mean
 from runner.definition.finding import Finding, child, shown
-from runner.definition.model import Call, WorkerAction
-from runner.lint.outline import Site
-from runner.lint.rule import Rule, Subject
+from runner.definition.model import Call
+from runner.lint.rule import Rule, Subject, calls_of
 
 
 def _unknown_workers(subject: Subject) -> Iterator[Finding]:
     if subject.contracts is None:
         return
     for site in subject.outline.sites:
-        for pointer, call in _calls(site):
+        for pointer, call in calls_of(site):
             if call.worker not in subject.contracts:
                 hint = did_you_mean(call.worker, subject.contracts) or _known(subject.contracts)
                 yield Finding("SR201", f"{pointer}/worker", f"there is no worker {shown(call.worker)}", hint)
@@ -24,7 +23,7 @@ def _unknown_workers(subject: Subject) -> Iterator[Finding]:
 
 def _wrong_arguments(subject: Subject) -> Iterator[Finding]:
     for site in subject.outline.sites:
-        for pointer, call in _calls(site):
+        for pointer, call in calls_of(site):
             schema = (subject.contracts or {}).get(call.worker, {}).get("input")
             if isinstance(schema, Mapping):
                 yield from _arguments(pointer, call, schema)
@@ -43,16 +42,6 @@ def _arguments(pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[
     for name in schema.get("required", ()):
         if name not in call.with_ and name not in meant:
             yield Finding("SR203", f"{pointer}/worker", f"{call.worker} needs the argument {shown(name)}")
-
-
-def _calls(site: Site) -> Iterator[tuple[str, Call]]:
-    action = site.step.action
-    if isinstance(action, WorkerAction):
-        yield site.pointer, action.call
-    for key in ("compensate", "verify", "confirm"):
-        call = getattr(action, key, None)
-        if isinstance(call, Call):
-            yield f"{site.pointer}/{key}", call
 
 
 def _known(contracts: Mapping[str, Any]) -> str:

@@ -22,8 +22,7 @@ from runner.lint.linter import RULES, lint, lint_draft, titles
 from runner.lint.text import render
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-ORDER = (GOLDEN / "ok" / "order.yaml").read_text()
-EVERYTHING = (GOLDEN / "ok" / "everything.yaml").read_text()
+SOUND = [path.read_text() for path in sorted((GOLDEN / "ok").glob("*.yaml"))]
 CONTRACTS = json.loads((GOLDEN / "workers.json").read_text())
 HEAD = "workflow: a\nversion: '1'\nsteps:\n"
 
@@ -130,6 +129,11 @@ SNIPPETS = [
     "rethrow",
     "none",
     "kind: pivot",
+    "parallel: {branches: {a: [{fail: rethrow}]}}",
+    "for_each: {in: [1], steps: [{set: {x: '{{ item }}'}}]}",
+    "repeat: {max: 1, until: '{{ result }}', steps: [{wait: 1s}]}",
+    "switch: [{else: []}, {when: '{{ input }}', steps: []}]",
+    "wait_for: {signal: a, timeout: 1s}",
     "on_failure: continue",
     "catch: [{}]",
     "steps: []",
@@ -143,7 +147,7 @@ SNIPPETS = [
 @st.composite
 def mangled(draw: st.DrawFn) -> str:
     """A definition after an accident or three with an editor."""
-    text = draw(st.sampled_from([ORDER, EVERYTHING]))
+    text = draw(st.sampled_from(SOUND))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         length = draw(st.integers(0, 40))
@@ -154,13 +158,16 @@ def mangled(draw: st.DrawFn) -> str:
     return text
 
 
+KEYS = [
+    "id", "worker", "steps", "$ref", "x", "when", "else", "branches", "for_each", "in", "as", "until", "signal",
+]
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.sampled_from(["", "a", "{{ input.a }}", "{{", "none", "10s", "../x"]),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "worker", "steps", "$ref", "x"]), inner)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner)
     ),
     max_leaves=6,
 )
@@ -169,7 +176,7 @@ JSON_VALUES = st.recursive(
 @st.composite
 def altered(draw: st.DrawFn) -> str:
     """A definition of which some nodes are something else."""
-    value = read_text(draw(st.sampled_from([ORDER, EVERYTHING])), "a.yaml").value
+    value = read_text(draw(st.sampled_from(SOUND)), "a.yaml").value
     seed = draw(st.integers(0, 2**32))
     for _ in range(draw(st.integers(1, 4))):
         _alter(value, random.Random(seed), draw(JSON_VALUES))
