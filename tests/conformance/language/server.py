@@ -22,12 +22,12 @@ from msgspec.structs import replace
 from redis import Redis
 
 from runner.catalogue import Catalogue
-from runner.client import random_run_id
 from runner.clock import VirtualClock
 from runner.definition.model import Definition
 from runner.engine.engine import Engine
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_event, run_of
+from runner.starting import random_run_id
 from runner.store.ports import Completion, NewRun, ProcessInfo, Request, StoredRun
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome
