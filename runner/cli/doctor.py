@@ -107,13 +107,14 @@ def _project(chosen: Settings) -> Iterator[Finding]:
 def _definitions(chosen: Settings) -> Iterator[Finding]:
     from runner.cli import validate
     from runner.cli.problems import has_errors, total
-    from runner.cli.workshop import import_workers
+    from runner.cli.wording import hosted
+    from runner.cli.workshop import import_workers, modules_of
     from runner.errors import SagarunError
 
     contracts = None
     try:
         contracts = import_workers(chosen.project).contracts()
-        yield Finding("workers", "ok", f"{len(contracts)} in {', '.join(chosen.project.workers)}")
+        yield Finding("workers", "ok", hosted(modules_of(chosen.project), contracts))
     except SagarunError as error:
         yield Finding("workers", "problem", *_two(str(error)))
     try:

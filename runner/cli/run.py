@@ -14,7 +14,7 @@ from runner.cli.assignment import Assignment, assignments
 from runner.cli.failure import Exit
 from runner.cli.options import shared_options
 from runner.cli.parameters import duration_ms, workers_option
-from runner.cli.wording import plural
+from runner.cli.wording import hosted
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
@@ -94,8 +94,7 @@ def _run_here(order: Order, chosen: Settings) -> int:
         definition = load_definition(path, text, chosen, contracts)
         handle = host.reach.client.start(definition, value, order.key)
         host.look_after(handle.id)
-        workers = f"{', '.join(host.crew.modules)} ({plural(len(contracts), 'worker')})"
-        _announce(host.reach, definition, handle, workers)
+        _announce(host.reach, definition, handle, hosted(host.crew.modules, contracts))
         return host.follow(handle.id, order.wait_ms)
 
 

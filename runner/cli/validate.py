@@ -33,6 +33,7 @@ def command(paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool)
 
     Exit code 1 if there is an error; warnings alone are 0.
     """
+    from runner.builtin import builtin_contracts
     from runner.cli import problems as form
     from runner.cli.settings import settings
 
@@ -54,6 +55,8 @@ def command(paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool)
             for line in form.full(found, chosen.project.root)[:-1]:
                 screen.data(line)
     screen.note(f"{form.total(found)} in {len(files)} file{'' if len(files) == 1 else 's'}")
+    if contracts is not None and contracts.keys() == builtin_contracts().keys() and form.has_errors(found):
+        screen.note("the project has no workers of its own; what can be said without them: --no-workers")
     return Exit.NEGATIVE if form.has_errors(found) else Exit.DONE
 
 

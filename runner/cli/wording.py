@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from runner.builtin import builtin_contracts
 from runner.cli.screen import Line, json_text
 from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
@@ -24,6 +25,12 @@ STATUS_STYLES = {
     "skipped": "dim",
     "compensation_failed": "bold red",
 }
+
+
+def hosted(modules: Sequence[str], contracts: Mapping[str, Any]) -> str:
+    """workers (17 workers), from the modules that were imported and the contracts of what they registered."""
+    own = len(contracts.keys() - builtin_contracts().keys())
+    return f"{', '.join(modules)} ({plural(own, 'worker')})" if modules else "built-in workers only"
 
 
 def duration(ms: float | None) -> str:

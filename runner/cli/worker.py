@@ -40,7 +40,7 @@ def _serve(
     reach: Access, modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace_s: float
 ) -> int:
     from runner.cli.collector import spare_the_collector
-    from runner.cli.workshop import import_failure, worker_process
+    from runner.cli.workshop import import_failure, modules_of, worker_process
     from runner.errors import ConfigError
     from runner.store.process_lock import ProcessLock
     from runner.worker.identity import new_process_id
@@ -49,7 +49,7 @@ def _serve(
     lock = ProcessLock(project.state / "processes", new_process_id())
     try:
         workers = worker_process(
-            reach.opened.store, project, modules or project.workers, children=children, slots=slots,
+            reach.opened.store, project, modules_of(project, modules), children=children, slots=slots,
             queues=queues or None, lock=lock,
         )
         screen.note(f"worker process {workers.process_id} on {reach.opened.label}; log {project.log_file}")

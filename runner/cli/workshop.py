@@ -5,6 +5,7 @@ Somebody else's code runs here, so whatever it raises is told with its file and 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runner.definition.project import Project
+from runner.definition.project import DEFAULT_WORKERS, Project
 from runner.errors import ConfigError
 from runner.store.opening import OpenStore
 from runner.store.ports import Store
@@ -24,7 +25,7 @@ from runner.worker.identity import new_process_id
 from runner.worker.process import WorkerProcess
 from runner.worker.registry import Registry, load_modules
 
-CHILD_LOG = "SAGARUN_CHILD_LOG"  # what `prepare_child` is to set up, as JSON
+CHILD = "SAGARUN_CHILD"  # what `prepare_child` is to set up, as JSON
 OUTAGE_S = 5.0  # how long a call is repeated before the embedded server is looked for
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+).*$', re.MULTILINE)
 
@@ -35,7 +36,7 @@ def import_workers(project: Project, modules: Sequence[str] = ()) -> Registry:
 
     _find_modules(project)
     try:
-        return load_modules(tuple(modules) or project.workers)
+        return load_modules(modules_of(project, modules))
     except ConfigError as error:
         raise _with_advice(error, project) from error
     except (Exception, SystemExit) as error:
@@ -49,7 +50,7 @@ class Crew:
     def __init__(self, project: Project, opened: OpenStore, modules: Sequence[str] = (), *, children: int = 1) -> None:
         if opened.server is None:
             raise ValueError("on a server of one's own, workers have a process of their own")
-        self.modules = tuple(modules) or project.workers
+        self.modules = modules_of(project, modules)
         self._project = project
         self.process_id = new_process_id()  # of the engine beside it too: they live and die together
         self.lock = ProcessLock(project.state / "processes", self.process_id)
@@ -81,7 +82,10 @@ def worker_process(
     """Not started yet. Its children log to the project's log, and what they print goes to stderr."""
     _find_modules(project)
     log = {"level": project.log.level, "max_bytes": project.log.max_bytes, "backups": project.log.backups}
-    os.environ[CHILD_LOG] = msgspec.json.encode({**log, "path": str(project.log_file)}).decode()
+    http = {"allow": project.http.allow, "proxy": project.http.proxy, "ca_file": project.http.ca_file}
+    grants = {"root": str(project.root), "secrets": project.secrets, **http}
+    child = {"log": {**log, "path": str(project.log_file)}, "grants": grants}
+    os.environ[CHILD] = msgspec.json.encode(child).decode()
     return WorkerProcess(
         store, modules, queues=queues, children=children, slots=slots, hook="runner.cli.workshop:prepare_child",
         lock_path="" if lock is None else str(lock.path), lock_fd=None if lock is None else lock.fileno(),
@@ -91,12 +95,24 @@ def worker_process(
 def prepare_child() -> None:
     """The first thing in a worker process' child: stdout belongs to the command that started it."""
     from runner.monitor.logs import write_log
+    from runner.worker.grants import Grants, grant
 
     os.dup2(2, 1)
-    given = os.environ.pop(CHILD_LOG, "")
+    given = os.environ.pop(CHILD, "")
     if given:
         settings = msgspec.json.decode(given)
-        write_log(Path(settings.pop("path")), **settings)
+        log = settings["log"]
+        write_log(Path(log.pop("path")), **log)
+        grant(msgspec.convert(settings["grants"], Grants))
+
+
+def modules_of(project: Project, given: Sequence[str] = ()) -> tuple[str, ...]:
+    """Those that were named, else the project's. None where nobody named any and there is no package `workers`: what
+    has no steps of the project's own workers needs no such package."""
+    if given or project.workers != DEFAULT_WORKERS:
+        return tuple(given) or project.workers
+    _find_modules(project)
+    return project.workers if importlib.util.find_spec(DEFAULT_WORKERS[0]) else ()
 
 
 def _find_modules(project: Project) -> None:

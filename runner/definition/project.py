@@ -6,6 +6,7 @@ named `definitions`, else the starting point itself. What overrides the file (fl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from runner.errors import ConfigError
 CONFIG_NAME = "sagarun.yaml"
 DEFAULT_NAME = "sagarun"
 DEFAULT_RETENTION = "7d"
+DEFAULT_WORKERS = ("workers",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What `http.request` may reach, and by which way; `ca_file` is relative to the root."""
+
+    allow: tuple[str, ...] = ()
+    proxy: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project's settings, with the defaults filled in."""
 
@@ -38,7 +49,9 @@ class Project:
     redis_url: str | None = None
     durability: str | None = None
     retention_ms: int = 604_800_000
-    workers: tuple[str, ...] = ("workers",)
+    workers: tuple[str, ...] = DEFAULT_WORKERS
+    http: HttpSettings = field(default_factory=HttpSettings)
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name: {env: VARIABLE} or {file: path}
     log: LogSettings = field(default_factory=LogSettings)
 
     @property
@@ -99,6 +112,7 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         retention_ms = parse_duration(values.get("retention", DEFAULT_RETENTION))
     except ValueError as error:
         raise ConfigError(f"{config}: retention: {error}") from None
+    http = values.get("http", {})
     return Project(
         root=config.parent,
         config=config,
@@ -106,6 +120,8 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         redis_url=values.get("redis_url"),
         durability=values.get("durability"),
         retention_ms=retention_ms,
-        workers=tuple(values.get("workers", ("workers",))),
+        workers=tuple(values.get("workers", DEFAULT_WORKERS)),
+        http=HttpSettings(**{**http, "allow": tuple(http.get("allow", ()))}),
+        secrets=values.get("secrets", {}),
         log=LogSettings(**values.get("log", {})),
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.builtin import builtin_contracts
 from runner.definition.bundle import Bundler
 from runner.definition.children import ChildRefused, Family, has_pivot
 from runner.definition.complaint import did_you_mean
@@ -42,7 +43,7 @@ class Resolver:
         value: Mapping[str, Any] = source.value
         use = value.get("use", {})
         self.findings: list[Finding] = []
-        self._source, self._value, self._contracts = source, value, contracts or {}
+        self._source, self._value, self._contracts = source, value, {**builtin_contracts(), **(contracts or {})}
         self._retries: Mapping[str, Any] = use.get("retries", {})
         self._schemas: Mapping[str, Any] = use.get("schemas", {})
         self._family = family
@@ -187,12 +188,17 @@ class Resolver:
         can_undo = isinstance(step.get("compensate"), dict)
         kind = step.get("kind")
         if kind == "compensatable" or kind is None:
-            is_readonly = kind is None and "compensate" not in step and self._is_readonly(step["worker"])
+            is_readonly = kind is None and "compensate" not in step and self._is_readonly(step)
             return "compensatable" if can_undo else "readonly" if is_readonly else "none"
         return str(kind)
 
-    def _is_readonly(self, worker: str) -> bool:
-        return bool(self._contracts.get(worker, {}).get("readonly"))
+    def _is_readonly(self, step: Mapping[str, Any]) -> bool:
+        """By its worker's contract; of some workers it depends on what they are given, as long as that is constant."""
+        contract = self._contracts.get(step["worker"], {})
+        given, when = step.get("with"), contract.get("readonly_when")
+        if contract.get("readonly") or not when:
+            return bool(contract.get("readonly"))
+        return isinstance(given, Mapping) and all(given.get(name) in values for name, values in when.items())
 
     def _subworkflow(self, step: Mapping[str, Any], pointer: str) -> dict[str, Any]:
         """The step with the definition that it starts pinned; one that is not there leaves a stand-in."""

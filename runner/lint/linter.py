@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runner.builtin import builtin_contracts
 from runner.definition.codes import CODES
 from runner.definition.finding import Finding
 from runner.definition.load import Contracts, Draft
@@ -108,7 +109,8 @@ def _findings(
     definition: Definition, value: Any, contracts: Contracts | None, rules: tuple[Rule, ...] | list[Rule]
 ) -> Iterator[Finding]:
     outline = outline_of(definition, value)
-    subject = Subject(definition, outline, texts_of(definition, outline), contracts)
+    known = None if contracts is None else {**builtin_contracts(), **contracts}
+    subject = Subject(definition, outline, texts_of(definition, outline), known)
     for rule in rules:
         yield from rule.check(subject)
 

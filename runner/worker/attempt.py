@@ -20,7 +20,8 @@ from runner.errors import AlreadyUndone, AttemptCancelled, BusinessError, NoEffe
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker.context import Context, StopSignal, enter, leave
 from runner.worker.payload import MAX_TEXT_BYTES, MAX_TRACEBACK_BYTES, clip, clip_details, describe, encode_json
-from runner.worker.registry import RegisteredWorker, Registry
+from runner.worker.registered import RegisteredWorker
+from runner.worker.registry import Registry
 from runner.worker.uptime import uptime_s
 from runner.worker.verdict import Landed, NotLanded, Pending
 

@@ -10,21 +10,18 @@ import importlib
 import inspect
 import pkgutil
 import re
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import PurePath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from runner.errors import ConfigError
+from runner.worker.builtin import BUILTIN, BuiltinWorker
 from runner.worker.quota import quotas_of, read_limits, shared_queue
+from runner.worker.registered import RegisteredWorker
 
 if TYPE_CHECKING:
     from runner.store.ports import Quota
-    from runner.worker.contract import Contract
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,66 +38,11 @@ RESERVED_CODES = frozenset(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class RegisteredWorker:
-    """A function and the name under which definitions ask for it."""
-
-    name: str
-    function: Callable[..., Any]
-    queue: str
-    raises: tuple[str, ...] = ()
-    readonly: bool = False
-    rate_limit: str | None = None
-    max_concurrency: int | None = None
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        """Those that it has, as they are in its contract."""
-        given = {"rate_limit": self.rate_limit, "max_concurrency": self.max_concurrency}
-        return {name: limit for name, limit in given.items() if limit is not None}
-
-    @cached_property
-    def contract(self) -> Contract:
-        """Raises ConfigError, naming the worker and where it is."""
-        from runner.worker.contract import Contract
-
-        try:
-            return Contract(self.function)
-        except ConfigError as error:
-            raise ConfigError(f"{self.location}: worker {self.name!r}: {error}") from error
-
-    @cached_property
-    def location(self) -> str:
-        """`workers/payments.py:12`, relative to where the module was imported from: the same on every machine."""
-        code = getattr(inspect.unwrap(self.function), "__code__", None)
-        if not isinstance(code, types.CodeType):
-            return self.function.__class__.__module__
-        depth = len(self.function.__module__.split("."))
-        path = PurePath(code.co_filename)
-        parts = path.parts[-(depth + 1) :] if path.name == "__init__.py" else path.parts[-depth:]
-        return f"{'/'.join(parts)}:{code.co_firstlineno}"
-
-    def describe(self) -> dict[str, Any]:
-        """The contract as it is published and exported (JSON)."""
-        return {
-            "name": self.name,
-            "queue": self.queue,
-            **self.limits,
-            "readonly": self.readonly,
-            "raises": list(self.raises),
-            "input": self.contract.input_schema,
-            "output": self.contract.output_schema,
-            "verdict": self.contract.gives_verdicts,
-            "doc": inspect.cleandoc(self.function.__doc__ or ""),
-            "location": self.location,
-        }
-
-
 class Registry:
     """Workers by name."""
 
-    def __init__(self) -> None:
-        self._workers: dict[str, RegisteredWorker] = {}
+    def __init__(self, workers: Iterable[RegisteredWorker] = ()) -> None:
+        self._workers = {each.name: each for each in workers}
 
     def worker(
         self, name: str, *, queue: str | None = None, raises: Sequence[str] = (), readonly: bool = False,
@@ -179,7 +121,7 @@ class Registry:
         return {name: msgspec.json.encode(contract) for name, contract in self.contracts().items()}
 
 
-REGISTRY = Registry()  # what `@worker` fills: a process hosts what it has imported
+REGISTRY = Registry(BUILTIN)  # what `@worker` fills: a process hosts what it has imported
 
 
 def worker(
@@ -195,7 +137,8 @@ def worker(
 def load_modules(names: Sequence[str]) -> Registry:
     """Import these modules, packages with everything in them, and give the registry that they filled.
 
-    Raises ConfigError when a module is not there or defines no worker; what a module raises itself goes through.
+    Raises ConfigError when a module is not there, or they define no worker; what a module raises itself goes through.
+    Without modules there are the workers that come with sagarun.
     """
     for name in names:
         try:
@@ -207,8 +150,8 @@ def load_modules(names: Sequence[str]) -> Registry:
         for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
             if not found.name.endswith(".__main__"):
                 importlib.import_module(found.name)
-    if not len(REGISTRY):
-        raise ConfigError(f"no @worker in {', '.join(names) or 'no module at all'}")
+    if names and all(isinstance(each, BuiltinWorker) for each in REGISTRY):
+        raise ConfigError(f"no @worker in {', '.join(names)}")
     return REGISTRY
 
 

@@ -152,6 +152,15 @@ def copy_project(root: Path, name: str = "") -> Project:
     return Project(root, environment)
 
 
+def without_workers(project: Project) -> Path:
+    """A path with `runner` on it and no `workers`: the checkout has both."""
+    folder = project.root.parent / "path"
+    folder.mkdir()
+    for name in ("runner", "schemas"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
 def await_line(process: subprocess.Popen[str], word: str) -> list[str]:
     """Read a command's output up to the line that has this word."""
     assert process.stdout is not None

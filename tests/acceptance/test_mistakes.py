@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import Project
-from tests.project.repository import ROOT
+from tests.acceptance.program import Project, without_workers
 
 ORDER = "definitions/order.yaml"
 
@@ -106,18 +104,10 @@ def test_workers_that_cannot_be_imported_are_told_with_their_line(
 
 def test_a_project_without_workers_is_told_what_to_do(project: Project):
     (project.root / "workers").rename(project.root / "arbeiter")
-    ended = project.sagarun(ORDER, code=2, environment={"PYTHONPATH": str(_without_workers(project))})
-    assert "there is no module 'workers'" in ended.err
+    ended = project.sagarun(ORDER, code=1, environment={"PYTHONPATH": str(without_workers(project))})
+    assert "there is no worker" in ended.err
+    assert "the project has no workers of its own" in ended.err
     assert "--workers" in ended.err
-
-
-def _without_workers(project: Project) -> Path:
-    """A path with `runner` on it and no `workers`: the checkout has both."""
-    folder = project.root / "path"
-    folder.mkdir()
-    for name in ("runner", "schemas"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
 
 
 def test_settings_with_a_mistake_are_told_with_their_line(project: Project):
@@ -172,8 +162,8 @@ def test_doctor_says_what_named_the_server(project: Project):
 
 def test_what_can_be_checked_without_workers_is_offered(project: Project):
     (project.root / "workers").rename(project.root / "arbeiter")
-    environment = {"PYTHONPATH": str(_without_workers(project))}
-    assert "--no-workers" in project.sagarun("validate", code=2, environment=environment).err
+    environment = {"PYTHONPATH": str(without_workers(project))}
+    assert "--no-workers" in project.sagarun("validate", code=1, environment=environment).err
     project.sagarun("validate", "--no-workers", code=0, environment=environment)
 
 

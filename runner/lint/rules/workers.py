@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from runner.builtin import builtin_contracts
 from runner.definition.complaint import closest, did_you_mean
 from runner.definition.finding import Finding, child, shown
 from runner.definition.model import Call
@@ -24,7 +25,8 @@ def _unknown_workers(subject: Subject) -> Iterator[Finding]:
 def _wrong_arguments(subject: Subject) -> Iterator[Finding]:
     for site in subject.outline.sites:
         for pointer, call in calls_of(site):
-            schema = (subject.contracts or {}).get(call.worker, {}).get("input")
+            contracts = builtin_contracts() if subject.contracts is None else subject.contracts
+            schema = contracts.get(call.worker, {}).get("input")
             if isinstance(schema, Mapping):
                 yield from _arguments(pointer, call, schema)
 
@@ -45,9 +47,12 @@ def _arguments(pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[
 
 
 def _known(contracts: Mapping[str, Any]) -> str:
-    names = sorted(contracts)
+    names = sorted(contracts.keys() - builtin_contracts().keys())
     if not names:
-        return "no workers are known"
+        return (
+            "the project has no workers of its own: they are looked for in the package `workers`, or in the modules "
+            "that --workers or `workers:` in sagarun.yaml names"
+        )
     return f"known: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
 
 

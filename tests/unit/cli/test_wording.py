@@ -67,3 +67,9 @@ def test_columns_line_up_and_the_last_one_is_not_padded():
 
 def test_columns_of_nothing_are_nothing():
     assert wording.columns([]) == []
+
+
+def test_built_in_workers_are_not_counted_as_the_projects_own():
+    contracts = {"a.b": {}, "http.request": {}}
+    assert wording.hosted(("workers", "more"), contracts) == "workers, more (1 worker)"
+    assert wording.hosted((), contracts) == "built-in workers only"

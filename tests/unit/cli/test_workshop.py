@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.workshop import import_failure, import_workers
+from runner.cli.workshop import import_failure, import_workers, modules_of
 from runner.definition.project import Project
 from runner.errors import ConfigError
 
@@ -69,3 +69,30 @@ def test_a_module_that_is_not_there_says_where_it_was_looked_for(project: Projec
 def test_another_mistake_of_the_configuration_is_left_as_it_is(project: Project):
     error = ConfigError("two workers are named 'x'")
     assert import_failure(error, project) is error
+
+
+# -- without a package of ones own ----------------------------------------------------------------------
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project without workers; nor is there a package of that name anywhere else."""
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if not (Path(each or ".") / "workers").is_dir()])
+    monkeypatch.setattr(sys, "modules", {name: each for name, each in sys.modules.items() if name != "workers"})
+    return Project(root=tmp_path)
+
+
+def test_a_project_without_workers_has_those_that_come_with_sagarun(bare: Project):
+    assert modules_of(bare) == ()
+    assert "http.request" in import_workers(bare).contracts()
+
+
+def test_a_package_that_is_there_is_the_projects(bare: Project):
+    (bare.root / "workers").mkdir()
+    (bare.root / "workers/__init__.py").touch()
+    assert modules_of(bare) == ("workers",)
+
+
+def test_modules_that_were_named_have_to_be_there(bare: Project):
+    assert modules_of(bare, ["arbeiter"]) == ("arbeiter",)
+    assert modules_of(Project(root=bare.root, workers=("arbeiter",))) == ("arbeiter",)
+    with pytest.raises(ConfigError, match="there is no module 'arbeiter'"):
+        import_workers(bare, ["arbeiter"])

@@ -69,3 +69,32 @@ def test_yaml_that_cannot_be_read_is_a_config_error(tmp_path: Path):
     (tmp_path / "sagarun.yaml").write_text("project: [\n")
     with pytest.raises(ConfigError, match=r"sagarun\.yaml:"):
         find_project(tmp_path)
+
+
+def test_hosts_and_secrets_are_read_and_there_are_none_by_default(tmp_path: Path):
+    assert find_project(tmp_path).http.allow == ()
+    assert find_project(tmp_path).secrets == {}
+    (tmp_path / "sagarun.yaml").write_text(
+        'http: {allow: [api.example.com, "*.internal:8443", "http://[::1]:8080", "*:*"], ca_file: ca.pem,\n'
+        '       proxy: "http://proxy.internal:3128"}\n'
+        "secrets: {TOKEN: {env: API_TOKEN}, key_2: {file: secrets/key}}\n"
+    )
+    project = find_project(tmp_path)
+    assert project.http.allow == ("api.example.com", "*.internal:8443", "http://[::1]:8080", "*:*")
+    assert (project.http.proxy, project.http.ca_file) == ("http://proxy.internal:3128", "ca.pem")
+    assert project.secrets == {"TOKEN": {"env": "API_TOKEN"}, "key_2": {"file": "secrets/key"}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http: {allow: api.example.com}", 'http: {allow: ["https://api.example.com/path"]}', 'http: {allow: ["a b"]}',
+        'http: {allow: ["*.*.com"]}', "http: {alow: []}", 'http: {proxy: "http://user:pass@proxy"}',
+        "secrets: {TOKEN: geheim}", "secrets: {TOKEN: {value: geheim}}", "secrets: {TOKEN: {env: A, file: b}}",
+        "secrets: {TOKEN: {}}", 'secrets: {"a b": {env: A}}', "secrets: {TOKEN: {env: A-B}}",
+    ],
+)  # fmt: skip
+def test_hosts_and_secrets_that_make_no_sense_are_told(tmp_path: Path, text: str):
+    (tmp_path / "sagarun.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"sagarun\.yaml:1:"):
+        find_project(tmp_path)

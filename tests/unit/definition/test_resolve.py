@@ -317,3 +317,20 @@ def test_a_policy_that_nobody_uses_is_checked() -> None:
 def test_a_policy_used_often_is_wrong_once() -> None:
     steps = "\n".join(f"  - {{id: a{n}, worker: w, kind: readonly, retry: quick}}" for n in range(3))
     assert found(steps, "use: {retries: {quick: {max: 9999d}}}") == [("SR108", 3)]
+
+
+@pytest.mark.parametrize(
+    ("with_", "kind"),
+    [
+        ("method: GET", "readonly"), ("method: HEAD", "readonly"), ("method: POST", "none"), ("method: get", "none"),
+        ("x: y", "none"), ('method: "{{ input.method }}"', "none"),
+    ],
+)  # fmt: skip
+def test_a_request_that_only_reads_is_readonly_without_any_contract(with_: str, kind: str):
+    head = "input: {properties: {method: {}}}"
+    assert worker(f"{{id: s, worker: http.request, with: {{{with_}}}}}", head).kind == kind
+
+
+def test_a_request_that_only_reads_may_be_undone_all_the_same():
+    step = "{id: s, worker: http.request, with: {method: GET}, compensate: {worker: act}}"
+    assert worker(step).kind == "compensatable"
