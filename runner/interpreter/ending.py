@@ -164,6 +164,8 @@ def _standing_of_child(run: Run, node: Node, place: StepPlan, status: str) -> li
     reason = ""
     if node.child_status in ("running", "held"):
         reason = f"its child run {node.child} is abandoned too, and lists what stands"
+    elif node.child_status == "completed" and place.compensate is None and status == "abandoned":
+        reason = f"its child run {node.child} completed and was not undone"
     elif place.compensate is not None and (status != "completed" or node.undo == "undone"):
         reason = _standing_reason(node, "compensatable", "")
     return [*found, Standing(node.path, reason)] if reason else found
