@@ -182,3 +182,20 @@ steps:
 vars: {rounds: 0}
 output: {review: "{{ steps.risk.output.approved | default(false) }}"}
 """
+
+
+PARENT = """
+workflow: parent
+version: 2.0.0
+input: {type: object, properties: {id: {type: string}, fail: {type: string, default: ""}, last: {default: ""}}}
+steps:
+  - {id: sub, subworkflow: order, with: {id: "{{ input.id }}", fail: "{{ input.fail }}"}}
+  - {id: last, worker: card.charge, with: {amount: 1, fail: "{{ input.last }}"}, kind: readonly, raises: [declined]}
+output: {charged: "{{ steps.sub.output.charged }}"}
+"""
+
+
+def desk_of_a_parent(root: Path) -> Desk:
+    """Its child is the order; `last=declined` fails the parent when the child has done its last step."""
+    (root / "child.yaml").write_text(ORDER)
+    return Desk(root, PARENT)

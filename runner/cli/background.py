@@ -17,6 +17,7 @@ from runner.cli.host import Host
 from runner.cli.hosting import hosting
 from runner.cli.settings import Settings
 from runner.errors import SagarunError
+from runner.monitor.families import families, needs_person
 from runner.monitor.views import live_runs
 from runner.store.file_lock import open_lock, try_lock
 
@@ -95,7 +96,15 @@ def _until_idle(host: Host) -> None:
 
 
 def _is_idle(host: Host) -> bool:
-    return all(row.status == "stuck" for row in live_runs(host.reach.client.store))
+    """No run moves, or ever would without a person."""
+    store = host.reach.client.store
+    rows = live_runs(store)
+    if all(row.status == "stuck" for row in rows):
+        return True
+    if not any(row.status == "stuck" for row in rows):
+        return False
+    loaded = (store.load_runs(members) for members in families(rows).values())
+    return all(needs_person([run for run in runs if run is not None]) for runs in loaded)
 
 
 def _tell_ready() -> None:

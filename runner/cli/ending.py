@@ -19,7 +19,7 @@ def conclude(screen: Screen, view: RunView) -> Exit:
         screen.json({"type": "Run", **document} if screen.format == "jsonl" else document)
         for line in summary_lines(view):
             screen.note(line)
-    return EXIT_BY_STATUS.get(view.status, Exit.INTERNAL)
+    return Exit.NEEDS_PERSON if view.stuck_run else EXIT_BY_STATUS.get(view.status, Exit.INTERNAL)
 
 
 def timed_out(screen: Screen, run_id: str) -> Exit:

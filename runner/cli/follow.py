@@ -108,7 +108,7 @@ class Follower:
             rests = any(isinstance(event, ev.RunFinished | ev.RunStuck) for event in news)
             if rests or time.monotonic() >= self._look_at:
                 self._look()
-                if self._seen.terminal or self._seen.status == "stuck" or self.is_enough(self._seen):
+                if self._seen.rests or self.is_enough(self._seen):
                     self._catch_up(live)  # the last events may have come between the look at the history and at the run
                     self._seen = self._read()
                     return self._seen

@@ -20,13 +20,15 @@ from runner.cli.access import Access
 from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
-from runner.cli.follow import Follower
+from runner.cli.follow import Follower, read_view
 from runner.cli.report import summary_lines
 from runner.cli.wording import plural
 from runner.cli.workshop import OUTAGE_S, Crew
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError, StoreUnavailable
+from runner.monitor.families import families
+from runner.monitor.shapes import RunView
 from runner.monitor.views import live_runs
 from runner.store.ports import ProcessInfo, StoredRun
 from runner.store.process_lock import forget_dead
@@ -177,7 +179,7 @@ class Host:
         client, now_ms = self.reach.client, self.reach.client.store.now_ms
         follower = Follower(
             client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip,
-            is_enough=lambda view: view.only_waits(now_ms(), QUIET_MS),
+            is_enough=lambda view: self._only_waits(view, now_ms()),
         )  # fmt: skip
         try:
             view = follower.follow()
@@ -188,7 +190,14 @@ class Host:
             self.finish(besides=run_id)
         except KeyboardInterrupt:
             return self._interrupted(run_id)
-        return Exit.NEEDS_PERSON if view.status == "stuck" else Exit.DONE
+        return Exit.NEEDS_PERSON if view.rests and not view.terminal else Exit.DONE
+
+    def _only_waits(self, view: RunView, now_ms: int) -> bool:
+        """Neither the run nor one below it does anything that is not long in coming."""
+        client = self.reach.client
+        return view.only_waits(now_ms, QUIET_MS) and all(
+            self._only_waits(read_view(client, run_id), now_ms) for run_id in view.children_under_way
+        )
 
     def _leave_to_background(self, run_id: str) -> int:
         from runner.cli.background import ensure_background
@@ -227,11 +236,15 @@ class Host:
             time.sleep(POLL_S)
 
     def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
+        """Those of which something is to be done, for themselves or for a run below them."""
+        if not run_ids:
+            return frozenset()
         store = self.reach.client.store
         now_ms = store.now_ms()
+        found = {run_id: members for run_id, members in families(live_runs(store)).items() if run_id in run_ids}
         return frozenset(
-            stored.run_id for stored in store.load_runs(sorted(run_ids))
-            if stored is not None and not self._rests(stored, now_ms)
+            run_id for run_id, members in found.items()
+            if any(run is not None and not self._rests(run, now_ms) for run in store.load_runs(members))
         )
 
     def _rests(self, stored: StoredRun, now_ms: int) -> bool:
@@ -244,8 +257,13 @@ class Host:
         return not stored.entries and now_ms - stored.updated_at_ms > QUIET_MS
 
     def take_up(self) -> frozenset[str]:
-        """Look after every run that is under way and that no living command looks after; which ones are new."""
-        waiting = [row.run_id for row in live_runs(self.reach.client.store) if row.status != "stuck"]
+        """Look after every run that is under way and that no living command looks after; which ones are new.
+
+        A child is looked after with the run that started it.
+        """
+        rows = live_runs(self.reach.client.store)
+        roots = families(rows)
+        waiting = [row.run_id for row in rows if row.run_id in roots and row.status != "stuck"]
         return self._claims.take_unclaimed(waiting)
 
     def _adopt(self) -> None:

@@ -60,6 +60,8 @@ class Narrator:
     def worker_of(self, path: str, phase: str = "action") -> str:
         """"" for a step that asks nobody, or nobody in this phase."""
         place = self.place(path)
+        if place is not None and place.child is not None and phase == "compensate":
+            return place.compensate.worker if place.compensate is not None else place.kind
         if place is None or place.worker is None:
             return place.kind if place is not None and place.kind in SAID and phase == "action" else ""
         calls = {"action": place.worker.call, "compensate": place.worker.compensate, "confirm": place.worker.confirm}
@@ -133,6 +135,12 @@ def _part_started(teller: Narrator, path: str) -> Sequence[Line]:
 def _items_listed(teller: Narrator, event: ev.ItemsListed) -> Sequence[Line]:
     teller.crowd.tally(event.path).total = event.count
     return () if teller.is_left_out(event.path) else (teller.kind_line(event.path, items_text(event.count, "item")),)
+
+
+def _child_started(teller: Narrator, event: ev.ChildStarted) -> Sequence[Line]:
+    if teller.is_left_out(event.path):
+        return ()
+    return (teller.kind_line(event.path, f"run {event.run_id}, {event.workflow} {event.version}"),)
 
 
 def _step_skipped(teller: Narrator, event: ev.StepSkipped) -> Sequence[Line]:
@@ -324,6 +332,7 @@ _TELL: dict[type, Callable[[Narrator, Any], Sequence[Line]]] = {
     ev.StepStarted: _step_started,
     ev.ItemsListed: _items_listed,
     ev.WaitStarted: _wait_started,
+    ev.ChildStarted: _child_started,
     ev.SignalKept: _signal_kept,
     ev.StepHalted: _step_halted,
     ev.StepConfirmed: _step_confirmed,

@@ -61,6 +61,8 @@ def summary_lines(view: RunView) -> list[Line]:
     if view.status == "stuck":
         lines.extend(help_lines(view))
     lines.extend(signal_lines(view))
+    if view.stuck_run:
+        lines.append([("  help    ", "dim"), (f"sagarun show {view.stuck_run}", "")])
     lines.append([("  more    ", "dim"), (f"sagarun show {view.run_id}", "")])
     return lines
 
@@ -79,6 +81,8 @@ def _headline(view: RunView) -> Line:
         return [("✘ ", "bold red"), (f"abandoned{took}, {rest} left standing", "bold")]
     if view.status == "stuck":
         return [("‼ ", "bold red"), (f"stuck: {_stuck_text(view)}", "bold")]
+    if view.stuck_run:
+        return [("‼ ", "bold red"), (f"{view.status}: it waits for run {view.stuck_run}, which is stuck", "bold")]
     return [("· ", "dim"), (view.status, "bold")]
 
 
@@ -160,6 +164,8 @@ def run_json(view: RunView) -> dict[str, Any]:
         "status": view.status,
         "key": view.key,
         "rerun_of": view.rerun_of,
+        "parent": view.parent,
+        "parent_step": view.parent_step,
         "input": view.input,
         "output": view.output,
         "error": error_json(view.error),
@@ -172,6 +178,7 @@ def run_json(view: RunView) -> dict[str, Any]:
             }
             for stuck in view.stuck
         ],
+        "stuck_run": view.stuck_run,
         "alerts": list(view.alerts),
         "waits_for": line_json(view.line),
         "started_at_ms": view.started_at_ms,
@@ -204,6 +211,9 @@ def step_json(step: StepView) -> dict[str, Any]:
             "status": told.status,
             "attempts": told.attempts,
             "error": error_json(told.error),
+        },
+        "child": step.child and {
+            "run_id": step.child.run_id, "status": step.child.status, "stuck_run": step.child.stuck_run,
         },
         "parts": _parts_json(step),
         "waits": step.wait and {

@@ -17,7 +17,7 @@ from runner.cli.screen import Line, Span
 from runner.cli.waits import wait_text
 from runner.cli.wording import columns, duration, error_text, items_text, one_line, plural
 from runner.interpreter.paths import FINALLY, ROOT, RUN, parent
-from runner.monitor.shapes import ConfirmView, PartView, RunView, StepView, UndoView
+from runner.monitor.shapes import ChildView, ConfirmView, PartView, RunView, StepView, UndoView
 from runner.monitor.story import Attempt
 
 FEWER = (4, 1, 0)  # items of a loop, where the screen is too small for more
@@ -187,6 +187,7 @@ def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
         error_text(step.error) if step.status != "completed" or step.error else "",
         f"settled by hand: {step.resolved}" if step.resolved else "",
         wait_text(step.wait.signal, step.wait.until_ms, now_ms) if step.wait else "",
+        _child_text(step.child) if step.child else "",
         _waiting(step, now_ms),
     )
     label: Line = [
@@ -194,6 +195,13 @@ def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
     ]  # fmt: skip
     cells = (label, step.worker or step.kind, f"{duration(took):>8}", [(one_line(remark), "dim")])
     return Row(cells, step.status in ("running", "compensating"))
+
+
+def _child_text(child: ChildView) -> str:
+    if child.stuck_run and child.stuck_run != child.run_id:
+        return f"run {child.run_id}; run {child.stuck_run} below it is stuck"
+    status = "stuck" if child.stuck_run else {"held": "done, not final"}.get(child.status, child.status)
+    return f"run {child.run_id}, {status}"
 
 
 def _undo_row(step: StepView, undo: UndoView, indent: int, now_ms: int) -> Row:

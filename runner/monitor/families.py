@@ -39,6 +39,8 @@ def _is_stuck(run: StoredRun) -> bool:
 
 
 def _is_moving(run: StoredRun) -> bool:
-    if _is_stuck(run):
+    if run.parked >= PARKED_FOR_GOOD:
         return False
-    return bool(run.entries) or not run.state or decode_header(run.state).busy > 0
+    if run.entries or not run.state:
+        return True
+    return run.status != "stuck" and decode_header(run.state).busy > 0

@@ -52,6 +52,15 @@ class ConfirmView:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildView:
+    """The child run of a subworkflow step, as far as its parent knows."""
+
+    run_id: str
+    status: str  # running, held (done, until the root is decided), refused, or how it ended
+    stuck_run: str = ""  # the run in which a person must act: this one, or one below it
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """One step of one run; in a loop, of one item or round."""
 
@@ -82,6 +91,7 @@ class StepView:
     choice_when: str = ""  # … and its condition
     wait: WaitView | None = None
     confirmation: ConfirmView | None = None
+    child: ChildView | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -128,15 +138,33 @@ class RunView:
     terminal: bool = False
     stuck: tuple[StuckView, ...] = ()
     line: SlotInfo | None = None  # the slot in whose line it waits, before it begins
+    parent: str = ""  # the run that started it
+    parent_step: str = ""  # … and the path of the step there
+    stuck_run: str = ""  # of one that only waits for a run below it that is stuck: that run
+
+    @property
+    def rests(self) -> bool:
+        """It is over, or a person has to act before anything comes of it."""
+        return self.terminal or self.status == "stuck" or bool(self.stuck_run)
+
+    @property
+    def children_under_way(self) -> list[str]:
+        """Runs whose end it waits for."""
+        steps = [step for step in self.steps if step.child is not None and step.phase]
+        return [step.child.run_id for step in steps if step.child is not None and not step.child.stuck_run]
 
     def only_waits(self, now_ms: int, soon_ms: int) -> bool:
-        """Nothing moves, and nothing will for so long, unless somebody sends a signal. Times are the store's."""
+        """Nothing moves, and nothing will for so long, unless somebody sends a signal. Times are the store's.
+
+        What its children do is not looked at: they are `children_under_way`.
+        """
         if self.status != "running" or self.waiting:
             return False
         due = [step.retry_at_ms for step in self.steps if step.retry_at_ms]
         due += [step.wait.until_ms for step in self.steps if step.wait is not None and step.wait.until_ms]
-        is_busy = any(step.phase for step in self.steps) or any(at_ms - now_ms < soon_ms for at_ms in due)
-        return not is_busy and any(step.wait is not None for step in self.steps)
+        is_asking = any(step.phase for step in self.steps if step.child is None)
+        is_busy = is_asking or any(at_ms - now_ms < soon_ms for at_ms in due)
+        return not is_busy and (any(step.wait is not None for step in self.steps) or bool(self.children_under_way))
 
     @property
     def failed_step(self) -> StepView | None:

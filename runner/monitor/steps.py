@@ -14,7 +14,7 @@ from runner.interpreter.paths import FINALLY, ROOT, items, parent, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import child_paths
 from runner.interpreter.state import Node, Run, StepStatus
-from runner.monitor.shapes import ConfirmView, PartView, StepView, UndoView, WaitView
+from runner.monitor.shapes import ChildView, ConfirmView, PartView, StepView, UndoView, WaitView
 from runner.monitor.story import Chapter, Story
 from runner.store.ports import StoredRun
 
@@ -101,7 +101,7 @@ def _step(
         duration_ms=node.ended_at_ms - node.started_at_ms if node.ended_at_ms else None,
         output=run.payloads.get(f"{path}:output") if node.has_output else None,
         error=node.error,
-        compensation=_undo(node, worker, chapter),
+        compensation=_undo(node, _undone_by(node, place), chapter),
         summary=place.step.summary if place and place.step else "",
         phase=node.phase if node.open else "",
         queued=task is not None and task.state == "Q",
@@ -117,6 +117,7 @@ def _step(
         choice_when=choice_when,
         wait=_wait(place, node, chapter),
         confirmation=_confirmation(node, worker),
+        child=ChildView(node.child, node.child_status, node.child_stuck) if node.child else None,
     )
 
 
@@ -145,7 +146,7 @@ def _wait(place: StepPlan | None, node: Node, chapter: Chapter) -> WaitView | No
 
 def _confirmation(node: Node, worker: WorkerAction | None) -> ConfirmView | None:
     """None while the run is not decided, and where nobody is to be told."""
-    if worker is None or worker.confirm is None or not node.confirm:
+    if worker is None or worker.confirm is None or not (node.confirm or node.phase == "confirm"):
         return None
     status = "completed" if node.confirm == "done" else "stuck" if node.stuck else "running"
     return ConfirmView(worker.confirm.worker, status, node.confirm_spent, node.confirm_error)
@@ -160,15 +161,24 @@ def _part_count(place: StepPlan | None, node: Node, begun: int) -> int:
     return max(node.count, begun)
 
 
-def _undo(node: Node, worker: WorkerAction | None, chapter: Chapter) -> UndoView | None:
+def _undone_by(node: Node, place: StepPlan | None) -> str:
+    """The worker of its compensation; a child run undoes itself. "": nobody does."""
+    if place is None or not place.is_operation:
+        return ""
+    if place.compensate is not None:
+        return place.compensate.worker
+    return f"run {node.child}" if node.child else ""
+
+
+def _undo(node: Node, worker: str, chapter: Chapter) -> UndoView | None:
     """None while nobody asked for it, and where there was nothing to undo."""
-    if worker is None or worker.compensate is None or not (node.undo_tries or node.undo_error or node.stuck):
+    if not worker or not (node.undo_tries or node.undo_error or node.stuck):
         return None
     if not node.undo_tries and node.undo != "undoing":
         return None
     ended = node.undo_ended_at_ms or chapter.undo_ended_at_ms
     return UndoView(
-        worker=worker.compensate.worker,
+        worker=worker,
         status=_undo_status(node),
         attempts=node.undo_tries,
         error=node.undo_error,

@@ -42,6 +42,8 @@ def view_run(
         "waiting": len(stored.entries),
         "terminal": stored.terminal,
         "line": line,
+        "parent": summary.get("parent", ""),
+        "parent_step": summary.get("parent_step", ""),
         "status": "stuck" if stored.parked >= PARKED_FOR_GOOD else stored.status or "pending",
     }
     if run is None:
@@ -66,6 +68,7 @@ def view_run(
         ending=header.ending,
         alerts=header.alerts,
         pending_verb=header.pending,
+        stuck_run=_stuck_run(run),
         **shared,
     )
 
@@ -84,10 +87,17 @@ def _standing(run: Run, plan: Plan | None) -> tuple[Standing, ...]:
     return standing_of(plan, run, run.header.status) if plan and run.header.stuck else ()
 
 
+def _stuck_run(run: Run) -> str:
+    header = run.header
+    if header.is_terminal or header.stuck or not header.waits_for_person:
+        return ""
+    return run.nodes[header.stuck_children[0]].child_stuck
+
+
 def _stuck(run: Run, plan: Plan | None) -> Iterator[StuckView]:
     for path in run.header.stuck:
         node = run.nodes[path]
-        confirming = node.confirm == "due"
+        confirming = run.header.decided
         undoing = node.undo == "undoing" and not confirming
         place = plan.steps.get(static(path)) if plan else None
         yield StuckView(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -24,7 +23,7 @@ from runner.errors import (
 )
 from runner.interpreter.event import RequestRefused
 from runner.starting import derived_run_id, random_run_id
-from tests.desk import EVERYTHING, ORDER, Desk
+from tests.desk import EVERYTHING, ORDER, Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -460,19 +459,6 @@ def test_a_client_finds_the_projects_server_and_namespace_by_itself(
 
 
 # -- children -----------------------------------------------------------------------------------------
-def desk_of_a_parent(tmp_path: Path) -> Desk:
-    """Its child is the order, which the parent undoes."""
-    (tmp_path / "child.yaml").write_text(ORDER)
-    parent = """
-    workflow: parent
-    version: 1.0.0
-    input: {type: object, properties: {id: {type: string}, fail: {type: string}}}
-    steps:
-      - {id: sub, subworkflow: order, with: {id: "{{ input.id }}", fail: "{{ input.fail }}"}}
-    """
-    return Desk(tmp_path, dedent(parent))
-
-
 def test_waiting_for_a_run_ends_when_a_child_of_it_is_stuck(tmp_path: Path):
     desk = desk_of_a_parent(tmp_path)
     run_id = desk.run(fail="undo")

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from runner.cli import follow
+from runner.cli.ending import conclude
+from runner.cli.failure import Exit
 from runner.cli.follow import Follower
 from runner.cli.screen import Screen
 from runner.errors import RunNotFound, StoreUnavailable
-from tests.desk import Desk
+from tests.desk import Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -123,3 +125,14 @@ def test_the_caller_looks_on_while_the_run_moves(working: Desk, monkeypatch: pyt
     handle = working.start(fail="broken")
     Follower(working.client, handle.id, Screen(), look=lambda view: seen.append(view.status)).follow()
     assert "running" in seen
+
+
+def test_a_run_is_followed_until_a_child_of_it_is_stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    desk = desk_of_a_parent(tmp_path)
+    monkeypatch.setattr(follow.time, "sleep", lambda _s: desk.wait(1_000))
+    monkeypatch.setattr(follow, "LOOK_S", 0.0)
+    handle = desk.start(fail="undo")
+    seen = Follower(desk.client, handle.id, Screen(quiet=True)).follow(timeout_s=20)
+    assert seen is not None
+    assert (seen.status, seen.rests) == ("running", True)
+    assert conclude(Screen(quiet=True), seen) is Exit.NEEDS_PERSON

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.follow import plan_of, read_events
+from runner.cli.follow import plan_of, read_events, read_view
 from runner.cli.narrator import Narrator
 from runner.cli.screen import plain
-from tests.desk import EVERYTHING, Desk
+from tests.desk import EVERYTHING, Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -203,3 +203,23 @@ def test_a_thousand_items_are_undone_in_tenths(wide: Desk):
 def test_every_item_is_told_to_who_wants_to_know(wide: Desk):
     run_id = everything(wide, items=NUMBERS[:20], risk=0)
     assert len([line for line in told(wide, run_id, verbose=True) if "/hold" in line]) == 20
+
+
+def test_a_child_is_told_by_its_id_and_then_by_its_end(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.run(last="declined")
+    child = read_view(desk.client, run_id).steps[0].child
+    assert child is not None
+    assert [" ".join(line.split()) for line in told(desk, run_id)] == [
+        f"· sub subworkflow run {child.run_id}, order 1.2.0",
+        "✓ sub subworkflow 0 ms",
+        "✗ last card.charge 0 ms declined: insufficient funds",
+        "↩ undoing 1 step",
+        "✓ sub subworkflow 0 ms",
+    ]
+
+
+def test_a_parent_tells_that_it_waits_for_a_stuck_child(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.run(fail="undo")
+    assert "which is stuck (locked: the shelf is locked)" in told(desk, run_id)[-1]

@@ -150,11 +150,11 @@ steps:
 
 RUN_KEYS = {
     "run_id", "workflow", "version", "status", "key", "rerun_of", "input", "output", "error", "steps", "standing",
-    "stuck", "alerts", "waits_for", "started_at_ms", "duration_ms",
+    "stuck", "alerts", "waits_for", "started_at_ms", "duration_ms", "parent", "parent_step", "stuck_run",
 }  # fmt: skip
 STEP_KEYS = {
     "id", "path", "item_path", "worker", "kind", "status", "attempts", "started_at_ms", "duration_ms", "output",
-    "error", "compensation", "confirmation", "parts", "waits",
+    "error", "compensation", "confirmation", "child", "parts", "waits",
 }  # fmt: skip
 ERROR_KEYS = {"code", "kind", "message", "details", "step", "attempt", "cause"}
 

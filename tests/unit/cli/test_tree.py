@@ -10,7 +10,7 @@ from runner.cli.follow import read_view
 from runner.cli.screen import plain
 from runner.cli.tree import live_lines, step_lines
 from runner.monitor.shapes import RunView
-from tests.desk import EVERYTHING, ORDER, Desk
+from tests.desk import EVERYTHING, ORDER, Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -161,3 +161,13 @@ def test_without_its_definition_the_steps_are_shown_below_each_other_all_the_sam
     lines = told(view_run(stored, wide.client.state(stored), None))
     assert any(line.split()[:2] == ["✓", "hold"] for line in lines)
     assert any("review" in line for line in lines)
+
+
+def test_a_child_is_named_with_what_its_parent_knows_of_it(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    seen = view(desk, fail="undo")
+    assert seen.steps[0].child is not None
+    assert told(seen)[0].split() == ["▸", "sub", "subworkflow", "run", f"{seen.steps[0].child.run_id},", "stuck"]
+    lines = told(view(desk, id="A-2", last="declined"))
+    assert lines[0].split()[-2:-1] != ["stuck"]
+    assert lines[1].split()[:2] == ["↩", "undo"]

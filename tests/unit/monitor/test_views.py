@@ -11,7 +11,7 @@ from runner.cli.follow import read_view
 from runner.monitor.shapes import RunView
 from runner.monitor.views import PARKED_FOR_GOOD, live_runs, view_run
 from runner.store.ports import SlotInfo
-from tests.desk import ORDER, Desk
+from tests.desk import ORDER, Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -152,3 +152,44 @@ finally:
     assert [(step.id, step.path) for step in seen.steps] == [
         ("outer", "outer"), ("inner", "outer/inner"), ("record", "~finally/record"),
     ]  # fmt: skip
+
+
+# -- children -----------------------------------------------------------------------------------------
+def test_a_child_is_seen_from_its_parent_and_its_parent_from_it(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    seen = view(desk)
+    step = seen.steps[0]
+    assert (step.kind, step.status, step.output) == ("subworkflow", "completed", {"charged": 5})
+    assert step.child is not None
+    assert step.child.status == "completed"
+    below = read_view(desk.client, step.child.run_id)
+    assert (below.workflow, below.parent, below.parent_step) == ("order", seen.run_id, "sub")
+    assert seen.rests
+    assert seen.children_under_way == []
+
+
+def test_a_parent_whose_child_is_stuck_rests_and_says_where(tmp_path: Path):
+    seen = view(desk_of_a_parent(tmp_path), fail="undo")
+    child = seen.steps[0].child
+    assert child is not None
+    assert (seen.status, seen.stuck_run, seen.rests) == ("running", child.run_id, True)
+    assert (child.status, child.stuck_run) == ("running", child.run_id)
+    assert seen.children_under_way == []
+
+
+def test_a_parent_that_waits_for_its_child_only_waits(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.start().id
+    desk.take_up()
+    seen = read_view(desk.client, run_id)
+    assert len(seen.children_under_way) == 1
+    assert not seen.rests
+    assert seen.only_waits(desk.clock(), 1_000)  # whether the child does is for who asks to see
+
+
+def test_the_undo_of_a_child_is_its_own(tmp_path: Path):
+    seen = view(desk_of_a_parent(tmp_path), last="declined")
+    step = seen.steps[0]
+    assert step.compensation is not None
+    assert step.child is not None
+    assert (step.status, step.compensation.worker) == ("compensated", f"run {step.child.run_id}")
