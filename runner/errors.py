@@ -76,18 +76,20 @@ class DefinitionError(SagarunError):
 
 
 class InputError(SagarunError):
-    """The input does not fit the definition's schema."""
+    """The input does not fit the definition's schema; or, with another `wrong`, there is none that could."""
 
-    def __init__(self, problems: Sequence[str], *, what: str = "the input") -> None:
+    def __init__(
+        self, problems: Sequence[str], *, what: str = "the input", wrong: str = "does not fit the schema"
+    ) -> None:
         self.problems = tuple(problems)
-        self.headline = f"{what} does not fit the schema"
+        self.headline = f"{what} {wrong}"
         super().__init__(f"{self.headline}: {'; '.join(self.problems)}")
 
 
 class SignalMisfit(InputError):
     """The data of a signal does not fit the schema of any step that waits for it."""
 
-    def __init__(self, signal: str, problems: Sequence[str]) -> None:
+    def __init__(self, signal: str, problems: Sequence[str] = ()) -> None:
         super().__init__(problems, what=f"the data of signal {signal}")
 
 

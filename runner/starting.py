@@ -76,16 +76,18 @@ def _rendered(what: str, template: str, value: Any) -> str:
     try:
         key = compile_template(template).render({"input": value})
     except ExpressionError as error:
-        raise InputError([f"the {what} cannot be made of it: {error}"]) from None
+        raise InputError([f"the {what} cannot be made of it: {error}"], wrong="gives no key") from None
     if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
-        raise InputError([f"the {what} is {key!r}; text or a whole number is needed"])
+        problem = f"the {what} is {key!r}; text or a whole number is needed"
+        raise InputError([problem], wrong="gives no key")
     return str(key)
 
 
 def check_key(key: str, what: str = "the idempotency key") -> str:
     """The key itself. Raises InputError."""
     if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise InputError([f"{what} has to be printable text of at most {MAX_KEY_LENGTH} characters"])
+        problem = f"{what} has to be printable text of at most {MAX_KEY_LENGTH} characters"
+        raise InputError([problem], wrong="gives no key")
     return key
 
 

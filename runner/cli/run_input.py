@@ -55,20 +55,20 @@ def _read_input(given: str) -> Any:
     except OSError as error:
         raise UsageError(f"the input {given} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError([f"{name} is not UTF-8 text"]) from None
+        raise InputError([f"{name} is not UTF-8 text"], wrong="cannot be read") from None
     except DefinitionError as error:
-        raise InputError([str(problem) for problem in error.problems]) from None
+        raise InputError([str(problem) for problem in error.problems], wrong="cannot be read") from None
 
 
 def parse_value(text: str, name: str) -> Any:
     """JSON; else YAML, of which JSON is nearly a part."""
     if not text.strip():
-        raise InputError([f"{name} is empty"])
+        raise InputError([f"{name} is empty"], wrong="cannot be read")
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         if text.lstrip()[:1] in ("{", "[", '"'):
-            raise InputError([f"{name} is not JSON: {error}"]) from None
+            raise InputError([f"{name} is not JSON: {error}"], wrong="cannot be read") from None
     return read_text(text, name).value
 
 

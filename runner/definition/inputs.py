@@ -33,16 +33,16 @@ class InputChecker:
         prepared = _json_copy(value, "", 0)
         if self._schema is not None:
             prepared = _with_defaults(self._schema, self._schema, prepared, 0)
+        size = len(msgspec.json.encode(prepared))
+        if size > MAX_INPUT_BYTES:
+            problem = f"it has {size:,} bytes; at most {MAX_INPUT_BYTES:,} are taken"
+            raise InputError([problem], wrong="is too large")
         problems = list(self._problems(prepared))
         if problems:
             raise InputError(problems)
         return prepared
 
     def _problems(self, value: Any) -> Iterator[str]:
-        size = len(msgspec.json.encode(value))
-        if size > MAX_INPUT_BYTES:
-            yield f"it has {size:,} bytes; at most {MAX_INPUT_BYTES:,} are taken"
-            return
         if self._validator is None:
             return
         for number, error in enumerate(self._validator.iter_errors(value)):
@@ -56,7 +56,7 @@ class InputChecker:
 def _json_copy(value: Any, place: str, depth: int) -> Any:
     """The value, if JSON can say it. Encoders are no judge of that: one of them writes NaN as null."""
     if depth > MAX_DEPTH:
-        raise InputError([f"it is nested more than {MAX_DEPTH} deep"])
+        raise InputError([f"it is nested more than {MAX_DEPTH} deep"], wrong="is too large")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -(2**63) <= value < 2**64:
@@ -68,7 +68,7 @@ def _json_copy(value: Any, place: str, depth: int) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) and _is_unicode(key) for key in value):
         return {key: _json_copy(item, f"{place}.{key}", depth + 1) for key, item in value.items()}
     where = place.removeprefix(".") or "it"
-    raise InputError([f"{where}: {_described(value)} is not JSON"])
+    raise InputError([f"{where}: {_described(value)} is not JSON"], wrong="is not JSON")
 
 
 def _is_unicode(text: str) -> bool:
@@ -95,7 +95,8 @@ def _compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
     try:
         return jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse, validate_formats=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        raise InputError([f"the input schema itself is wrong: {str(error).splitlines()[0]}"]) from None
+        problem = f"the input schema itself is wrong: {str(error).splitlines()[0]}"
+        raise InputError([problem], wrong="cannot be checked") from None
 
 
 def _refuse(uri: str) -> NoReturn:

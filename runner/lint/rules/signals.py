@@ -43,9 +43,10 @@ def _two_schemas(subject: Subject) -> Iterator[Finding]:
         if signal.schema is not None:
             other, its = first.setdefault(signal.signal, (waiting, signal))
             if its.schema != signal.schema:
-                message = f'"{signal.signal}" has another schema in "{other.step.id}": whoever sends it needs one'
+                message = f'"{signal.signal}" has another schema in "{other.step.id}": what fits one of them is sent'
                 hint = "give both the same, as {$ref: \"#/use/schemas/NAME\"}"
-                yield Finding("SR403", f"{waiting.pointer}/wait_for/schema", message, hint, on_key=True)
+                pointer = f"{waiting.pointer}/wait_for/schema"
+                yield Finding("SR403", pointer, message, hint, on_key=True, severity="warning")
 
 
 def _too_late(subject: Subject) -> Iterator[Finding]:

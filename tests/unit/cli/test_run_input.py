@@ -64,7 +64,7 @@ def test_an_input_may_come_from_standard_input(definition: Definition, monkeypat
 @pytest.mark.parametrize("text", ['{"name": ', "[1, 2", '{"a": NaN}', '{"a": 1} trailing'])
 def test_broken_json_is_an_input_error(definition: Definition, tmp_path: Path, text: str):
     (tmp_path / "broken.json").write_text(text)
-    with pytest.raises(InputError, match="is not JSON"):
+    with pytest.raises(InputError, match=r"^the input cannot be read: .* is not JSON"):
         chosen(definition, given=str(tmp_path / "broken.json"))
 
 

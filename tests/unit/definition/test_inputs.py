@@ -98,3 +98,19 @@ def test_a_reference_that_leaves_the_schema_is_refused_and_never_fetched(referen
 def test_a_schema_that_refers_to_itself_ends():
     tree = {"type": "object", "properties": {"next": {"$ref": "#"}, "n": {"type": "integer", "default": 0}}}
     assert InputChecker(tree).prepare({"next": {"next": {}}}) == {"n": 0, "next": {"n": 0, "next": {"n": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "headline"),
+    [
+        (ORDER, {}, "the input does not fit the schema"),
+        (None, float("nan"), "the input is not JSON"),
+        (None, {"a": object()}, "the input is not JSON"),
+        (None, "x" * MAX_INPUT_BYTES, "the input is too large"),
+        ({"type": "objct"}, {}, "the input cannot be checked"),
+    ],
+)
+def test_the_schema_is_not_blamed_for_what_never_got_there(schema: Any, value: Any, headline: str):
+    with pytest.raises(InputError) as raised:
+        InputChecker(schema).prepare(value)
+    assert raised.value.headline == headline
