@@ -40,7 +40,8 @@ def reserve(ctx: Context, hold_ref: str, order: str, items: list[Line]) -> Hold:
             raise BusinessError("out_of_stock", message, details={**short[0], "short": short})
         for sku, quantity in wanted.items():
             db.execute("UPDATE stock SET available = available - ? WHERE sku = ?", (quantity, sku))
-            db.execute("INSERT INTO holds VALUES (?, ?, ?, ?)", (hold_ref, order, sku, quantity))
+            row = (hold_ref, order, sku, quantity)
+            db.execute("INSERT INTO holds (hold_ref, order_id, sku, quantity) VALUES (?, ?, ?, ?)", row)
         return once.save(Hold(hold_ref, sum(wanted.values())))
 
 
@@ -55,6 +56,17 @@ def release(ctx: Context, hold_ref: str) -> Moved | None:
         for sku, quantity in held:
             db.execute("UPDATE stock SET available = available + ? WHERE sku = ?", (quantity, sku))
         return once.save(Moved(sum(quantity for _, quantity in held)))
+
+
+@worker("inventory.sell")
+def sell(ctx: Context, hold_ref: str) -> Moved:
+    """Confirm a reservation: the order is decided, so its goods leave the shelf for good."""
+    with shop.transaction() as db, ctx.barrier(db) as once:
+        if once.done:
+            return once.result
+        db.execute("UPDATE holds SET sold = 1 WHERE hold_ref = ?", (hold_ref,))
+        (pieces,) = db.execute("SELECT SUM(quantity) FROM holds WHERE hold_ref = ?", (hold_ref,)).fetchone()
+        return once.save(Moved(pieces))
 
 
 @worker("inventory.restock")

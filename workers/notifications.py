@@ -9,7 +9,9 @@ from typing import Literal
 from runner import BusinessError, Context, worker
 from workers import shop
 
-Template = Literal["order_confirmed", "return_refunded", "return_refused"]
+Template = Literal[
+    "order_confirmed", "return_refunded", "return_refused", "trip_confirmed", "payment_failed", "subscription_renewed"
+]
 
 
 @dataclass(frozen=True, slots=True)

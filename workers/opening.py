@@ -26,6 +26,20 @@ MAILBOXES = {
 }
 
 
+# Name, kind, price in minor units, how many are free. The Grand is full: whoever wants it needs another way.
+OFFERS = (
+    ("OSL-LIS", "flight", 18_900, 10_000),
+    ("OSL-NRT", "flight", 74_500, 0),
+    ("grand", "hotel", 42_000, 0),
+    ("harbour", "hotel", 27_500, 10_000),
+    ("hostel", "hotel", 9_000, 10_000),
+    ("grand-shuttle", "transfer", 1_500, 10_000),
+    ("harbour-shuttle", "transfer", 1_200, 10_000),
+    ("small-car", "car", 12_000, 10_000),
+    ("convertible", "car", 31_000, 0),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PastOrder:
     """An order that was delivered and paid before the first run. Money in minor units."""

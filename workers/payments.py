@@ -25,6 +25,15 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Authorisation:
+    """Money that is set aside, and not taken yet."""
+
+    payment_ref: str
+    payment_id: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """Money that was given back; without an id there was none to give."""
 
@@ -73,6 +82,41 @@ def refund(ctx: Context, payment_ref: str, order: str) -> Refund:
     if answer["id"] is not None:
         _book(payment_ref, order, answer)
     return Refund(answer["refund_id"], answer["refund_amount"])
+
+
+@worker("payments.authorise", raises=["card_declined"])
+def authorise(payment_ref: str, order: str, amount: int, currency: str, token: str) -> Authorisation:
+    """Set money aside on a card: nothing is taken until it is captured."""
+    try:
+        answer = gateway.authorise(payment_ref, amount=amount, currency=currency, token=token, reference=order)
+    except gateway.Refused as no:
+        if no.code == "key_sealed":
+            raise AlreadyUndone(no.message) from no
+        if no.code == "card_declined":
+            raise BusinessError("card_declined", no.message) from no
+        raise
+    return Authorisation(payment_ref, answer["id"], answer["amount"])
+
+
+@worker("payments.void")
+def void(ctx: Context, payment_ref: str) -> None:
+    """Undo an authorisation, whether or not it was ever made: after this, it never will be."""
+    gateway.cancel(payment_ref, refund_key=ctx.idempotency_key)
+
+
+@worker("payments.capture")
+def capture(payment_ref: str, order: str) -> Payment:
+    """Take the money that was set aside. This cannot be taken back by an undo: it is the point of no return."""
+    return _book(payment_ref, order, gateway.capture(payment_ref))
+
+
+@worker("payments.captured")
+def captured(payment_ref: str, order: str) -> Landed[Payment] | NotLanded:
+    """What became of a capture that nobody answered for. One that has not landed is simply asked for again."""
+    answer = gateway.find(payment_ref)
+    if answer["status"] == "succeeded":
+        return Landed(_book(payment_ref, order, answer))
+    return NotLanded(fenced=answer["status"] != "authorised")  # voided: nothing can be captured any more
 
 
 @worker("payments.give_back", raises=["refund_refused"])

@@ -33,6 +33,7 @@ CREATE TABLE holds (
     order_id TEXT NOT NULL,
     sku      TEXT NOT NULL REFERENCES stock (sku),
     quantity INTEGER NOT NULL CHECK (quantity > 0),
+    sold     INTEGER NOT NULL DEFAULT 0,                  -- 1: confirmed, so it will not be released any more
     PRIMARY KEY (hold_ref, sku)
 ) WITHOUT ROWID;
 CREATE TABLE payments (                                   -- the shop's copy of what the gateway answered
@@ -103,12 +104,42 @@ CREATE TABLE credit_notes (
     refund_id  TEXT NOT NULL,
     amount     INTEGER NOT NULL
 );
+CREATE TABLE reviews (
+    review_ref TEXT PRIMARY KEY,
+    order_id   TEXT NOT NULL,
+    reasons    TEXT NOT NULL,                             -- JSON
+    status     TEXT NOT NULL CHECK (status IN ('open', 'closed'))
+) WITHOUT ROWID;
+CREATE TABLE invoices (
+    invoice_ref     TEXT PRIMARY KEY,
+    subscription_id TEXT NOT NULL,
+    amount          INTEGER NOT NULL,
+    status          TEXT NOT NULL CHECK (status IN ('open', 'void'))
+) WITHOUT ROWID;
+CREATE TABLE extensions (                                 -- paid periods of subscriptions
+    extension_ref   TEXT PRIMARY KEY,
+    subscription_id TEXT NOT NULL,
+    payment_id      TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE offers (                                     -- flights, hotels and cars that trips are made of
+    offer TEXT PRIMARY KEY,
+    kind  TEXT NOT NULL CHECK (kind IN ('flight', 'hotel', 'car', 'transfer')),
+    price INTEGER NOT NULL,
+    free  INTEGER NOT NULL CHECK (free >= 0)
+) WITHOUT ROWID;
+CREATE TABLE bookings (
+    booking_ref TEXT PRIMARY KEY,
+    trip_id     TEXT NOT NULL,
+    offer       TEXT NOT NULL REFERENCES offers (offer),
+    traveller   TEXT NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('booked', 'confirmed'))
+) WITHOUT ROWID;
 CREATE INDEX holds_by_order ON holds (order_id);
 CREATE INDEX payments_by_order ON payments (order_id);
 CREATE INDEX shipments_by_order ON shipments (order_id);
 CREATE INDEX returns_by_order ON returns (order_id);
 """
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 8.0  # below the steps' timeouts, so that a shop that is locked for good says so itself
 
 # Connections that wait for their next use. By process too: SQLite's must not be carried into a forked child.
@@ -238,6 +269,7 @@ def _open_for_business(db: sqlite3.Connection) -> None:
     """The first stock, the address book, and the past orders with what was paid and shipped for them."""
     db.executemany("INSERT INTO stock VALUES (?, ?, ?)", [(sku, count, count) for sku, count in opening.STOCK.items()])
     db.executemany("INSERT INTO customers VALUES (?, ?)", opening.MAILBOXES.items())
+    db.executemany("INSERT INTO offers VALUES (?, ?, ?, ?)", opening.OFFERS)
     for order in opening.PAST_ORDERS:
         items = json.dumps([{"sku": s, "quantity": q, "unit_price": p} for s, q, p in order.lines])
         ref = f"past/{order.order_id}"

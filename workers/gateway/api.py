@@ -187,7 +187,7 @@ class _Request:
         return value
 
 
-def _create_charge(ledger: Ledger, request: _Request) -> Answer:
+def _create_charge(ledger: Ledger, request: _Request, *, capture: bool = True) -> Answer:
     key, amount, token = request.key, request.amount(), request.text("token")
     currency, reference = request.text("currency"), request.text("reference", default="")
     if not _CURRENCY.fullmatch(currency):
@@ -197,8 +197,21 @@ def _create_charge(ledger: Ledger, request: _Request) -> Answer:
         return refusal(503, "unavailable", "down for maintenance; nothing was charged")
     if behaviour.silent == "lost" and ledger.is_first(f"charge {key}"):
         raise _NoAnswer
-    answer = ledger.charge(key, amount=amount, currency=currency, token=token, reference=reference)
+    answer = ledger.charge(
+        key, amount=amount, currency=currency, token=token, reference=reference, capture=capture
+    )
     if behaviour.silent == "charged" and answer.status == 201 and not answer.replayed:
+        raise _NoAnswer
+    return answer
+
+
+def _create_authorisation(ledger: Ledger, request: _Request) -> Answer:
+    return _create_charge(ledger, request, capture=False)
+
+
+def _capture(ledger: Ledger, _: _Request, key: str) -> Answer:
+    answer = ledger.capture(key)
+    if answer.status == 200 and not answer.replayed and tokens.behaviour(ledger.token_of(key)).silent == "captured":
         raise _NoAnswer
     return answer
 
@@ -216,6 +229,8 @@ _ROUTES: tuple[tuple[str, str, _Route], ...] = (
     ("GET", "/healthz", lambda ledger, _: Answer(200, {"status": "ok", "ledger": ledger.id, "pid": os.getpid()})),
     ("GET", "/v1/ledger", _show_ledger),
     ("POST", "/v1/charges", _create_charge),
+    ("POST", "/v1/authorisations", _create_authorisation),
+    ("POST", "/v1/charges/by-key/*/capture", _capture),
     ("GET", "/v1/charges/by-key/*", lambda ledger, _, key: ledger.find(key)),
     ("POST", "/v1/charges/by-key/*/seal", lambda ledger, _, key: ledger.seal(key)),
     ("POST", "/v1/charges/by-key/*/refund", lambda ledger, request, key: ledger.cancel(key, refund_key=request.key)),

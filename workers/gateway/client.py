@@ -27,7 +27,9 @@ _READ_VARIABLE = "PAYMENT_GATEWAY_TIMEOUT_S"
 _CONNECT_S = 2.0
 _POOL_S = 5.0
 _MISDIRECTED = 421
-_DEFINITE_NO = frozenset({"card_declined", "key_sealed", "no_charge", "refund_refused", "refund_exceeds_charge"})
+_DEFINITE_NO = frozenset(
+    {"card_declined", "key_sealed", "no_charge", "not_authorised", "refund_refused", "refund_exceeds_charge"}
+)
 
 _lock = threading.Lock()
 _client: httpx.Client | None = None
@@ -50,8 +52,19 @@ def charge(key: str, *, amount: int, currency: str, token: str, reference: str) 
     return _ask("POST", "/v1/charges", key=key, body=body)
 
 
+def authorise(key: str, *, amount: int, currency: str, token: str, reference: str) -> dict[str, Any]:
+    """Set money aside, once for each key; nothing is taken. Refused: card_declined, key_sealed."""
+    body = {"amount": amount, "currency": currency, "token": token, "reference": reference}
+    return _ask("POST", "/v1/authorisations", key=key, body=body)
+
+
+def capture(key: str) -> dict[str, Any]:
+    """Take what was set aside under this key. Refused: not_authorised."""
+    return _ask("POST", f"/v1/charges/by-key/{quote(key, safe='')}/capture", key=f"{key}:capture")
+
+
 def find(key: str) -> dict[str, Any]:
-    """What became of a charge: `status` succeeded, declined, refunded or sealed. Refused: no_charge."""
+    """What became of a charge: `status` authorised, succeeded, declined, refunded or sealed. Refused: no_charge."""
     return _ask("GET", f"/v1/charges/by-key/{quote(key, safe='')}")
 
 
@@ -61,7 +74,7 @@ def seal(key: str) -> dict[str, Any]:
 
 
 def cancel(key: str, *, refund_key: str) -> dict[str, Any]:
-    """Give back all that a key took, and close the key; also a key that took nothing. Refused: refund_refused."""
+    """Give back all that a key took or set aside, and close it, also one that took nothing. Refused: refund_refused."""
     return _ask("POST", f"/v1/charges/by-key/{quote(key, safe='')}/refund", key=refund_key)
 
 

@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE ledger (id TEXT NOT NULL);
 CREATE TABLE charges (
     key        TEXT PRIMARY KEY,            -- the idempotency key of the charge
-    status     TEXT NOT NULL CHECK (status IN ('succeeded', 'declined', 'refunded', 'sealed')),
+    status     TEXT NOT NULL CHECK (status IN ('authorised', 'succeeded', 'declined', 'refunded', 'sealed')),
     id         TEXT UNIQUE,                 -- none: sealed or declined, there never was a charge
     amount     INTEGER NOT NULL DEFAULT 0,  -- minor units
     refunded   INTEGER NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND amount),
@@ -34,6 +34,7 @@ CREATE TABLE charges (
     token      TEXT NOT NULL DEFAULT '',
     reason     TEXT NOT NULL DEFAULT '',    -- of a decline
     digest     TEXT NOT NULL DEFAULT '',    -- of the request that the key was first used with
+    held       INTEGER NOT NULL DEFAULT 0,  -- 1: set aside at first, taken only by a capture
     created_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE refunds (
@@ -48,7 +49,7 @@ CREATE TABLE heard (what TEXT PRIMARY KEY) WITHOUT ROWID;  -- requests that the 
 CREATE INDEX charges_by_reference ON charges (reference);
 CREATE INDEX refunds_by_digest ON refunds (digest);
 """
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +93,44 @@ class Ledger:
         except FileNotFoundError:
             return True
 
-    def charge(self, key: str, *, amount: int, currency: str, token: str, reference: str) -> Answer:
-        """Take the money, once for each key."""
-        digest = _digest(amount=amount, currency=currency, token=token, reference=reference)
+    def charge(
+        self, key: str, *, amount: int, currency: str, token: str, reference: str, capture: bool = True
+    ) -> Answer:
+        """Take the money, once for each key; without `capture` it is only set aside until it is captured."""
+        digest = _digest(amount=amount, currency=currency, token=token, reference=reference, capture=capture)
         with self._transaction() as db:
             known = _charge_of(db, key)
             if known is not None:
                 return _repeat(known, digest)
-            declined = tokens.behaviour(token).declined
-            status, charge_id = ("declined", None) if declined else ("succeeded", _identifier("pay"))
-            row = (key, status, charge_id, amount, currency, reference, token, declined, digest, time.time())
+            declined = _decline(db, token, reference)
+            taken = "succeeded" if capture else "authorised"
+            status, charge_id = ("declined", None) if declined else (taken, _identifier("pay"))
+            row = (
+                key, status, charge_id, amount, currency, reference, token, declined, digest, not capture, time.time()
+            )
             db.execute(
-                "INSERT INTO charges (key, status, id, amount, currency, reference, token, reason, digest, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO charges"
+                " (key, status, id, amount, currency, reference, token, reason, digest, held, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             return _first_answer(_charge_of(db, key))
+
+    def capture(self, key: str) -> Answer:
+        """Take what was set aside; asked again, the same answer. A key that is closed gives nothing any more."""
+        with self._transaction() as db:
+            row = _charge_of(db, key)
+            if row is None or row["status"] not in ("authorised", "succeeded"):
+                state = "unknown" if row is None else row["status"]
+                return refusal(409, "not_authorised", f"nothing is set aside under the key {key}: {state}", state=state)
+            db.execute("UPDATE charges SET status = 'succeeded' WHERE key = ?", (key,))
+            return Answer(200, _public(_charge_of(db, key)), replayed=row["status"] == "succeeded")
+
+    def token_of(self, key: str) -> str:
+        """The card that a key was first used with; "" where it has no meaning yet."""
+        with self._transaction() as db:
+            row = _charge_of(db, key)
+        return "" if row is None else str(row["token"])
 
     def find(self, key: str) -> Answer:
         """What became of a charge; 404 while its key has no meaning yet, so it may still come."""
@@ -121,13 +144,16 @@ class Ledger:
             return Answer(200, _public(_sealed(db, key)))
 
     def cancel(self, key: str, *, refund_key: str) -> Answer:
-        """Give back whatever the key took, and close it. Of a charge that never came, only the closing is left."""
+        """Give back whatever the key took or set aside, and close it. Of a charge that never came, only the closing
+        is left."""
         digest = _digest(cancel=key)
         with self._transaction() as db:
             earlier = _refund_of(db, refund_key)
             if earlier is not None and earlier["digest"] != digest:
                 return _key_reused(refund_key)
             charge = _sealed(db, key)
+            if charge["status"] == "authorised":  # nothing was taken yet, so there is nothing to give back
+                db.execute("UPDATE charges SET status = 'sealed' WHERE key = ?", (key,))
             if charge["status"] == "succeeded":
                 held = _held_for_review(db, charge)
                 if held is not None:
@@ -147,7 +173,7 @@ class Ledger:
             if earlier is not None:
                 return _repeat_refund(earlier, digest)
             charge = db.execute("SELECT * FROM charges WHERE id = ?", (charge_id,)).fetchone()
-            if charge is None:
+            if charge is None or charge["status"] in ("authorised", "sealed"):
                 return refusal(404, "no_charge", f"there is no charge {charge_id}")
             rest = charge["amount"] - charge["refunded"]
             if amount > rest:
@@ -172,9 +198,11 @@ class Ledger:
             charges = [_public(row) for row in rows]
             refunds = [_public_refund(row) for row in db.execute("SELECT * FROM refunds ORDER BY created_at, key")]
         made = {charge["id"]: charge for charge in charges if charge["id"] is not None}
-        taken = sum(charge["amount"] - charge["refunded"] for charge in made.values())
+        kept = [charge for charge in made.values() if charge["status"] in ("succeeded", "refunded")]
+        taken = sum(charge["amount"] - charge["refunded"] for charge in kept)
+        authorised = sum(charge["amount"] for charge in made.values() if charge["status"] == "authorised")
         refunds = [refund for refund in refunds if refund["charge_id"] in made]
-        return {"id": self.id, "taken": taken, "charges": charges, "refunds": refunds}
+        return {"id": self.id, "taken": taken, "authorised": authorised, "charges": charges, "refunds": refunds}
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -242,6 +270,14 @@ def _first_time(db: sqlite3.Connection, what: str) -> bool:
     return db.execute("INSERT INTO heard (what) VALUES (?) ON CONFLICT DO NOTHING", (what,)).rowcount == 1
 
 
+def _decline(db: sqlite3.Connection, token: str, reference: str) -> str:
+    """Why the bank says no; "" for a yes."""
+    behaviour = tokens.behaviour(token)
+    if behaviour.declined_once and _first_time(db, f"charge of {token} for {reference}"):
+        return behaviour.declined_once
+    return behaviour.declined
+
+
 def _repeat(row: Any, digest: str) -> Answer:
     """A charge whose key is taken: its stored answer, unless the key was closed or meant something else."""
     if row["status"] in ("sealed", "refunded"):
@@ -256,7 +292,7 @@ def _first_answer(row: Any) -> Answer:
     """What the first request with a key was told. Never depends on when it is asked."""
     if row["status"] == "declined":
         return refusal(402, "card_declined", row["reason"])
-    return Answer(201, {**_public(row), "refunded": 0})
+    return Answer(201, {**_public(row), "refunded": 0, "status": "authorised" if row["held"] else "succeeded"})
 
 
 def _repeat_refund(row: Any, digest: str) -> Answer:

@@ -14,7 +14,9 @@ class Behaviour:
     """How a charge with this token goes."""
 
     declined: str = ""  # why the bank says no; empty: it says yes
-    silent: Literal["", "charged", "lost"] = ""  # the first request gets no answer, after or before the charge
+    declined_once: str = ""  # the same, but only for the first charge of a reference
+    # The first request gets no answer: after the charge, before it, or after the capture of what was set aside.
+    silent: Literal["", "charged", "lost", "captured"] = ""
     unavailable: bool = False  # 503, always before the ledger is opened
     refund_refused: bool = False  # the first refund waits for a person
 
@@ -29,8 +31,10 @@ _BEHAVIOURS = {
     "tok_valid_paypal": _VALID,
     "tok_declined": _DECLINED,
     "tok_invalid_card": _DECLINED,
+    "tok_short_of_funds": Behaviour(declined_once="insufficient funds"),
     "tok_no_answer_charged": Behaviour(silent="charged"),
     "tok_no_answer_lost": Behaviour(silent="lost"),
+    "tok_no_answer_captured": Behaviour(silent="captured"),
     "tok_unavailable": Behaviour(unavailable=True),
     "tok_refund_refused": Behaviour(refund_refused=True),
 }

@@ -13,32 +13,26 @@ import yaml
 
 from runner.builtin import builtin_contracts
 from runner.definition.load import load
-from runner.definition.model import BlockAction, Call, Step, WorkerAction
+from runner.definition.model import Call, WorkerAction
+from runner.expression.evaluate import compile_template
+from runner.interpreter.plan import compile_plan
 from tests.project.repository import ROOT
 from tests.unit.workers.asking import WORKERS
 
 CONTRACTS = WORKERS.contracts()
-DEFINITIONS = ("order", "returns")
+DEFINITIONS = ("fulfilment", "order", "renewal", "returns", "trip_booking")
+SCHEMAS = ("order", "renewal", "return", "trip")
 FILES = [ROOT / "definitions" / f"{name}.yaml" for name in DEFINITIONS]
-
-
-def steps_of(steps: tuple[Step, ...]) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        if isinstance(step.action, BlockAction):
-            yield from steps_of(step.action.steps)
-        for catch in step.catch:
-            yield from steps_of(catch.steps)
 
 
 def worker_steps(path: Path) -> list[tuple[str, WorkerAction]]:
     definition = load(path, root=ROOT, contracts=CONTRACTS)
-    found = [*steps_of(definition.steps), *steps_of(definition.finally_)]
-    return [(step.id, step.action) for step in found if isinstance(step.action, WorkerAction)]
+    places = compile_plan(definition).steps.values()  # whatever it is in: a branch, a loop, a handler
+    return [(place.step.id, place.worker) for place in places if place.step is not None and place.worker is not None]
 
 
 def calls(action: WorkerAction) -> list[Call]:
-    return [call for call in (action.call, action.verify, action.compensate) if call is not None]
+    return [call for call in (action.call, action.verify, action.compensate, action.confirm) if call is not None]
 
 
 def cases(path: Path) -> list[dict[str, Any]]:
@@ -82,7 +76,7 @@ def test_every_worker_is_used_by_a_definition():
     assert used - builtin_contracts().keys() == CONTRACTS.keys() - builtin_contracts().keys()
 
 
-@pytest.mark.parametrize("name", ["order", "return"])
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_the_examples_fit_their_schema(name: str):
     schema = json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -90,7 +84,7 @@ def test_the_examples_fit_their_schema(name: str):
         jsonschema.validate(example, schema)
 
 
-@pytest.mark.parametrize("name", ["order", "return"])
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_the_schemas_are_closed_throughout(name: str):
     def objects(node: Any) -> Iterator[dict[str, Any]]:
         if isinstance(node, dict):
@@ -116,7 +110,8 @@ def test_every_cases_input_fits_the_definitions_schema(path: Path):
 
 @pytest.mark.parametrize("path", FILES, ids=DEFINITIONS)
 def test_the_cases_do_not_share_an_idempotency_key_so_each_is_a_run_of_its_own(path: Path):
-    keys = [case["input"].get("return_id") or case["input"]["order_id"] for case in cases(path)]
+    key = compile_template(load(path, root=ROOT, contracts=CONTRACTS).idempotency_key)
+    keys = [key.render({"input": case["input"]}) for case in cases(path)]
     assert len(set(keys)) == len(keys)
 
 

@@ -112,3 +112,11 @@ def test_returned_goods_are_back_on_the_shelf_once():
     outputs = [done("inventory.restock", restock_ref="r", return_id="RET-1", items=items) for _ in range(2)]
     assert outputs == [{"pieces": 2}] * 2
     assert taken() == {"PROD-001": -2}
+
+
+def test_a_sale_confirms_the_hold_and_moves_nothing():
+    reserve()
+    assert [done("inventory.sell", ref=REF, phase="confirm", hold_ref=REF) for _ in range(2)] == [{"pieces": 3}] * 2
+    assert taken() == {"PROD-001": 2, "PROD-002": 1}
+    with shop.reading() as db:
+        assert list(db.execute("SELECT DISTINCT sold FROM holds")) == [(1,)]

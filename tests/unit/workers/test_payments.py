@@ -33,6 +33,23 @@ def refund(*, ref: str = REF) -> Ended:
     return ask("payments.refund", ref=ref, phase="compensate", payment_ref=ref, order="ORD-1")
 
 
+def authorise(token: str = "tok_valid") -> Ended:
+    given = {"payment_ref": REF, "order": "ORD-1", "amount": 500, "currency": "USD", "token": token}
+    return ask("payments.authorise", ref=REF, **given)
+
+
+def capture() -> Ended:
+    return ask("payments.capture", ref="run/capture", payment_ref=REF, order="ORD-1")
+
+
+def captured() -> Ended:
+    return ask("payments.captured", ref="run/capture", phase="verify", payment_ref=REF, order="ORD-1")
+
+
+def void() -> Ended:
+    return ask("payments.void", ref=REF, phase="compensate", payment_ref=REF)
+
+
 def books(gateway: str) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{gateway}/v1/ledger?reference=ORD-1", trust_env=False).json()
     return found
@@ -182,3 +199,47 @@ def test_a_gateway_that_ended_is_started_again_and_remembers(ledger: Path):
     first = charge().output
     process.stop(ledger)
     assert charge().output == first
+
+
+def test_an_authorisation_takes_nothing_until_it_is_captured(gateway: str):
+    assert authorise().output["payment_ref"] == REF
+    assert (books(gateway)["authorised"], books(gateway)["taken"], paid()) == (500, 0, 0)
+    assert capture().output["amount"] == 500
+    assert (books(gateway)["authorised"], books(gateway)["taken"], paid()) == (0, 500, 500)
+
+
+def test_a_declined_authorisation_is_a_definite_no(gateway: str):
+    ended = authorise("tok_declined")
+    assert (ended.outcome, ended.code, books(gateway)["authorised"]) == ("failed", "card_declined", 0)
+
+
+def test_a_voided_authorisation_cannot_be_captured_or_made_again(gateway: str):
+    authorise()
+    assert void().outcome == void().outcome == "completed"
+    assert (captured().verdict, captured().fenced) == ("not_landed", True)
+    assert authorise().code == "already_undone"
+    assert (books(gateway)["authorised"], books(gateway)["taken"]) == (0, 0)
+
+
+def test_a_void_before_the_authorisation_keeps_it_from_coming(gateway: str):
+    void()
+    assert (authorise().code, books(gateway)["authorised"]) == ("already_undone", 0)
+
+
+def test_an_authorisation_without_an_answer_is_unknown_and_its_void_lets_go(gateway: str):
+    assert authorise("tok_no_answer_charged").outcome == "unknown"
+    assert books(gateway)["authorised"] == 500
+    void()
+    assert books(gateway)["authorised"] == 0
+
+
+def test_a_capture_without_an_answer_is_found_and_booked(gateway: str):
+    authorise("tok_no_answer_captured")
+    assert (capture().outcome, paid()) == ("unknown", 0)
+    assert (captured().verdict, paid()) == ("landed", 500)
+
+
+def test_a_capture_that_has_not_landed_may_still_be_asked_for(gateway: str):
+    authorise()
+    assert (captured().verdict, captured().fenced) == ("not_landed", False)
+    assert capture().outcome == "completed"

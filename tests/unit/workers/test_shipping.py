@@ -63,3 +63,21 @@ def test_a_parcel_is_not_sent_after_it_was_called_back(was_sent: bool):
     cancel()
     late = create()
     assert (late.outcome, late.code, parcels()) == ("failed", "already_undone", 0)
+
+
+ADDRESS = {"street": "123 Main St", "city": "San Francisco", "zip": "94105", "country": "US"}
+
+
+def test_the_carrier_says_beforehand_where_nobody_delivers():
+    assert ask("shipping.quote", address=ADDRESS).output["zip"] == "94105"
+    assert ask("shipping.quote", address={**ADDRESS, "zip": "00000"}).code == "address_refused"
+    assert parcels() == 0
+
+
+def test_a_parcel_to_an_accepted_address_is_sent_once():
+    items = [{"sku": "PROD-001", "quantity": 2}]
+    sent = [
+        ask("shipping.send", ref=REF, shipment_ref=REF, order="ORD-1", address=ADDRESS, items=items).output["tracking"]
+        for _ in range(2)
+    ]
+    assert (sent[0], parcels()) == (sent[1], 1)

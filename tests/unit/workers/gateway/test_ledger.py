@@ -220,3 +220,51 @@ def test_the_books_of_another_version_are_refused(path: Path):
 def test_past_orders_are_paid(books: Ledger):
     paid = {entry["id"]: entry["amount"] for entry in books.entries()["charges"]}
     assert paid == {order.payment_id: order.total for order in PAST_ORDERS}
+
+
+def authorise(books: Ledger, token: str = "tok_valid") -> Answer:
+    return books.charge("run/pay", amount=500, currency="USD", token=token, reference="ORD-1", capture=False)
+
+
+def held(books: Ledger) -> tuple[int, int]:
+    entries = books.entries("ORD-1")
+    return entries["authorised"], entries["taken"]
+
+
+def test_an_authorisation_sets_money_aside_and_takes_nothing(books: Ledger):
+    assert (authorise(books).body["status"], held(books)) == ("authorised", (500, 0))
+
+
+def test_a_capture_takes_what_was_set_aside_once(books: Ledger):
+    authorise(books)
+    first, second = books.capture("run/pay"), books.capture("run/pay")
+    assert (first.body, first.replayed, second.replayed) == (second.body, False, True)
+    assert (first.body["status"], held(books)) == ("succeeded", (0, 500))
+
+
+def test_an_authorisation_asked_again_after_its_capture_is_answered_as_at_first(books: Ledger):
+    first = authorise(books)
+    books.capture("run/pay")
+    assert authorise(books) == Answer(first.status, first.body, replayed=True)
+
+
+def test_a_void_lets_go_and_nothing_can_be_captured_any_more(books: Ledger):
+    authorise(books)
+    assert books.cancel("run/pay", refund_key="undo").body["refund_id"] is None
+    assert (code(books.capture("run/pay")), held(books)) == ("not_authorised", (0, 0))
+    assert code(authorise(books)) == "key_sealed"
+
+
+def test_what_was_never_set_aside_cannot_be_captured(books: Ledger):
+    assert code(books.capture("run/pay")) == "not_authorised"
+    assert code(books.find("run/pay")) == "no_charge"
+
+
+def test_what_is_only_set_aside_cannot_be_given_back(books: Ledger):
+    charge_id = authorise(books).body["id"]
+    assert code(books.refund(charge_id, amount=1, refund_key="r")) == "no_charge"
+
+
+def test_a_card_that_is_short_of_funds_is_declined_for_the_first_charge_of_a_reference(books: Ledger):
+    answers = [charge(books, key, token="tok_short_of_funds") for key in ("a", "a", "b")]
+    assert [answer.status for answer in answers] == [402, 402, 201]
