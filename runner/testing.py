@@ -290,30 +290,54 @@ def _last(path: str) -> str:
 
 
 class _Family:
-    """A run and its children, read from the journal."""
+    """A run and all below it, read from the journal: once, whatever their number."""
 
     def __init__(self, store: _Journal) -> None:
         self._store = store
         self._runs: dict[str, Run] = {}
-        self._events: list[tuple[str, ev.AnyEvent]] = []
-        for run_id, entry in store.entries:
-            self._events.append((run_id, decode_event(entry, self._run(run_id).payloads)))
-
-    def _run(self, run_id: str) -> Run:
-        run = self._runs.get(run_id)
-        if run is None:
-            stored = self._store.load_runs([run_id])[0]
-            if stored is None or not stored.state:
-                raise LookupError(f"run {run_id} was never interpreted")
-            run = self._runs[run_id] = run_of(stored.state, stored.fields)
-        return run
-
-    def result(self, run_id: str, duration_ms: int) -> TestRun:
-        for stored in self._store.load_runs([run_id, *self._runs]):
+        self._events: dict[str, list[ev.AnyEvent]] = {}
+        self._calls: dict[str, list[str]] = {}
+        self._undone: dict[str, list[str]] = {}
+        self._asked: dict[tuple[str, str], str] = {}  # workers, by run and step
+        for stored in store.load_runs(store.find_runs("", limit=100_000)):
             if stored is not None and stored.parked:
                 raise RuntimeError(f"interpreting the run broke:\n{stored.broken.decode()}")
-        run = self._run(run_id)
-        events = tuple(event for of, event in self._events if of == run_id)
+        for run_id, entry in store.entries:
+            if run_id not in self._runs:
+                self._load(run_id)
+            event = decode_event(entry, self._runs[run_id].payloads)
+            self._events[run_id].append(event)
+            self._note(run_id, event)
+
+    def _load(self, run_id: str) -> None:
+        stored = self._store.load_runs([run_id])[0]
+        if stored is None or not stored.state:
+            raise LookupError(f"run {run_id} was never interpreted")
+        self._runs[run_id] = run_of(stored.state, stored.fields)
+        self._events[run_id], self._calls[run_id], self._undone[run_id] = [], [], []
+
+    def _note(self, run_id: str, event: ev.AnyEvent) -> None:
+        """A call or an undo of this run, and of those above it."""
+        if isinstance(event, ev.TaskDispatched):
+            self._asked[run_id, event.path] = event.worker
+        elif isinstance(event, ev.TaskSettled) and event.outcome != "revoked":
+            for above, _ in self._above(run_id, event.path):
+                self._calls[above].append(self._asked[run_id, event.path])
+        elif isinstance(event, ev.StepUndone) and not event.nothing and (run_id, event.path) in self._asked:
+            for above, path in self._above(run_id, event.path):
+                self._undone[above].append(path)
+
+    def _above(self, run_id: str, path: str) -> Iterator[tuple[str, str]]:
+        """This run and those above it, each with the path by which it knows the step."""
+        while run_id in self._runs:
+            yield run_id, path
+            header = self._runs[run_id].header
+            run_id, path = header.parent, f"{header.parent_path}/{path}"
+
+    def result(self, run_id: str, duration_ms: int) -> TestRun:
+        if run_id not in self._runs:
+            self._load(run_id)
+        run, events = self._runs[run_id], self._events[run_id]
         dispatched = {event.path for event in events if isinstance(event, ev.TaskDispatched)}
         named = {e.path for e in events if isinstance(e, ev.StepStarted | ev.StepSkipped) and "~" not in _last(e.path)}
         return TestRun(
@@ -322,10 +346,10 @@ class _Family:
             output=run.payloads.get("~output"),
             error=run.header.error,
             standing=run.header.standing,
-            steps={path: node.status.value for path, node in run.nodes.items() if path in dispatched | named},
-            calls=tuple(self._calls(run_id)),
-            undone=tuple(self._undone(run_id)),
-            events=events,
+            steps={path: node.status.value for path, node in run.nodes.items() if path in dispatched or path in named},
+            calls=tuple(self._calls[run_id]),
+            undone=tuple(self._undone[run_id]),
+            events=tuple(events),
             duration_ms=duration_ms,
             children={
                 path: self.result(node.child, self._took(node.child)) for path, node in run.nodes.items()
@@ -334,42 +358,8 @@ class _Family:
         )
 
     def _took(self, run_id: str) -> int:
-        header = self._run(run_id).header
+        header = self._runs[run_id].header
         return (header.ended_at_ms or header.updated_at_ms) - header.started_at_ms
-
-    def _prefix(self, run_id: str, top: str) -> str | None:
-        """The steps that lead from the run `top` to this one; None if it is not below it."""
-        prefix = ""
-        while run_id != top:
-            header = self._run(run_id).header
-            if not header.parent:
-                return None
-            prefix, run_id = f"{header.parent_path}/{prefix}", header.parent
-        return prefix
-
-    def _below(self, top: str) -> Iterator[tuple[str, ev.AnyEvent]]:
-        """What happened in this run and those below it, each with the steps that lead to its run."""
-        prefixes = {run_id: self._prefix(run_id, top) for run_id in self._runs}
-        for run_id, event in self._events:
-            prefix = prefixes[run_id]
-            if prefix is not None:
-                yield prefix, event
-
-    def _calls(self, top: str) -> Iterator[str]:
-        workers: dict[str, str] = {}
-        for prefix, event in self._below(top):
-            if isinstance(event, ev.TaskDispatched):
-                workers[prefix + event.path] = event.worker
-            elif isinstance(event, ev.TaskSettled) and event.outcome != "revoked":
-                yield workers[prefix + event.path]
-
-    def _undone(self, top: str) -> Iterator[str]:
-        asked: set[str] = set()
-        for prefix, event in self._below(top):
-            if isinstance(event, ev.TaskDispatched):
-                asked.add(prefix + event.path)
-            elif isinstance(event, ev.StepUndone) and not event.nothing and prefix + event.path in asked:
-                yield prefix + event.path
 
 
 try:

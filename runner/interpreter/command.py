@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from runner.interpreter import event as ev
-from runner.interpreter.family import told_by_event
+from runner.interpreter.family import MAX_TOLD, living_children, told_by_event
 from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import step_ref
@@ -148,8 +148,7 @@ def _by(run: Run) -> str:
 def _finished(_plan: Plan, run: Run, event: ev.RunFinished) -> tuple[Command, ...]:
     """Whoever ends without undo takes its children along."""
     told = ev.ParentTold(0, by=_by(run), verb="abandon")
-    left = [node.child for node in run.nodes.values() if node.child_status in ("running", "held")]
-    return (*(TellRun(child, told) for child in left), *_tell_parent(_plan, run, event))
+    return (*(TellRun(child, told) for child in living_children(run)[:MAX_TOLD]), *_tell_parent(_plan, run, event))
 
 
 def _tell_parent(_plan: Plan, run: Run, event: Any) -> tuple[Command, ...]:

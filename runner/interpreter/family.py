@@ -20,6 +20,21 @@ from runner.wire import ErrorRecord
 Proposals = Sequence[ev.AnyEvent]
 
 
+MAX_TOLD = 3_000  # children that one commit tells of the end of their parent
+
+
+def living_children(run: Run) -> list[str]:
+    return [node.child for node in run.nodes.values() if node.child_status in ("running", "held")]
+
+
+def abandoned(plan: Plan, run: Run, at_ms: int) -> Proposals:
+    """The end without undo, of this run and of all below it."""
+    untold = len(living_children(run)) - MAX_TOLD
+    message = f"{untold:,} child runs go on: they are too many to be told at once; abandon them too"
+    alerts = (ev.AlertRaised(at_ms, message),) if untold > 0 else ()
+    return (*alerts, ev.RunFinished(at_ms, "abandoned", standing_of(plan, run, "abandoned")))
+
+
 def judge_told(plan: Plan, run: Run, told: ev.ParentTold) -> Proposals:
     """What the parent wants, done; or refused, where this run has gone another way before it heard of it."""
     if run.is_terminal:
@@ -60,7 +75,7 @@ def _decided(_plan: Plan, run: Run, told: ev.ParentTold) -> Proposals:
 
 
 def _abandon(plan: Plan, run: Run, told: ev.ParentTold) -> Proposals:
-    return (_accepted(told), ev.RunFinished(told.at_ms, "abandoned", standing_of(plan, run, "abandoned")))
+    return (_accepted(told), *abandoned(plan, run, told.at_ms))
 
 
 _WANTED: dict[str, Callable[[Plan, Run, ev.ParentTold], Proposals]] = {

@@ -7,10 +7,10 @@ from typing import Any
 
 from runner.interpreter import event as ev
 from runner.interpreter.completion import complete
-from runner.interpreter.ending import cancelled, last_step_done, standing_of, too_late
+from runner.interpreter.ending import cancelled, last_step_done, too_late
 from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.failure import fail
-from runner.interpreter.family import firmer, judge_told
+from runner.interpreter.family import abandoned, firmer, judge_told
 from runner.interpreter.paths import ROOT, static
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.signals import arrived, why_refused
@@ -54,8 +54,7 @@ def _judge_signal(plan: Plan, run: Run, request: ev.SignalSent) -> Answer:
 def _judge_abandon(plan: Plan, run: Run, request: ev.AbandonRequested) -> Answer:
     if run.is_terminal:
         return (_refused("abandon", request, f"the run is {run.header.status} already"),)
-    finished = ev.RunFinished(request.at_ms, "abandoned", standing_of(plan, run, "abandoned"))
-    return (_accepted("abandon", request), finished)
+    return (_accepted("abandon", request), *abandoned(plan, run, request.at_ms))
 
 
 def _judge_resume(_plan: Plan, run: Run, request: ev.ResumeRequested) -> Answer:
