@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.builtin import builtin_contracts
 from runner.definition.finding import Finding
 from runner.definition.model import Call, Definition, WorkerAction
 from runner.expression.evaluate import Reference
@@ -21,6 +22,11 @@ class Subject:
     outline: Outline
     texts: list[Text]
     contracts: Mapping[str, Mapping[str, Any]] | None
+
+    def contract(self, worker: str) -> Mapping[str, Any]:
+        """Empty where it is not known. Those of the workers that come with sagarun always are."""
+        known = builtin_contracts() if self.contracts is None else self.contracts
+        return known.get(worker, {})
 
     def references(self) -> Iterator[tuple[Text, Reference]]:
         for text in self.texts:

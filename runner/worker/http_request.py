@@ -9,6 +9,7 @@ definition may say more about its service, with `errors`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,18 +107,19 @@ class _Call:
     def __init__(self, ctx: Context, method: str, grants: Grants, headers: Mapping[str, Header]) -> None:
         self._ctx, self._method, self._grants = ctx, method, grants
         self._is_safe = method in SAFE
-        self._secrets: dict[str, str] = {}  # header -> its value
+        self._secret_headers: list[str] = []
         self._headers = {"User-Agent": "sagarun", "Accept": "*/*", "Accept-Encoding": "identity"}
         if not self._is_safe:
-            self._headers["Idempotency-Key"] = ctx.idempotency_key
+            self._headers["Idempotency-Key"] = _short(ctx.idempotency_key)
         values = []
         for name, value in headers.items():
             self._drop(name)
             if isinstance(value, str | int):
-                self._headers[name] = str(value)
+                self._headers[name] = str(value).strip()
             elif value is not None:
                 values.append(self._read_secret(value["secret"]))
-                self._headers[name] = self._secrets[name] = value.get("prefix", "") + values[-1]
+                self._headers[name] = value.get("prefix", "").lstrip() + values[-1]
+                self._secret_headers.append(name)
         self._redactor = Redactor(values)
 
     def content(self, body: str | None, json: Any) -> bytes:
@@ -146,7 +148,7 @@ class _Call:
             except Refused as error:
                 raise BusinessError("http_not_allowed", str(error), {"url": str(target)}) from None
             except NotSent as error:
-                raise NoEffectError(f"{self._method} {target} was not sent: {error}") from None
+                raise NoEffectError(self._redactor.text(f"{self._method} {target} was not sent: {error}")) from None
             except NoAnswer as error:
                 raise self._unanswered(f"{self._method} {target} was not answered: {error}") from None
             if redirects and found.status in (301, 302, 303, 307, 308) and self._method in ("GET", "HEAD"):
@@ -176,6 +178,7 @@ class _Call:
         raise BusinessError(word, said, {name: value for name, value in details.items() if value is not None})
 
     def _unanswered(self, what: str) -> Exception:
+        what = self._redactor.text(what)
         if self._is_safe:
             return NoEffectError(what)
         return OutcomeUnknown(f"{what}; it may have taken effect")
@@ -205,7 +208,7 @@ class _Call:
         if target.scheme == "https" and found.scheme != "https":
             raise BusinessError("http_not_allowed", f"{target} leads to {found}, which is not encrypted")
         if found.origin != target.origin:
-            for name in [*self._secrets, "Authorization", "Cookie", "Proxy-Authorization"]:
+            for name in [*self._secret_headers, "Authorization", "Cookie", "Proxy-Authorization"]:
                 self._drop(name)
         return found
 
@@ -221,6 +224,11 @@ class _Call:
             return read_secret(name, self._grants.secrets, self._grants.root)
         except SecretMissing as error:
             raise NoEffectError(f"{self._method} was not sent: {error}") from None
+
+
+def _short(key: str) -> str:
+    """Many services take 255 characters; paths of nested loops may have more."""
+    return key if len(key) <= 255 else hashlib.sha256(key.encode()).hexdigest()
 
 
 # -- arguments that no type can describe ----------------------------------------------------------------

@@ -25,7 +25,7 @@ def _worker_arguments(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
     for site in subject.outline.sites:
         for pointer, call in calls_of(site):
-            schema = (subject.contracts or {}).get(call.worker, {}).get("input")
+            schema = subject.contract(call.worker).get("input")
             if isinstance(schema, Mapping) and isinstance(call.with_, Mapping):
                 yield from _of_call(shapes, site, f"{pointer}/with", call, schema)
 

@@ -25,8 +25,7 @@ def _unknown_workers(subject: Subject) -> Iterator[Finding]:
 def _wrong_arguments(subject: Subject) -> Iterator[Finding]:
     for site in subject.outline.sites:
         for pointer, call in calls_of(site):
-            contracts = builtin_contracts() if subject.contracts is None else subject.contracts
-            schema = contracts.get(call.worker, {}).get("input")
+            schema = subject.contract(call.worker).get("input")
             if isinstance(schema, Mapping):
                 yield from _arguments(pointer, call, schema)
 

@@ -47,12 +47,12 @@ def ask(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
 
     def ask(
         method: str = "POST", path: str = "/status/200", *, phase: str = "action", attempt: int = 1,
-        seconds: float = 5.0, raises: tuple[str, ...] = (), **arguments: Any,
+        seconds: float = 5.0, raises: tuple[str, ...] = (), path_in_run: str = "lines#3/pay", **arguments: Any,
     ) -> Outcome:
         message = TaskMessage(
-            worker="http.request", run_id="r", workflow="w", version="1", path="lines#3/pay", step="pay",
+            worker="http.request", run_id="r", workflow="w", version="1", path=path_in_run, step="pay",
             phase=phase, attempt=attempt, max_attempts=3, timeout_ms=round(seconds * 1000), raises=raises,
-            step_ref="r/lines#3/pay", idempotency_key=f"r/lines#3/pay:{phase}",
+            step_ref=f"r/{path_in_run}", idempotency_key=f"r/{path_in_run}:{phase}",
         )  # fmt: skip
         payload = msgspec.json.encode({"method": method, "url": f"{web.url}{path}", **arguments})
         made = Attempt(REGISTRY, message, payload, deadline_s=uptime_s() + seconds)
@@ -89,6 +89,15 @@ def test_json_is_sent_with_the_operations_key(ask: Ask, web: Web):
     assert web.last.headers["content-type"] == "application/json"
     assert web.last.headers["idempotency-key"] == "r/lines#3/pay:action"
     assert web.last.headers["user-agent"] == "sagarun"
+
+
+def test_a_key_that_is_longer_than_services_take_is_sent_as_its_digest(ask: Ask, web: Web):
+    keys = set()
+    for _ in range(2):
+        ask("POST", path_in_run="lines#3/" * 40 + "pay")
+        keys.add(web.last.headers["idempotency-key"])
+    assert len(keys) == 1
+    assert len(keys.pop()) == 64
 
 
 def test_an_undo_has_a_key_of_its_own(ask: Ask, web: Web):
@@ -374,6 +383,13 @@ def test_a_secret_is_sent_and_nowhere_else(ask: Ask, web: Web, caplog: pytest.Lo
     told = msgspec.json.encode(outcomes).decode() + caplog.text
     assert CANARY not in told
     assert "Bearer ***" in told
+
+
+def test_white_space_around_a_value_is_not_sent(ask: Ask, web: Web):
+    """A library would refuse it, and repeat the whole value as it says so."""
+    outcome = ask(headers={"A": {"secret": "KEY", "prefix": "  Bearer "}, "B": "  b\t"})
+    assert (web.last.headers["a"], web.last.headers["b"]) == (f"Bearer {CANARY}", "b")
+    assert outcome.outcome == "completed"
 
 
 def test_a_secret_in_text_that_comes_back_is_hidden(ask: Ask):
