@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from runner.definition.complaint import did_you_mean
-from runner.definition.finding import Finding, shown
+from runner.definition.finding import Finding, child, shown
 from runner.definition.model import FailAction, SignalAction, WorkerAction
 from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject
 
 UNCATCHABLE = ("cancelled", "run_timeout")  # ends of the run, not errors of a step
 KINDS = ("business", "technical", "any")
+NO_CODES = ("no_effect", "unknown")  # what http.request may be told of a status instead of a code
 OWN_CODES = (
     "already_undone",
     "crash_loop",
@@ -55,6 +56,20 @@ def _reserved_codes(subject: Subject) -> Iterator[Finding]:
                 yield Finding("SR214", pointer, message, "give the error another code")
 
 
+def _undeclared_answers(subject: Subject) -> Iterator[Finding]:
+    """A status that `errors` of http.request calls by a code: an error of the step, or only a warning in a log."""
+    for site in subject.outline.sites:
+        action = site.step.action
+        if not isinstance(action, WorkerAction) or action.call.worker != "http.request":
+            continue
+        named = action.call.with_.get("errors")
+        for status, code in named.items() if isinstance(named, Mapping) else ():
+            if isinstance(code, str) and "{{" not in code and code not in (*action.raises, *NO_CODES):
+                pointer = child(f"{site.pointer}/with/errors", status)
+                message = f"{shown(code)} is no error that the step raises"
+                yield Finding("SR221", pointer, message, "add it to raises", severity="warning")
+
+
 def _codes(site: Site) -> Iterator[tuple[str, str, bool]]:
     action = site.step.action
     if isinstance(action, WorkerAction):
@@ -72,4 +87,5 @@ def _codes(site: Site) -> Iterator[tuple[str, str, bool]]:
 RULES = (
     Rule({"SR212": "An unknown name of use"}, _unknown_codes),
     Rule({"SR214": "An error code that means something else"}, _reserved_codes),
+    Rule({"SR221": "An answer that is called an error which the step does not raise"}, _undeclared_answers),
 )
