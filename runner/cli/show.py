@@ -52,6 +52,7 @@ def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
         ("started", moment(view.started_at_ms)),
         ("key", view.key),
         ("rerun of", view.rerun_of),
+        ("child of", f"run {view.parent}, step {view.parent_step}" if view.parent else ""),
         ("input", json_text(view.input)),
         ("waits for", "" if view.line is None else line_text(view.line)),
     ]

@@ -108,6 +108,6 @@ def run_finished(_plan: Plan, run: Run, event: ev.RunFinished) -> None:
     move_run(run.header, RunStatus(event.status))
     run.header.standing = event.standing
     run.header.ended_at_ms = event.at_ms
-    run.header.stuck = ()
+    run.header.stuck = run.header.stuck_children = ()
     run.header.pending = ""
     run.agenda.clear()

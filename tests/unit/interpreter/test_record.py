@@ -9,7 +9,15 @@ import pytest
 
 from runner.definition.model import Catch, LoopAction, Step
 from runner.interpreter import event as ev
-from runner.interpreter.record import changes_of, decode_event, decode_request, encode_event, header_of, run_of
+from runner.interpreter.record import (
+    changes_of,
+    decode_event,
+    decode_request,
+    decode_told,
+    encode_event,
+    header_of,
+    run_of,
+)
 from runner.interpreter.state import Standing
 from runner.wire import ErrorRecord
 from tests.world import World, block, no, ok, plan_of, step, unknown
@@ -142,8 +150,22 @@ def test_a_request_gets_the_time_at_which_the_store_took_it() -> None:
         b"", b"{", b"{}", b"null", b'{"type":"Nothing","at_ms":0}', b'{"type":"CancelRequested"}',
         b'{"type":"CancelRequested","at_ms":"soon"}',
         msgspec.json.encode(ev.TaskSettled(0, "pay", "completed")), msgspec.json.encode(ev.RunFinished(0, "completed")),
+        msgspec.json.encode(ev.ChildTold(0, "pay", "run2", "completed")), msgspec.json.encode(ev.ParentTold(0)),
     ],
 )
 def test_nothing_but_a_request_can_be_posted(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_request(body, 1)
+
+
+def test_what_a_run_was_told_gets_the_time_and_the_size_of_its_entry() -> None:
+    body = msgspec.json.encode(ev.ChildTold(0, "pay", "run2", "completed", output={"a": 1}))
+    assert decode_told(body, 77) == ev.ChildTold(77, "pay", "run2", "completed", output={"a": 1}, size=len(body))
+    asked = ev.ParentTold(0, verb="undo", error=ERROR)
+    assert decode_told(msgspec.json.encode(asked), 77) == msgspec.structs.replace(asked, at_ms=77)
+
+
+@pytest.mark.parametrize("event", [ev.CancelRequested(0), ev.RunFinished(0, "completed"), ev.TimerFired(0, "t")])
+def test_runs_tell_each_other_nothing_else(event: ev.AnyEvent) -> None:
+    with pytest.raises(msgspec.ValidationError, match="nothing that runs tell each other"):
+        decode_told(msgspec.json.encode(event), 1)
