@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.definition.model import Catch, Step
+from runner.expression.evaluate import Reference
 from runner.lint.view import NO_IDS, View
 
 
@@ -51,6 +52,7 @@ class Site:
     in_finally: bool = False
     items: Mapping[str, Site] = field(default_factory=dict)  # the names of items in scope, with their for_each
     is_reached: bool = True  # some run gets here
+    gives: bool = True  # once completed it has an output, however it came to that
     inside: View = field(default_factory=View)  # for its `output`: its own steps too
     handlers: list[Handler] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
@@ -86,10 +88,15 @@ class Outline:
             yield site.handler_of
             yield from self.everything_around(site.handler_of)
 
-    @property
-    def done(self) -> frozenset[str]:
-        """The steps that surely have an output once the run has completed."""
-        return self.at_end.certain
+    def is_there(self, view: View, reference: Reference) -> bool:
+        """Whether the step of a `steps.<id>.output` surely has one, where that is read."""
+        step_id = str(reference.path[1])
+        known = view.known | reference.known
+        if step_id in view.certain or any(fact[:3] == ("steps", step_id, "output") for fact in known):
+            return True
+        if ("steps", step_id, "status", "completed") in known and self.by_id[step_id].gives:
+            return True
+        return ("run", "status", "completed") in known and step_id in self.at_end.certain
 
 
 def ids_of(sites: list[Site]) -> frozenset[str]:

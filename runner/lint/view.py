@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from runner.expression.evaluate import ExpressionFault, Facts, Reference, compile_condition
+from runner.expression.evaluate import ExpressionFault, Facts, compile_condition
 
 NO_IDS: frozenset[str] = frozenset()
 _NO_FACTS: frozenset[tuple[str | int, ...]] = frozenset()
@@ -52,18 +52,6 @@ class View:
         gained = after.certain - self.certain
         given = {**self.given, _key(condition): gained} if gained and _lasts(condition) else self.given
         return replace(self, visible=after.visible, given=given)
-
-    def has(self, reference: Reference, done: frozenset[str]) -> bool:
-        """Whether the step of a `steps.<id>.output` surely has one. `done`: those that every completed run has."""
-        step_id = str(reference.path[1])
-        if step_id in self.certain:
-            return True
-        known = self.known | reference.known
-        if ("steps", step_id, "status", "completed") in known or any(
-            fact[:3] == ("steps", step_id, "output") for fact in known
-        ):
-            return True
-        return ("run", "status", "completed") in known and step_id in done
 
 
 def joined(views: list[View]) -> View | None:

@@ -51,11 +51,15 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How an action ends: what is in view then, whether it gave an output, whether it ends at all."""
+    """How an action ends: what is in view then, whether it gave an output, whether it ends at all.
+
+    `skips`: perhaps nothing is done; then the step's own `output` is not evaluated either.
+    """
 
     view: View
     has_output: bool = True
     ends: bool = True
+    skips: bool = False
 
 
 class _Walk:
@@ -84,10 +88,11 @@ class _Walk:
         end = _End(within) if act is None else act(self, site, step.action, raw, place)
         site.inside = end.view
         own = [step.id]
-        gives = end.has_output or step.output is not None
+        gives = end.has_output or (step.output is not None and not end.skips)
         ways = [end.view.behind(visible=own, certain=own if gives else ())] if end.ends else []
         ways.extend(self.handlers(site, place, within.behind(visible=end.view.visible | {step.id})))
         after = joined(ways)
+        site.gives = after is None or step.id in after.certain
         if step.when is not None:
             after = view.behind(visible=end.view.visible | {step.id}).perhaps(step.when, after)
         return site, after
@@ -162,7 +167,8 @@ def _switch(walk: _Walk, site: Site, action: SwitchAction, raw: Mapping[str, Any
     ways = [arm.after for arm in site.arms if arm.ends] + ([] if has_else else [view])
     seen = frozenset().union(*(arm.after.visible for arm in site.arms))
     after = (joined(ways) or site.within).behind(visible=seen)
-    return _End(after, has_else and all(arm.has_output for arm in site.arms if arm.ends), bool(ways))
+    gives = has_else and all(arm.has_output for arm in site.arms if arm.ends)
+    return _End(after, gives, bool(ways), skips=not has_else)
 
 
 def _fail(_walk: _Walk, site: Site, _action: FailAction, _raw: Any, _place: _Place) -> _End:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from runner.definition.load import examine_text, parse_document
+from runner.definition.model import steps_below
+from runner.interpreter.plan import compile_plan
 from runner.lint.linter import lint_draft, titles
 from runner.lint.text import render
 
@@ -51,6 +53,16 @@ def test_the_document_of_a_definition_is_a_definition_that_means_the_same(path: 
     again = examine_text(json.dumps(document), file=f"ok/{path.name}", root=GOLDEN, contracts=CONTRACTS)
     assert again.problems == ()
     assert parse_document(document) == draft.definition == again.definition
+
+
+@pytest.mark.parametrize("path", RIGHT, ids=lambda path: path.stem)
+def test_the_plan_has_every_step_where_the_definition_says_that_it_is(path: Path) -> None:
+    draft = examine_text(path.read_text(), file=f"ok/{path.name}", root=GOLDEN, contracts=CONTRACTS)
+    assert draft.definition is not None
+    steps = list(steps_below((*draft.definition.steps, *draft.definition.finally_)))
+    plan = compile_plan(draft.definition)
+    assert {step.id: step.path for step in steps} == plan.ids
+    assert all(plan.steps[step.path].step is step for step in steps)
 
 
 def test_every_code_has_a_golden_file_or_a_unit_test_that_names_it() -> None:

@@ -26,7 +26,7 @@ def _uncertain_outputs(subject: Subject) -> Iterator[Finding]:
             message = f'the branch "{branch}" of "{step_id}" may give no output: {written(reference, 4)} may be absent'
             hint = f"use default(), or test it: {written(reference, 4)} is defined"
             yield at_segment("SR215", text, reference, 3, message, hint)
-        elif not text.view.has(reference, subject.outline.done):
+        elif not subject.outline.is_there(text.view, reference):
             message = f"{_why(subject, text, target)}: steps.{step_id}.output may be absent"
             hint = f"use default(), or test it: steps.{step_id}.output is defined"
             yield at_segment("SR215", text, reference, 1, message, hint)

@@ -39,6 +39,7 @@ CERTAIN = [
     "{id: a, wait_for: {signal: go}}",
     "{id: a, wait_for: {signal: go, timeout: 1d}}",
     "{id: a, wait: 1s, output: 5}",
+    "{id: a, switch: [{when: '{{ input.x }}', steps: [{set: {}}]}, {else: []}], output: 5}",
     f"{{id: a, {LOOK}, catch: [{{steps: [{{fail: rethrow}}]}}]}}",
     f"{{id: a, {LOOK}, catch: [{{output: 1}}]}}",
     f"{{id: a, {LOOK}, catch: [{{steps: [{{id: b, {LOOK}}}]}}]}}",
@@ -48,6 +49,7 @@ UNCERTAIN = [
     f"{{when: '{{{{ input.x }}}}', steps: [{{id: a, {LOOK}}}]}}",
     f"{{id: a, steps: [{{id: b, {LOOK}, when: '{{{{ input.x }}}}'}}]}}",
     "{id: a, steps: []}",
+    "{id: a, switch: [{when: '{{ input.x }}', steps: [{set: {}}]}], output: 5}",
     f"{{id: a, {LOOK}, on_failure: continue}}",
     f"{{id: a, {LOOK}, catch: [{{}}]}}",
     f"{{steps: [{{id: a, {LOOK}}}], on_failure: continue}}",
@@ -102,6 +104,20 @@ def test_a_condition_that_makes_it_sure(condition: str) -> None:
 )
 def test_a_condition_that_does_not(condition: str) -> None:
     assert found(MAYBE, read(more=f', when: "{{{{ {condition} }}}}"')) == ["SR215"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: a, wait: 1s}",
+        f"{{id: a, {LOOK}, on_failure: continue}}",
+        f"{{id: a, steps: [{{id: b, {LOOK}, when: '{{{{ input.x }}}}'}}]}}",
+        "{id: a, wait_for: {signal: go, timeout: 1d, on_timeout: continue}}",
+    ],
+)
+def test_that_it_completed_does_not_make_sure_of_an_output_that_it_need_not_have(step: str) -> None:
+    assert found(step, read(more=", when: \"{{ steps.a.status == 'completed' }}\"")) == ["SR215"]
+    assert found(step, read(more=', when: "{{ steps.a.output is defined }}"')) == []
 
 
 def test_a_condition_that_reads_variables_may_change() -> None:
