@@ -15,6 +15,7 @@ from typing import Any
 from runner.interpreter import event as ev
 from runner.interpreter.paths import FINALLY, RUN_TIMEOUT, static
 from runner.wire import TaskMessage
+from tests.invariants import assert_an_end_is_final, assert_nothing_went_back_over_the_pivot
 from tests.world import (
     Reply,
     World,
@@ -37,6 +38,8 @@ class Effect:
     is_there: bool = False
     is_refused: bool = False  # a tombstone: nothing lands any more
     is_late: bool = False  # an action is still on its way
+    is_asked: bool = False  # to be confirmed
+    is_confirmed: bool = False
 
     def land(self) -> None:
         if not self.is_refused:
@@ -99,6 +102,15 @@ class Truth:
             effect.undo()
         return {"no": no(), "no_effect": no_effect(), "crash": lost()}.get(chosen, unknown())
 
+    def confirm(self, message: TaskMessage, effect: Effect) -> Reply:
+        assert effect.is_there, f"{message.path} is to be confirmed, and is not there"
+        effect.is_asked = True
+        chosen = self.random.choice(["no", "no_effect", "told", "not", "crash"])
+        if self.random.random() >= self.trouble:
+            chosen = "ok"
+        effect.is_confirmed = effect.is_confirmed or chosen in ("ok", "told")
+        return {"ok": ok(), "no": no(), "no_effect": no_effect(), "crash": lost()}.get(chosen, unknown())
+
     def arrive(self) -> None:
         """What is late may arrive now."""
         for effect in self.effects.values():
@@ -122,6 +134,10 @@ class Truth:
 
     def _resolve(self, path: str) -> None:
         effect = self.effect(f"run1/{path}")
+        if self.world.run_node(path).confirm == "due":
+            effect.is_confirmed = True  # the operator tells it, or knows that it need not be told
+            assert self._say(path, self.random.choice(["completed", "skipped"]))
+            return
         if self.world.run_node(path).undo == "undoing":
             as_ = self.random.choice(["compensated", "compensated", "skipped"])
             if as_ == "compensated":
@@ -164,6 +180,8 @@ class Truth:
                 world.answer(path, self.reply(world.tasks[path]))
             elif world.node_timers():
                 world.fire(self.random.choice(sorted(world.node_timers())))
+            elif world.waits_for_a_signal():
+                world.signal("go", 1)
             else:
                 assert world.status == "stuck", f"{world.status} with nothing to wait for"
                 assert world.header.stuck
@@ -184,6 +202,8 @@ class Truth:
             if closed:
                 outcome = self.random.choice(["completed", "failed", "unknown"])
                 world.take(ev.TaskSettled(world.now_ms, self.random.choice(closed), outcome))
+        elif chance < 0.25:
+            world.signal("go", self.random.choice([1, 2]))
 
     def _stop(self, how: str) -> None:
         if how == "cancel":
@@ -209,26 +229,19 @@ class Truth:
                 assert path in listed, f"{path} is there, and {world.status} says nothing of it"
             elif path in listed and world.status != "abandoned":
                 assert listed[path].startswith("may "), f"{path} is not there, and listed: {listed[path]}"
+        for path in self._operations():
+            effect, confirm = self.effect(f"run1/{path}"), world.plan.steps[static(path)].confirm
+            if path in wanted and confirm is not None:
+                assert effect.is_confirmed, f"{path} stands, and was not confirmed"
+            elif world.status != "abandoned":
+                assert not effect.is_asked, f"{path} was to be confirmed"
         if world.status != "abandoned":
             assert world.header.busy == 0, "it is over, and something is still under way"
         if world.status in ("compensated", "cancelled"):
             assert world.header.pivot != "passed"
             assert not world.header.skipped_undo
-        self._check_that_nothing_went_back_over_the_pivot()
-
-    def _check_that_nothing_went_back_over_the_pivot(self) -> None:
-        begun: set[str] = set()
-        before: set[str] = set()
-        for event in self.world.events:
-            if isinstance(event, ev.StepStarted):
-                begun.add(event.path)
-            elif isinstance(event, ev.StepCompleted | ev.StepStuck):
-                worker = self.world.plan.steps[static(event.path)].worker
-                took_effect = isinstance(event, ev.StepCompleted) or event.took_effect
-                if worker is not None and worker.kind == "pivot" and took_effect:
-                    before = set(begun)
-            elif isinstance(event, ev.TaskDispatched) and event.phase == "compensate":
-                assert event.path not in before, f"{event.path} is undone though the pivot was passed"
+        assert_nothing_went_back_over_the_pivot(world)
+        assert_an_end_is_final(world)
 
     def _operations(self) -> list[str]:
         found = []
@@ -253,4 +266,5 @@ _PHASES: dict[str, Callable[[Truth, TaskMessage, Effect], Any]] = {
     "action": Truth.act,
     "verify": Truth.look,
     "compensate": Truth.undo,
+    "confirm": Truth.confirm,
 }

@@ -318,6 +318,11 @@ class World:
                 return self
         raise AssertionError(f"the run does not come to rest: {self.calls[-20:]}")
 
+    def waits_for_a_signal(self) -> bool:
+        """Somebody waits, and not for a timer."""
+        nodes = self.run.nodes.values() if self.run is not None else ()
+        return any(node.waiting and not node.timer and not node.rest for node in nodes)
+
     def node_timers(self) -> list[str]:
         return [name for name in self.timers if not name.startswith("~run")]
 
