@@ -30,7 +30,7 @@ def assert_the_books_are_right(world: World) -> None:
             _assert_its_halt_is_known(world, node, place)
     assert world.header.busy == busy
     timers = {node.timer for node in world.run.nodes.values() if node.timer}
-    assert set(world.node_timers()) == timers
+    assert set(world.node_timers()) == timers, f"{set(world.node_timers())} are set, {timers} are known"
     kept = world.run.payloads.get("~signals") or {}
     assert world.header.signals == sum(len(queue) for queue in kept.values())
     assert (world.run.payloads.get("~vars") or {}) == _variables(world)

@@ -84,6 +84,9 @@ class Draft:
         self.room -= 1
         return f"s{next(self._ids)}"
 
+    def item(self) -> str:
+        return f"item{next(self._ids)}"
+
     def flip(self) -> bool:
         return bool(self.draw(st.booleans()))
 
@@ -121,7 +124,9 @@ class Draft:
         if kind == "for_each":
             items = "{{ [" + ", ".join("1" * self.one_of(0, 1, 2, 3)) + "] }}"
             side_by_side = self.one_of(1, 2) if self.wide else 1
-            return LoopAction(items, "item", self.sequence(depth), side_by_side, self.one_of("fail", "fail", "collect"))
+            return LoopAction(
+                items, self.item(), self.sequence(depth), side_by_side, self.one_of("fail", "fail", "collect")
+            )
         if kind == "repeat":
             steps = self.sequence(depth)
             return RepeatAction(steps, self.until(steps[-1].id), self.one_of(1, 2, 3))
@@ -198,7 +203,7 @@ class Draft:
             rounds = RepeatAction(steps, self.until(steps[-1].id), 2)
             branches = ParallelAction({"b0": steps, "b1": (self.operation("readonly"),)})
             side_by_side = branches if self.wide else rounds
-            return Step(name, name, self.one_of(rounds, LoopAction("{{ [1, 1] }}", "item", steps), side_by_side))
+            return Step(name, name, self.one_of(rounds, LoopAction("{{ [1, 1] }}", self.item(), steps), side_by_side))
         if chosen != "covered":
             if depth <= 0 or self.flip():
                 return self.operation(chosen)

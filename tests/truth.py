@@ -196,7 +196,8 @@ class Truth:
         if chance < 0.1:
             world.reload()
         elif chance < 0.15:
-            world.take(ev.TimerFired(world.now_ms, self.random.choice(["s0@1", "s1@1", "s1@2", "s2@1", "gone@1"])))
+            late = sorted({"s0@1", "s1@1", "s1@2", "s2@1", "gone@1"} - world.timers.keys())
+            world.take(ev.TimerFired(world.now_ms, self.random.choice(late)))
         elif chance < 0.2 and world.run is not None:
             closed = sorted(path for path, node in world.run.nodes.items() if not node.open)
             if closed:
