@@ -78,7 +78,7 @@ def _assert_its_halt_is_known(world: World, node: Node, place: StepPlan) -> None
     called_off = place.is_settled_by_undo or not (node.patient or node.resumed)
     if node.halt and node.open and node.phase == "action" and node.undo == "" and called_off:
         assert node.killing if node.halt == CANCEL else node.revoking, f"{node.path} is not called off"
-    if node.halt and place.kind in ("wait", "wait_for"):
+    if node.halt and place.kind in ("wait", "wait_for") and node.handler < 0:
         assert node.stuck, f"{node.path} waits on"
 
 
