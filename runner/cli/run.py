@@ -95,6 +95,7 @@ def _run_here(order: Order, chosen: Settings) -> int:
         handle = host.reach.client.start(definition, value, order.key)
         host.look_after(handle.id)
         _announce(host.reach, definition, handle, hosted(host.crew.modules, contracts))
+        _say_signals(chosen, order, path, handle.id)
         return host.follow(handle.id, order.wait_ms)
 
 
@@ -127,6 +128,7 @@ def _run_elsewhere(order: Order, chosen: Settings) -> int:
         if order.detach:
             return _detached(handle, reach)
         _announce(reach, definition, handle, "")
+        _say_signals(chosen, order, path, handle.id)
         return follow_elsewhere(reach, handle.id, order.wait_ms)
 
 
@@ -198,6 +200,16 @@ def _announce(reach: Access, definition: Definition, handle: RunHandle, workers:
     screen.story([("▶ ", "bold cyan"), (" · ".join(part for part in parts if part), "")])
     if not handle.created:
         screen.note(f"· this key was used before, with the same input: this is that run, {handle.status()}")
+
+
+def _say_signals(chosen: Settings, order: Order, path: Path | None, run_id: str) -> None:
+    """A case's signals are sent in tests only: here a person does, and is told how."""
+    from runner.cli.run_input import case_signals
+    from runner.cli.waits import sending
+
+    for name, data, after in case_signals(path, order.case):
+        when = f"after {after}" if after else "when the run waits for it"
+        chosen.screen.note(f"· {when}, this case sends: {sending(run_id, name, data)}")
 
 
 def _detached(handle: RunHandle, reach: Access) -> int:

@@ -80,15 +80,21 @@ def _case_input(file: Path | None, case: str) -> Any:
         raise UsageError(
             f'there is no case "{case}" in {test_file(file)}.{did_you_mean(case, cases)}\nit has: {", ".join(cases)}'
         )
-    return cases[case]
+    return cases[case]["input"]
+
+
+def case_signals(file: Path | None, case: str | None) -> list[tuple[str, Any, str]]:
+    """What a case tells its run: name, data, and how long after the start ("": when a step waits for it)."""
+    given = read_cases(file)[case].get("signals", ()) if file is not None and case is not None else ()
+    return [(signal["name"], signal.get("data"), signal.get("after", "")) for signal in given]
 
 
 def test_file(definition: Path) -> Path:
     return definition.with_name(f"{definition.stem}.test{definition.suffix}")
 
 
-def read_cases(definition: Path) -> dict[str, Any]:
-    """The inputs of the cases by name. Raises UsageError, and DefinitionError for a test file with mistakes."""
+def read_cases(definition: Path) -> dict[str, dict[str, Any]]:
+    """The cases by name. Raises UsageError, and DefinitionError for a test file with mistakes."""
     path = test_file(definition)
     if not path.is_file():
         raise UsageError(f"there is no test file {path}: --case names one of its cases")
@@ -96,4 +102,4 @@ def read_cases(definition: Path) -> dict[str, Any]:
     problems = check_schema(source, "test")
     if problems:
         raise DefinitionError(problems)
-    return {case["name"]: case["input"] for case in source.value["cases"]}
+    return {case["name"]: case for case in source.value["cases"]}

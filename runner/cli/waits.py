@@ -30,11 +30,19 @@ def wait_text(signal: SignalAction | None, until_ms: int, now_ms: int) -> str:
 
 def signal_command(run_id: str, action: SignalAction) -> str:
     """With data that has the form that the schema asks for, as far as that is easily said."""
-    command = f"sagarun signal {run_id} {action.signal}"
     if not action.schema:
-        return command
+        return sending(run_id, action.signal, None)
     example = _example(action.schema)
-    return f"{command} --data {'…' if example is None else shlex.quote(json_text(example))}"
+    return f"{_command(run_id, action.signal)} --data …" if example is None else sending(run_id, action.signal, example)
+
+
+def sending(run_id: str, name: str, data: Any) -> str:
+    """The command that sends this."""
+    return _command(run_id, name) + ("" if data is None else f" --data {shlex.quote(json_text(data))}")
+
+
+def _command(run_id: str, name: str) -> str:
+    return f"sagarun signal {run_id} {name}"
 
 
 def _example(schema: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.assignment import parse
-from runner.cli.run_input import choose_input
+from runner.cli.run_input import case_signals, choose_input
 from runner.definition.load import load_text
 from runner.definition.model import Definition
 from runner.errors import DefinitionError, InputError, UsageError
@@ -92,6 +92,14 @@ def test_input_and_case_exclude_each_other(definition: Definition):
 def test_a_case_is_taken_from_the_test_file_beside_the_definition(definition: Definition, tmp_path: Path):
     (tmp_path / "greet.test.yaml").write_text(TESTS)
     assert chosen(definition, tmp_path / "greet.yaml", case="long")[0] == {"name": "Methuselah"}
+
+
+def test_what_a_case_sends_is_known(tmp_path: Path):
+    signals = "signals: [{name: go, data: {now: true}, after: 2s}, {name: stop}]"
+    (tmp_path / "greet.test.yaml").write_text(TESTS.replace("name: long,", f"name: long, {signals},"))
+    assert case_signals(tmp_path / "greet.yaml", "long") == [("go", {"now": True}, "2s"), ("stop", None, "")]
+    assert case_signals(tmp_path / "greet.yaml", "short") == []
+    assert case_signals(tmp_path / "greet.yaml", None) == []
 
 
 def test_an_unknown_case_says_which_there_are(definition: Definition, tmp_path: Path):
