@@ -57,12 +57,13 @@ class Crowd:
     def part_ended(self, path: str, *, failed: bool) -> Tally | None:
         """An item or round is over. Its loop's tally, if it is worth a line now."""
         loop, number = _split(path)
-        if not number or self.loop_of(path) != loop:
+        if not number:
             return None
         tally = self.tally(loop)
         tally.done += 1
         tally.failed += failed
-        return tally if tally.done % tally.stride == 0 and tally.done != tally.total else None
+        is_due = tally.done % tally.stride == 0 and tally.done != tally.total
+        return tally if is_due and self.loop_of(path) == loop else None
 
     def step_undone(self, path: str) -> tuple[str, Tally] | None:
         """A step in a loop of many was undone. Its loop and tally, if that is worth a line."""

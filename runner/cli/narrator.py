@@ -35,6 +35,7 @@ class Narrator:
     _layout: Layout = field(init=False)
     crowd: Crowd = field(default_factory=Crowd)
     run_id: str = ""
+    won: set[str] = field(default_factory=set)  # steps with `join: any` of which a branch has completed
     _stands: dict[str, None] = field(default_factory=dict)  # steps whose effect would have to be undone
 
     def __post_init__(self) -> None:
@@ -150,10 +151,20 @@ def _step_skipped(teller: Narrator, event: ev.StepSkipped) -> Sequence[Line]:
     return (teller.step_line(SKIPPED, event.path, teller.worker_of(event.path), None, remark),)
 
 
+def _first_branch(teller: Narrator, path: str) -> Sequence[Line]:
+    """The branch that decides a `join: any`: what the others did is undone."""
+    owner = parent(path)
+    place = teller.place(owner) if path[len(owner) : len(owner) + 1] == "." else None
+    if place is None or not place.joins_any or owner in teller.won:
+        return ()
+    teller.won.add(owner)
+    return (teller.kind_line(owner, f"{path[len(owner) + 1 :]} is first"),)
+
+
 def _step_completed(teller: Narrator, event: ev.StepCompleted) -> Sequence[Line]:
     if teller.worker_of(event.path, "compensate"):
         teller.stands[event.path] = None
-    counted = _counted(teller, event.path, failed=False)
+    counted = [*_counted(teller, event.path, failed=False), *_first_branch(teller, event.path)]
     if not teller.is_shown(event.path) and not _is_its_own(teller, event):
         return counted
     if teller.is_left_out(event.path) and event.error is None:

@@ -234,7 +234,8 @@ def _parts_json(step: StepView) -> dict[str, Any] | None:
         return None
     if step.kind == "switch":
         return {"chosen": step.choice} if step.choice else None
-    return {"count": step.part_count, **Counter(part.status for part in step.parts)}
+    first = {"first": step.choice} if step.choice else {}
+    return {"count": step.part_count, **first, **Counter(part.status for part in step.parts)}
 
 
 def error_json(error: ErrorRecord | None) -> dict[str, Any] | None:

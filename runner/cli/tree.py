@@ -231,7 +231,9 @@ def _confirm_row(step: StepView, told: ConfirmView, indent: int) -> Row:
 
 def parts_text(step: StepView) -> str:
     """12/1000 items, 3 running, 1 failed · 3 branches · round 2 of at most 5"""
-    if step.choice:
+    if step.kind == "switch":
+        if not step.choice:
+            return ""
         return remarks(f"case {step.choice}", step.choice_when)
     noun = _PARTS.get(step.kind)
     if noun is None or not step.has_begun:
@@ -245,6 +247,8 @@ def parts_text(step: StepView) -> str:
         text = f"{counts['completed']}/{items_text(step.part_count, noun)}"
         if counts["running"]:
             text += f", {counts['running']} running"
+    if step.choice:
+        text += f", {step.choice} was first"
     return ", ".join([text, *(f"{counts[status]} {word}" for status, word in _PART_WORDS.items() if counts[status])])
 
 

@@ -87,7 +87,7 @@ class StepView:
     tries: tuple[Attempt, ...] = ()
     parts: tuple[PartView, ...] = ()
     part_count: int = 0  # of all there will be, as far as that is known
-    choice: str = ""  # of a switch: the case that it took, as its path has it ("0", "1", "else")
+    choice: str = ""  # of a switch: the case that it took ("0", "1", "else"); of `join: any`: the first branch
     choice_when: str = ""  # … and its condition
     wait: WaitView | None = None
     confirmation: ConfirmView | None = None

@@ -88,7 +88,7 @@ def _step(
     node = run.nodes.get(path) or Node(path=path, status=StepStatus.PENDING)
     worker = place.worker if place else None
     task = stored.tasks.get(path)
-    choice, choice_when = _choice(place, parts)
+    choice, choice_when = _choice(place, node, parts)
     return StepView(
         id=place.step.id if place and place.step else path.rpartition("/")[2],
         path=path,
@@ -127,8 +127,10 @@ def _kind(place: StepPlan | None) -> str:
     return place.worker.kind if place.worker else place.kind
 
 
-def _choice(place: StepPlan | None, parts: Sequence[PartView]) -> tuple[str, str]:
-    """The case that a switch took, and its condition."""
+def _choice(place: StepPlan | None, node: Node, parts: Sequence[PartView]) -> tuple[str, str]:
+    """The case that a switch took, and its condition; the branch that was first where one is enough."""
+    if node.winner:
+        return node.winner[len(node.path) + 1 :], ""
     action = place.step.action if place is not None and place.step is not None else None
     if not isinstance(action, SwitchAction) or not parts:
         return "", ""

@@ -30,6 +30,7 @@ def test_rounds_are_told_one_by_one_until_there_are_many():
     assert made.loop_of("again#10/poll") == "again"
     told = [number for number in range(35) if made.part_ended(f"again#{number}", failed=False)]
     assert told == [19, 29]
+    assert made.tally("again").done == 35
 
 
 def test_what_is_in_a_large_loop_is_counted_with_it_and_not_by_itself():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.follow import read_view
+from runner.cli.follow import read_events, read_view
+from runner.cli.narrator import Narrator
+from runner.cli.report import run_json
 from runner.cli.screen import plain
 from runner.cli.tree import live_lines, step_lines
 from runner.monitor.shapes import RunView
@@ -152,6 +154,31 @@ def test_a_small_screen_shows_what_moves(wide: Desk):
 def test_a_large_screen_shows_everything(wide: Desk):
     seen = everything(wide)
     assert live_lines(seen, now_ms=wide.clock(), height=50) == step_lines(seen, now_ms=wide.clock())
+
+
+ANY = """
+workflow: race
+version: 1.0.0
+steps:
+  - id: race
+    parallel:
+      join: any
+      branches:
+        left:
+          - {id: a, worker: stock.reserve, with: {id: a}, compensate: {worker: card.refund}}
+        right:
+          - {id: b, worker: stock.reserve, with: {id: b}, compensate: {worker: card.refund}}
+"""
+
+
+def test_the_branch_that_was_first_is_named(tmp_path: Path):
+    desk = Desk(tmp_path, ANY)
+    seen = everything(desk)
+    assert told(seen)[0] == "  ✓ race       parallel           0 ms  2 branches, left was first, 1 undone"
+    assert run_json(seen)["steps"][0]["parts"] == {"count": 2, "first": "left", "completed": 1, "compensated": 1}
+    narrator = Narrator(desk.client.catalogue.plan(desk.definition.digest))
+    lines = [plain(line) for event in read_events(desk.client, seen.run_id) for line in narrator.tell(event)]
+    assert "  · race          parallel                  left is first" in lines
 
 
 def test_without_its_definition_the_steps_are_shown_below_each_other_all_the_same(wide: Desk):
