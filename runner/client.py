@@ -336,6 +336,9 @@ class Client:
         self.check_applies(stored.run_id, "signal")
         definition = self._definition_of(stored)
         if name not in signal_names(definition):
+            below = self._below_that_takes(stored, name)
+            if below:
+                raise VerbRefused(f"run {stored.run_id} takes no signal {name}, but run {below} below it does")
             raise VerbRefused(f"run {stored.run_id} {unknown_signal(definition, name)}")
         value = prepare_signal(definition, name, data)
         ask = functools.partial(ev.SignalSent, name=name, data=value, signal_id=nonce.removeprefix("signal:"))
@@ -344,6 +347,19 @@ class Client:
     def _definition_of(self, stored: StoredRun) -> Definition:
         digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
         return self.catalogue.definition(digest)
+
+    def _below_that_takes(self, stored: StoredRun, name: str) -> str:
+        """A run under way that this one has started, directly or not, and that takes signals of this name."""
+        run = self.state(stored)
+        children = [node.child for node in run.nodes.values() if node.child] if run is not None else []
+        for child in self.store.load_runs(children):
+            if child is None or child.terminal:
+                continue
+            takes = name in signal_names(self._definition_of(child))
+            found = child.run_id if takes else self._below_that_takes(child, name)
+            if found:
+                return found
+        return ""
 
     def _was_taken(self, run_id: str, nonce: str) -> bool:
         """Whether a signal with this nonce was accepted before. Raises VerbRefused if it was refused.

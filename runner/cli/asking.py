@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from runner.cli.access import Access, access, require_runs
 from runner.cli.claims import Claims
 from runner.cli.failure import Exit
+from runner.cli.reading import read_view
 from runner.cli.settings import Settings, settings
 from runner.client import Client
 from runner.interpreter.verdict import Verdict
@@ -48,10 +49,20 @@ def send_signal(run: str, name: str, ask: Callable[[Client, str, float], Verdict
         is_elsewhere = not reach.opened.is_embedded
         is_answered = is_elsewhere or bool(reach.living("engine"))
         verdict = ask(reach.client, run_id, ANSWER_S if is_answered else 0.0)
-        is_moved = is_elsewhere or Claims(chosen.project.state / "hosts").is_taken(run_id)
+        is_moved = is_elsewhere or _is_looked_after(reach, run_id)
         if verdict == "repeated" or is_elsewhere or (is_moved and verdict != "asked"):
             return _tell_signal(reach, run_id, name, verdict)
     return _see_taken(chosen, run_id, name, ask, modules, verdict, told)
+
+
+def _is_looked_after(reach: Access, run_id: str) -> bool:
+    """Whether another command moves this run: a child is moved by who looks after the run that started it."""
+    claims = Claims(reach.settings.project.state / "hosts")
+    while run_id:
+        if claims.is_taken(run_id):
+            return True
+        run_id = read_view(reach.client, run_id, ()).parent
+    return False
 
 
 def _see_taken(

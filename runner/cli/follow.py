@@ -7,28 +7,23 @@ times a second; anywhere else every line is written once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from runner.cli.narrator import Narrator
+from runner.cli.family import Family, Told
 from runner.cli.report import signal_lines
 from runner.cli.screen import Line, Screen, json_text, plain
 from runner.cli.tree import live_lines, step_lines
 from runner.cli.wording import line_text
 from runner.client import Client
 from runner.clock import wall_ms
-from runner.errors import RecordTampered, StoreUnavailable
+from runner.errors import StoreUnavailable
 from runner.interpreter import event as ev
-from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event
 from runner.monitor.shapes import RunView
-from runner.monitor.story import Story
-from runner.monitor.views import view_run
-from runner.store.ports import StoredRun
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -39,28 +34,6 @@ LOOK_S = 1.0  # between looks at what the history does not tell: a run that brok
 LOOK_SHARE = 5  # times as long as a look took, nobody looks again: a run of a thousand items is not read all the time
 PATIENCE_S = 30.0  # how long an outage of the server is waited for
 T = TypeVar("T")
-
-
-def plan_of(client: Client, stored: StoredRun) -> Plan | None:
-    """None where the definition is not there any more; the run can still be shown."""
-    digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
-    try:
-        return client.catalogue.plan(digest)
-    except RecordTampered:
-        return None
-
-
-def read_view(client: Client, run_id: str, events: Iterable[ev.AnyEvent] | Story | None = None) -> RunView:
-    """The run as it is now. `events`: its history, if it was read before. Raises RunNotFound."""
-    stored = client.stored(run_id)
-    told = read_events(client, run_id) if events is None else events
-    line = client.store.slot(stored.slot, run_id=run_id) if stored.in_line else None
-    return view_run(stored, client.state(stored), plan_of(client, stored), told, line)
-
-
-def read_events(client: Client, run_id: str, start: int = 0) -> list[ev.AnyEvent]:
-    """Without their payloads."""
-    return [decode_event(entry, {}) for entry in client.store.history(run_id, start=start)]
 
 
 @dataclass(slots=True)
@@ -75,8 +48,7 @@ class Follower:
     is_enough: Callable[[RunView], bool] = lambda _view: False  # it need not be followed on, though it does not rest
     skip: int = 0  # so many events of its history are known to who reads
     _seen: RunView = field(init=False)
-    _narrator: Narrator = field(init=False)
-    _told: int = 0  # so many events of the history were read
+    _family: Family = field(init=False)
     _look_at: float = 0.0
     _rest_until: float = 0.0
     _draw_at: float = 0.0
@@ -86,8 +58,9 @@ class Follower:
     def follow(self, timeout_s: float | None = None) -> RunView | None:
         """The run when it has ended or is stuck; None when the time is over."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        stored = self._patiently(lambda: self.client.stored(self.run_id))
-        self._narrator = Narrator(plan_of(self.client, stored), verbose=self.screen.verbose)
+        self._family = self._patiently(
+            lambda: Family(self.client, self.run_id, verbose=self.screen.verbose, skip=self.skip)
+        )
         self._seen = self._read()
         if self._seen.line is not None:
             self.screen.note(f"· it waits to begin: {line_text(self._seen.line)}")
@@ -105,7 +78,7 @@ class Follower:
         self._look_at = time.monotonic() + LOOK_S
         while True:
             news = self._catch_up(live)
-            rests = any(isinstance(event, ev.RunFinished | ev.RunStuck) for event in news)
+            rests = any(isinstance(told.event, ev.RunFinished | ev.RunStuck) for told in news)
             if rests or time.monotonic() >= self._look_at:
                 self._look()
                 if self._seen.rests or self.is_enough(self._seen):
@@ -124,7 +97,7 @@ class Follower:
             time.sleep(pause_s)
 
     def _read(self) -> RunView:
-        return self._patiently(lambda: read_view(self.client, self.run_id, self._narrator.story))
+        return self._patiently(self._family.view)
 
     def _look(self) -> None:
         began = time.monotonic()
@@ -133,24 +106,17 @@ class Follower:
         self._rest_until = now + LOOK_SHARE * (now - began)
         self._look_at = max(self._rest_until, now + LOOK_S)
 
-    def _catch_up(self, live: Live | None) -> list[ev.AnyEvent]:
-        """Read on in the history, and tell what is new."""
-        news = self._patiently(lambda: read_events(self.client, self.run_id, self._told))
-        self._told += len(news)
-        for event in news:
-            self._tell(event, live)
+    def _catch_up(self, live: Live | None) -> list[Told]:
+        """Read on in the histories, and tell what is new."""
+        news = self._patiently(self._family.news)
+        for told in news:
+            if self.screen.format == "jsonl":
+                if told.is_own and not told.is_known:
+                    self.screen.data(json_text(msgspec.to_builtins(told.event)))
+            elif live is None:
+                for line in told.lines:
+                    self.screen.story(line)
         return news
-
-    def _tell(self, event: ev.AnyEvent, live: Live | None) -> None:
-        lines = self._narrator.tell(event)
-        if self.skip > 0:
-            self.skip -= 1
-            return
-        if self.screen.format == "jsonl":
-            self.screen.data(json_text(msgspec.to_builtins(event)))
-        elif live is None:
-            for line in lines:
-                self.screen.story(line)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask the store; while it is away, wait, and say so once."""

@@ -20,7 +20,8 @@ from runner.cli.access import Access
 from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
-from runner.cli.follow import Follower, read_view
+from runner.cli.follow import Follower
+from runner.cli.reading import read_view
 from runner.cli.report import summary_lines
 from runner.cli.wording import plural
 from runner.cli.workshop import OUTAGE_S, Crew

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.cli.screen import Line, Span
@@ -22,20 +22,34 @@ class Layout:
     worker: int
 
     @classmethod
-    def of(cls, plan: Plan | None) -> Layout:
-        places = plan.steps if plan else {}
-        workers = [
-            call.worker for place in places.values() if place.worker
-            for call in (place.worker.call, place.worker.compensate, place.worker.confirm) if call
-        ]  # fmt: skip
-        workers += [place.kind for place in places.values() if place.kind in SAID]
-        names = [label(path, place)[0].replace("#", "#00") for path, place in places.items() if place.step]
+    def of(cls, plan: Plan | None, plan_of: Callable[[str], Plan | None] = lambda _digest: None) -> Layout:
+        """`plan_of`: gives the plans of the workflows that steps of it start, by their digests."""
+        names, workers = _cells(plan, plan_of, "") if plan else ([], [])
         return cls(min(WIDEST, max(map(len, names), default=8)), max(map(len, workers), default=12))
 
     def line(self, symbol: Span, step: str, worker: str, took: str, remark: str = "", *, depth: int = 0) -> Line:
         text = f" {step:<{self.step}}  {worker:<{self.worker}}  {took:>8}"
         line: list[Span] = [("  " * (depth + 1), ""), symbol]
         return [*line, (text, ""), (f"   {remark}", "dim")] if remark else [*line, (text.rstrip(), "")]
+
+
+def _cells(plan: Plan, plan_of: Callable[[str], Plan | None], prefix: str) -> tuple[list[str], list[str]]:
+    """What may stand in the two columns."""
+    names: list[str] = []
+    workers: list[str] = []
+    for path, place in plan.steps.items():
+        if place.step is None:
+            continue
+        names.append((f"{prefix}{path}" if prefix else label(path, place)[0]).replace("#", "#00"))
+        calls = (place.action, place.compensate, place.confirm)
+        workers += [call.worker for call in calls if call is not None]
+        workers += [place.kind] if place.kind in SAID else []
+        below = plan_of(place.child.digest) if place.child is not None else None
+        if below is not None:
+            more = _cells(below, plan_of, f"{prefix}{path}/")
+            names += more[0]
+            workers += more[1]
+    return names, workers
 
 
 def label(path: str, place: StepPlan | None) -> tuple[str, int]:

@@ -24,10 +24,15 @@ _SHOWN = ("worker", "set", "fail", "wait", "wait_for", "subworkflow")
 
 @dataclass(slots=True)
 class Narrator:
-    """Tells one run. `plan` is None where its definition cannot be had."""
+    """Tells one run. `plan` is None where its definition cannot be had.
+
+    prefix: what stands before the names of its steps, for a run that another one started: "pay/".
+    """
 
     plan: Plan | None
     verbose: bool = False
+    prefix: str = ""
+    layout: Layout | None = None
     story: Story = field(default_factory=Story)
     _layout: Layout = field(init=False)
     crowd: Crowd = field(default_factory=Crowd)
@@ -36,7 +41,11 @@ class Narrator:
     _stands: dict[str, None] = field(default_factory=dict)  # steps whose effect would have to be undone
 
     def __post_init__(self) -> None:
-        self._layout = Layout.of(self.plan)
+        self._layout = self.layout or Layout.of(self.plan)
+
+    def below(self, path: str, plan: Plan | None) -> Narrator:
+        """Of the run that this step of it has started."""
+        return Narrator(plan, self.verbose, f"{self.prefix}{path}/", self._layout)
 
     def tell(self, event: ev.AnyEvent) -> list[Line]:
         """The lines that this event adds."""
@@ -48,8 +57,13 @@ class Narrator:
         return self.plan.steps.get(static(path)) if self.plan else None
 
     def step_line(self, symbol: Span, path: str, worker: str, took_ms: float | None, remark: str = "") -> Line:
-        name, depth = label(path, self.place(path))
+        name, depth = (f"{self.prefix}{path}", 0) if self.prefix else label(path, self.place(path))
         return self._layout.line(symbol, name, worker, duration(took_ms), one_line(remark), depth=depth)
+
+    def run_line(self, symbol: Span, text: str) -> Line:
+        """About the run as a whole."""
+        about = f"{self.prefix.rstrip('/')}: " if self.prefix else ""
+        return [("  ", ""), symbol, (f" {about}{text}", "")]
 
     def kind_line(self, path: str, remark: str) -> Line:
         """A note about a step that asks nobody: what kind of step it is stands where its worker would."""

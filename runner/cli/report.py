@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -127,12 +127,18 @@ def _standing_lines(view: RunView) -> list[Line]:
 
 def signal_lines(view: RunView) -> list[Line]:
     """How to send what the run waits for, once for each signal."""
+    commands = list(_signal_commands(view))[:NAMED]
+    return [
+        [("  signal  " if number == 0 else " " * 10, "dim"), (command, "")] for number, command in enumerate(commands)
+    ]
+
+
+def _signal_commands(view: RunView) -> Iterator[str]:
     awaited = [step.wait.signal for step in view.steps if step.wait is not None and step.wait.signal is not None]
     by_name = {signal.signal: signal for signal in awaited}
-    return [
-        [("  signal  " if number == 0 else " " * 10, "dim"), (signal_command(view.run_id, signal), "")]
-        for number, signal in enumerate(list(by_name.values())[:NAMED])
-    ]
+    yield from (signal_command(view.run_id, signal) for signal in by_name.values())
+    for child in view.children.values():
+        yield from _signal_commands(child)
 
 
 def help_lines(view: RunView) -> list[Line]:

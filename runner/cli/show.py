@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def command(run: str, events: bool, whole: bool) -> None:
     """Show RUN (its id, or the beginning of it): steps, attempts, errors, undo, what stands, and what can be done."""
     from runner.cli.access import access, require_runs
-    from runner.cli.follow import read_view
+    from runner.cli.family import read_family
+    from runner.cli.reading import read_view
     from runner.cli.settings import settings
 
     chosen = settings()
@@ -34,11 +35,10 @@ def command(run: str, events: bool, whole: bool) -> None:
         if events:
             _show_events(reach, run_id, chosen.screen)
             return
-        view = read_view(reach.client, run_id)
         if chosen.format == "text":
-            _show(view, chosen.screen, reach.client.store.now_ms(), whole=whole)
+            _show(read_family(reach.client, run_id), chosen.screen, reach.client.store.now_ms(), whole=whole)
         else:
-            chosen.screen.json(_json(view))
+            chosen.screen.json(_json(read_view(reach.client, run_id)))
 
 
 def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:

@@ -164,8 +164,8 @@ def _wait_started(teller: Narrator, event: ev.WaitStarted) -> Sequence[Line]:
     return (teller.kind_line(event.path, text),)
 
 
-def _signal_kept(_teller: Narrator, event: ev.SignalKept) -> Sequence[Line]:
-    return ([("  · ", "dim"), (f"signal {event.name} came", "")],)
+def _signal_kept(teller: Narrator, event: ev.SignalKept) -> Sequence[Line]:
+    return (teller.run_line(NOTE, f"signal {event.name} came"),)
 
 
 def _is_its_own(teller: Narrator, event: ev.StepCompleted | ev.StepFailed) -> bool:
@@ -223,8 +223,9 @@ def _step_undone(teller: Narrator, event: ev.StepUndone) -> Sequence[Line]:
 
 
 def _step_confirmed(teller: Narrator, event: ev.StepConfirmed) -> Sequence[Line]:
-    if teller.is_left_out(event.path):
-        return ()
+    place = teller.place(event.path)
+    if teller.is_left_out(event.path) or (place is not None and place.child is not None):
+        return ()  # a child run tells its confirmations itself
     attempts = teller.story.chapter(event.path).of_phase("confirm")
     took = event.at_ms - attempts[0].asked_at_ms if attempts else None
     remark = remarks("confirmed", attempts_text(attempts), "settled by hand" if event.resolved else "")
@@ -232,7 +233,7 @@ def _step_confirmed(teller: Narrator, event: ev.StepConfirmed) -> Sequence[Line]
 
 
 def _run_failing(teller: Narrator, _event: ev.RunFailing) -> Sequence[Line]:
-    return ([("  ↩ ", "yellow"), (f"undoing {plural(len(teller.stands), 'step')}", "")],) if teller.stands else ()
+    return (teller.run_line(("↩", "yellow"), f"undoing {plural(len(teller.stands), 'step')}"),) if teller.stands else ()
 
 
 def _retry_scheduled(teller: Narrator, event: ev.RetryScheduled) -> Sequence[Line]:
@@ -246,19 +247,21 @@ def _retry_scheduled(teller: Narrator, event: ev.RetryScheduled) -> Sequence[Lin
     return (teller.step_line(NOTE, event.path, worker, None, remarks(why, f"{what}again in {duration(pause)}")),)
 
 
-def _alert_raised(_teller: Narrator, event: ev.AlertRaised) -> Sequence[Line]:
-    return ([("  ! ", "yellow"), (one_line(event.message), "")],)
+def _alert_raised(teller: Narrator, event: ev.AlertRaised) -> Sequence[Line]:
+    return (teller.run_line(("!", "yellow"), one_line(event.message)),)
 
 
-def _request_accepted(_teller: Narrator, event: ev.RequestAccepted) -> Sequence[Line]:
-    if event.verb == "signal":
-        return ()  # that it came is told by the next event, with its name
+def _request_accepted(teller: Narrator, event: ev.RequestAccepted) -> Sequence[Line]:
+    if event.verb == "signal" or (teller.prefix and event.by.startswith("run ")):
+        return ()  # the next event tells it better; and what a parent wants is told of the parent
+    if event.verb == "decided":
+        return (teller.run_line(NOTE, f"{event.by}, which started it, is decided"),)
     by, reason = (f" by {event.by}" if event.by else ""), (f": {one_line(event.reason)}" if event.reason else "")
-    return ([("  · ", "dim"), (f"{event.verb} asked for{by}{reason}", "")],)
+    return (teller.run_line(NOTE, f"{event.verb} asked for{by}{reason}"),)
 
 
-def _request_held(_teller: Narrator, event: ev.RequestHeld) -> Sequence[Line]:
-    return ([("  · ", "dim"), (f"the {event.verb} waits until it is known whether the pivot took effect", "")],)
+def _request_held(teller: Narrator, event: ev.RequestHeld) -> Sequence[Line]:
+    return (teller.run_line(NOTE, f"the {event.verb} waits until it is known whether the pivot took effect"),)
 
 
 TELL: dict[type, Callable[[Narrator, Any], Sequence[Line]]] = {

@@ -107,9 +107,9 @@ class _Tree:
                 self._scopes.setdefault(parent(scope) if _is_part(scope) or "~" in scope else scope, []).append(scope)
             self._steps[scope].append(step)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, indent: int = 1) -> Iterator[Row]:
         for scope in (ROOT, FINALLY):
-            yield from self._sequence(scope, 1)
+            yield from self._sequence(scope, indent)
 
     def _sequence(self, scope: str, indent: int) -> Iterator[Row]:
         for step in self._steps.get(scope, ()):
@@ -121,6 +121,9 @@ class _Tree:
             yield _undo_row(step, step.compensation, indent + 1, self.now_ms)
         if step.confirmation is not None:
             yield _confirm_row(step, step.confirmation, indent + 1)
+        child = self.view.children.get(step.path)
+        if child is not None:
+            yield from _Tree(child, self.now_ms, self.whole, self.many).rows(indent + 1)
         shown, hidden = self._telling(step) if not self.whole else (None, 0)
         for scope in self._scopes.get(step.path, ()):
             if shown is None or scope in shown or not _is_part(scope):

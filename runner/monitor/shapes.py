@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from runner.definition.model import SignalAction
@@ -141,6 +142,7 @@ class RunView:
     parent: str = ""  # the run that started it
     parent_step: str = ""  # … and the path of the step there
     stuck_run: str = ""  # of one that only waits for a run below it that is stuck: that run
+    children: Mapping[str, RunView] = field(default_factory=dict)  # by step, where whoever reads looked at them too
 
     @property
     def rests(self) -> bool:

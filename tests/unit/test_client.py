@@ -480,3 +480,15 @@ def test_who_would_mend_the_parent_is_sent_to_the_stuck_child(tmp_path: Path, ve
     assert desk.client.resume(child, timeout=0) == "asked"
     desk.work()
     assert desk.client.wait(run_id, timeout=0).status == "compensated"
+
+
+def test_a_signal_to_a_parent_is_sent_to_the_child_that_takes_it(tmp_path: Path):
+    (tmp_path / "child.yaml").write_text(EVERYTHING.replace("workflow: everything", "workflow: child"))
+    desk = Desk(tmp_path, "workflow: parent\nversion: 1.0.0\nsteps: [{id: sub, subworkflow: child}]\n")
+    run_id = desk.client.start(desk.definition).id
+    desk.work()
+    (child,) = [info.run_id for info in desk.client.list() if info.parent]
+    with pytest.raises(VerbRefused, match=f"takes no signal review, but run {child} below it does"):
+        desk.client.signal(run_id, "review", {"approved": True})
+    with pytest.raises(VerbRefused, match="takes no signals: no step of parent"):
+        desk.client.signal(run_id, "reviews", {"approved": True})

@@ -9,7 +9,7 @@ import pytest
 
 from runner.cli.access import Access
 from runner.cli.elsewhere import PATIENCE_MS, Missing
-from runner.cli.follow import read_view
+from runner.cli.reading import read_view
 from runner.cli.screen import Screen
 from runner.store.ports import ProcessInfo
 from tests.desk import Desk

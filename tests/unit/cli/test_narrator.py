@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.follow import plan_of, read_events, read_view
 from runner.cli.narrator import Narrator
+from runner.cli.reading import plan_of, read_events, read_view
 from runner.cli.screen import plain
 from tests.desk import EVERYTHING, Desk, desk_of_a_parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.follow import read_view
+from runner.cli.reading import read_view
 from runner.cli.report import attempt_lines, run_json, summary_lines
 from runner.cli.screen import json_text, plain
 from runner.monitor.shapes import RunView

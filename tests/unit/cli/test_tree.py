@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.follow import read_events, read_view
 from runner.cli.narrator import Narrator
+from runner.cli.reading import read_events, read_view
 from runner.cli.report import run_json
 from runner.cli.screen import plain
 from runner.cli.tree import live_lines, step_lines
