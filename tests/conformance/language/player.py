@@ -152,11 +152,12 @@ class _Player:
 
     def _is_over(self) -> bool:
         """Nothing more can come of it by itself."""
-        status = self._root().status
         waits_for_time = bool(self._events) and self._events[0].at.startswith("after ")
-        return status in OVER or (
-            status == "stuck" and not self._open and not waits_for_time
-        )
+        return self._root().status in OVER or (self._is_stuck() and not self._open and not waits_for_time)
+
+    def _is_stuck(self) -> bool:
+        """The run, or one below it."""
+        return any(view.status == "stuck" for view in self.stage.views())
 
     def _next_ms(self) -> int | None:
         moments = [call.due_ms for call in self._open if call.due_ms < NEVER_MS]
@@ -180,8 +181,10 @@ class _Player:
                 return is_idle
             case "after":
                 return self.stage.now_ms >= self._began_ms + milliseconds(what)
+            case "stuck":
+                return self._is_stuck()
             case _:
-                return self._root().status == ("stuck" if kind == "stuck" else self.scenario.expect["status"])
+                return self._root().status == self.scenario.expect["status"]
 
     def _apply(self, event: Event) -> None:
         verb, given = _verb(event.do)
@@ -208,9 +211,11 @@ class _Player:
             misfit = misfit_of(self._definition, given["name"], given.get("data"))
             if misfit:
                 return "refused", misfit
-        is_over = self._root().status in OVER
+        prefix = f"{given['of']}/" if given.get("of") else ""
+        asked = next(view for view in self.stage.views() if view.prefix == prefix)
+        is_over = asked.status in OVER
         before = len(self.log)
-        self.stage.post(_REQUESTS[verb](nonce, given))
+        self.stage.post(_REQUESTS[verb](nonce, given), prefix)
         self._look()
         if nonce in self._nonces:
             return "duplicate", ""

@@ -7,18 +7,21 @@ hosts), attempts that run out of time, and the codes that a worker process gives
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from runner.definition.model import Definition
+from runner.engine.children import ChildInputs
 from runner.errors import parse_duration_ms
 from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
-from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer
+from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.record import changes_of, header_of, run_of
+from runner.interpreter.record import changes_of, decode_told, header_of, run_of
 from runner.interpreter.state import Run
 from runner.wire import ErrorRecord, TaskMessage
 from tests.conformance.language.scenario import Answer
@@ -54,8 +57,11 @@ class PureStage:
         self.now_ms = START_MS
         self._plays: dict[str, Play] = {}
         self._nonces: set[str] = set()
+        self._definitions: Mapping[str, Definition] = {}  # of children, by digest
+        self._told: deque[tuple[str, ev.External]] = deque()  # what runs told each other, and nobody heard yet
 
     def start(self, definition: Definition, value: Any) -> None:
+        self._definitions = definition.children
         self._begin("run1", "", definition, value)
 
     def _begin(self, run_id: str, prefix: str, definition: Definition, value: Any) -> None:
@@ -64,6 +70,26 @@ class PureStage:
         self._take(play, ev.RunStarted(self.now_ms, run_id, *about, value))
 
     def _take(self, play: Play, event: ev.External) -> None:
+        """Something happens to a run, and what it tells others happens to them."""
+        self._advance(play, event)
+        while self._told:
+            run_id, told = self._told.popleft()
+            hearer = self._plays[run_id]
+            if hearer.run is None or not hearer.run.is_terminal:
+                self._advance(hearer, replace(told, at_ms=self.now_ms))
+
+    def _start_child(self, play: Play, command: StartChild) -> None:
+        prepared = ChildInputs(self._definitions.__getitem__).prepare(command)
+        if isinstance(prepared, ev.ChildTold):
+            self._told.append((command.started.parent, prepared))
+            return
+        started = prepared.started
+        assert started.run_id not in self._plays
+        prefix = f"{play.prefix}{started.parent_path}/"
+        self._plays[started.run_id] = Play(compile_plan(self._definitions[started.digest]), prefix)
+        self._told.append((started.run_id, started))
+
+    def _advance(self, play: Play, event: ev.External) -> None:
         waiting: deque[ev.External] = deque([event])
         while waiting:
             transition = advance(play.plan, play.run, waiting.popleft())
@@ -80,6 +106,10 @@ class PureStage:
                         play.timers[command.name] = command.due_at_ms
                     case ClearTimer():
                         play.timers.pop(command.name, None)
+                    case StartChild():
+                        self._start_child(play, command)
+                    case TellRun():
+                        self._told.append((command.run_id, decode_told(msgspec.json.encode(command.told), self.now_ms)))
             if transition.is_full and not play.run.is_terminal:
                 waiting.append(ev.Continued(self.now_ms))
         if play.run is not None and play.run.is_terminal:
@@ -165,10 +195,11 @@ class PureStage:
             if path not in play.claimed and play.run is not None and path in play.run.nodes:
                 self._take(play, self._outcome(path, {"input": None, "worker": ""}, answer))
 
-    def post(self, request: ev.Request) -> None:
+    def post(self, request: ev.Request, prefix: str) -> None:
         if request.nonce not in self._nonces:  # the store takes each once
             self._nonces.add(request.nonce)
-            self._take(self._plays["run1"], replace(request, at_ms=self.now_ms))  # type: ignore[arg-type]
+            (asked,) = [play for play in self._plays.values() if play.prefix == prefix]
+            self._take(asked, replace(request, at_ms=self.now_ms))  # type: ignore[arg-type]
 
     def restart(self) -> None:
         for play in self._plays.values():

@@ -42,6 +42,7 @@ LEASE_MS = 60_000
 PATIENCE_S = 10.0
 MAX_REAL_MS = 2_000  # an attempt that runs out of its time does so in real time
 ENGINE = "kit-engine"
+RECENT = 300  # runs among which the children of a scenario are looked for
 
 
 @dataclass
@@ -88,6 +89,7 @@ class ServerStage:
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)  # of the tasks that are out
     attempts: dict[str, Completion] = field(default_factory=dict)  # the last one by label: its run, path and token
     known: dict[Asking, Call] = field(default_factory=dict)
+    has_children: bool = False
 
     def __post_init__(self) -> None:
         self._store = self.house.store
@@ -102,6 +104,7 @@ class ServerStage:
         return self.house.clock.now_ms
 
     def start(self, definition: Definition, value: Any) -> None:
+        self.has_children = bool(definition.children)
         Catalogue(self._store).put(definition)
         run_id = random_run_id()
         self.run_ids[run_id] = ""
@@ -122,7 +125,16 @@ class ServerStage:
         asking = [(each.facts, each.is_told) for each in self.house.desk.open.values()]
         return f"{tasks}; asking: {asking}; worker: {self.house.worker.counts}, {self.house.worker.child_pids}"
 
+    def _find_children(self) -> None:
+        """Those that the runs known so far have started."""
+        for row in reversed(self._store.list_runs(limit=RECENT)):
+            about = msgspec.json.decode(row.summary)
+            if row.run_id not in self.run_ids and about.get("parent") in self.run_ids:
+                self.run_ids[row.run_id] = f"{self.run_ids[about['parent']]}{about['parent_step']}/"
+
     def _stored(self) -> list[StoredRun]:
+        if self.has_children:
+            self._find_children()
         return [stored for stored in self._store.load_runs(list(self.run_ids)) if stored is not None]
 
     def _is_quiet(self) -> bool:
@@ -185,8 +197,8 @@ class ServerStage:
         assert said.completions == ("stale",), said
 
     # -- people and time ------------------------------------------------------------------------------
-    def post(self, request: ev.Request) -> None:
-        run_id = next(iter(self.run_ids))
+    def post(self, request: ev.Request, prefix: str) -> None:
+        (run_id,) = [run_id for run_id, its_prefix in self.run_ids.items() if its_prefix == prefix]
         self._store.post([Request(run_id, request.nonce, msgspec.json.encode(request))])
 
     def restart(self) -> None:

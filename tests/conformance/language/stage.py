@@ -80,7 +80,8 @@ class Stage(Protocol):
     def overrun(self, call: Call) -> None:
         """Its time is over."""
 
-    def post(self, request: ev.Request) -> None: ...
+    def post(self, request: ev.Request, prefix: str) -> None:
+        """Ask this run: "" is the first one, "pay/" the child of its step `pay`."""
 
     def say_late(self, label: str, answer: Answer) -> None:
         """An attempt that is over answers after all."""
