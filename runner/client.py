@@ -333,6 +333,15 @@ class Client:
         nonce = f"signal:{secrets.token_hex(8) if signal_id is None else _checked_signal_id(signal_id)}"
         if signal_id is not None and self._was_taken(stored.run_id, nonce):
             return "repeated"
+        try:
+            return self._send(stored, name, data, nonce, timeout)
+        except VerbRefused:
+            # One that was posted before and answered just now may have ended the run.
+            if signal_id is not None and self._was_taken(stored.run_id, nonce):
+                return "repeated"
+            raise
+
+    def _send(self, stored: StoredRun, name: str, data: Any, nonce: str, timeout: float) -> Verdict:
         self.check_applies(stored.run_id, "signal")
         definition = self._definition_of(stored)
         if name not in signal_names(definition):

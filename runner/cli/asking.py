@@ -9,6 +9,7 @@ from runner.cli.claims import Claims
 from runner.cli.failure import Exit
 from runner.cli.reading import read_view
 from runner.cli.settings import Settings, settings
+from runner.cli.wording import line_text
 from runner.client import Client
 from runner.interpreter.verdict import Verdict
 
@@ -45,6 +46,11 @@ def send_signal(run: str, name: str, ask: Callable[[Client, str, float], Verdict
     require_runs(chosen, run)
     with access(chosen) as reach:
         run_id = reach.client.find(run)
+        line = read_view(reach.client, run_id, ()).line
+        if line is not None:
+            verdict = ask(reach.client, run_id, 0.0)
+            chosen.screen.note(f"· it is kept until the run begins: {line_text(line)}")
+            return _tell_signal(reach, run_id, name, "accepted" if verdict == "asked" else verdict)
         told = len(reach.client.store.history(run_id))
         is_elsewhere = not reach.opened.is_embedded
         is_answered = is_elsewhere or bool(reach.living("engine"))

@@ -35,6 +35,12 @@ class Missing:
         self._said: set[str] = set()
 
     def look(self, view: RunView) -> None:
+        """At the run, and at those below it that are followed."""
+        self._look(view)
+        for child in view.children.values():
+            self.look(child)
+
+    def _look(self, view: RunView) -> None:
         store = self._reach.client.store
         stored = store.load_runs([view.run_id])[0]
         if stored is None:

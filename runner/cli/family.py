@@ -33,7 +33,6 @@ class Voice:
     path: str  # the step that started it, in the run above; "" for the root
     narrator: Narrator
     told: int = 0  # events
-    unsaid: int = 0  # of these, so many that who reads knows already
     ends: bool = False  # its end was read
     is_over: bool = False  # … and told
     below: list[Voice] = field(default_factory=list)
@@ -66,7 +65,9 @@ class Family:
         self._client = client
         plan = plan_of(client, client.stored(run_id))
         narrator = Narrator(plan, verbose=verbose, layout=Layout.of(plan, self._plan))
-        self.root = Voice(run_id, "", narrator, unsaid=skip)
+        self.root = Voice(run_id, "", narrator)
+        self._skip = skip  # so many events of the root are known to who reads
+        self._known_until_ms = 0
 
     # -- telling ------------------------------------------------------------------------------------
     def news(self) -> list[Told]:
@@ -84,10 +85,10 @@ class Family:
             voice.pause_s = 0.0 if events else min(LONGEST_PAUSE_S, voice.pause_s * 2 or FIRST_PAUSE_S)
             voice.next_look = now + voice.pause_s
         read[voice.run_id] = events
-        for number, event in enumerate(events):
+        for event in events:
             voice.ends = voice.ends or isinstance(event, ev.RunFinished)
             if isinstance(event, ev.ChildStarted):
-                self._join(voice, event, is_known=number < voice.unsaid)
+                self._join(voice, event)
         for child in voice.below:
             self._read(child, read, is_due=bool(events))
 
@@ -98,15 +99,13 @@ class Family:
             voice.is_over = voice.ends = True
             return []
 
-    def _join(self, above: Voice, event: ev.ChildStarted, *, is_known: bool) -> None:
+    def _join(self, above: Voice, event: ev.ChildStarted) -> None:
         place = above.narrator.place(event.path)
         living = sum(not voice.ends for voice in self.root.family()) - 1
         if place is None or place.child is None or living >= AT_ONCE or above.has(event.run_id):
             return
         narrator = above.narrator.below(event.path, self._plan(place.child.digest))
-        # What it did while its parent's events were known is known too.
-        known = len(self._client.store.history(event.run_id)) if is_known else 0
-        above.below.append(Voice(event.run_id, event.path, narrator, unsaid=known))
+        above.below.append(Voice(event.run_id, event.path, narrator))
 
     def _tell(self, voice: Voice, read: dict[str, list[ev.AnyEvent]], *, is_quiet: bool = False) -> Iterator[Told]:
         """The events of a run with those below it in between. Of one among many nothing is told."""
@@ -120,8 +119,12 @@ class Family:
     def _own(self, voice: Voice, event: ev.AnyEvent, *, is_quiet: bool) -> Told:
         lines = voice.narrator.tell(event)
         voice.is_over = voice.is_over or isinstance(event, ev.RunFinished)
-        is_known = voice.unsaid > 0
-        voice.unsaid -= is_known
+        if voice is self.root:
+            is_known = self._skip > 0
+            self._skip -= is_known
+            self._known_until_ms = event.at_ms if is_known else self._known_until_ms
+        else:  # when the last that is known of the root happened, this had happened too
+            is_known = event.at_ms <= self._known_until_ms
         return Told(event, [] if is_known or is_quiet else lines, voice is self.root, is_known)
 
     def _plan(self, digest: str) -> Plan | None:

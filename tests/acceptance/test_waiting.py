@@ -96,6 +96,21 @@ def test_show_says_what_a_run_waits_for_as_text_and_as_json(reviewed: Project):
     process.kill()
 
 
+def test_a_signal_to_a_run_that_waits_to_begin_is_kept(reviewed: Project):
+    limited = REVIEW.replace("version: 1.0.0", "version: 1.0.0\nconcurrency: {limit: 1}")
+    (reviewed.root / "definitions/review.yaml").write_text(limited)
+    process, first = wait_for_it(reviewed)
+    second = reviewed.start("definitions/review.yaml")
+    soon(lambda: len(reviewed.run_json("list", "--status", "pending")) == 1, "the second one is in line")
+    (pending,) = [run["run_id"] for run in reviewed.run_json("list", "--status", "pending")]
+    assert "it is kept until the run begins" in reviewed.sagarun(
+        "signal", pending, "approval", "--set", "ok:=true", code=0
+    ).err
+    reviewed.sagarun("signal", first, "approval", "--set", "ok:=true", code=0)
+    assert process.wait(PATIENCE_S) == 0
+    assert second.wait(PATIENCE_S) == 0
+
+
 def test_a_thousand_items_do_not_flood_a_terminal(reviewed: Project):
     (reviewed.root / "many.json").write_text(f'{{"items": {list(range(1_000))}}}')
     run_id = reviewed.sagarun("definitions/review.yaml", "--input", "many.json", "--detach", code=0).out.strip()

@@ -23,6 +23,7 @@ from runner.errors import (
 )
 from runner.interpreter.event import RequestRefused
 from runner.starting import derived_run_id, random_run_id
+from runner.store.ports import StoredRun
 from tests.desk import EVERYTHING, ORDER, Desk, desk_of_a_parent
 
 
@@ -394,6 +395,22 @@ def test_a_repeat_is_told_also_when_the_run_is_over(waiting: tuple[Desk, str]):
     assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7") == "repeated"
     with pytest.raises(VerbRefused, match="is completed already"):
         desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-8")
+
+
+def test_a_signal_that_ends_the_run_while_it_is_sent_again_is_a_repeat(
+    waiting: tuple[Desk, str], monkeypatch: pytest.MonkeyPatch
+):
+    desk, run_id = waiting
+    desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0)
+    check = desk.client.check_applies
+
+    def check_late(run_id: str, verb: str) -> StoredRun:
+        desk.work()
+        desk.wait(3 * 86_400_000)
+        return check(run_id, verb)
+
+    monkeypatch.setattr(desk.client, "check_applies", check_late)
+    assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0) == "repeated"
 
 
 def test_a_signal_that_the_engine_refuses_says_why_and_so_does_its_repeat(waiting: tuple[Desk, str]):

@@ -9,10 +9,11 @@ import pytest
 
 from runner.cli.access import Access
 from runner.cli.elsewhere import PATIENCE_MS, Missing
+from runner.cli.family import read_family
 from runner.cli.reading import read_view
 from runner.cli.screen import Screen
 from runner.store.ports import ProcessInfo
-from tests.desk import Desk
+from tests.desk import Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_a_queue_that_nobody_serves_is_told_once(desk: Desk, capsys: pytest.Capt
         look.look(read_view(desk.client, run_id))
     err = capsys.readouterr().err
     assert err.count("nobody serves the queue stock.reserve") == 1
+
+
+def test_a_queue_that_nobody_serves_for_a_child_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    desk = desk_of_a_parent(tmp_path)
+    desk._worker.close()
+    run_id = desk.start().id
+    for _ in range(5):
+        desk._engine.step()
+    desk.clock.advance(PATIENCE_MS + 1)
+    missing(desk).look(read_family(desk.client, run_id))
+    assert "nobody serves the queue stock.reserve" in capsys.readouterr().err
 
 
 def test_a_queue_with_a_backlog_is_served(desk: Desk, capsys: pytest.CaptureFixture[str]):
