@@ -143,7 +143,7 @@ class _Script:
         for definition in (self._definition, *self._definition.children.values()):
             if signal.name in signal_names(definition):
                 return msgspec.structs.replace(signal, data=prepare_signal(definition, signal.name, signal.data))
-        raise UsageError(f"a run of {unknown_signal(self._definition, signal.name)}")
+        raise UsageError(f"a run {unknown_signal(self._definition, signal.name)}")
 
     def tell_who_waits(self) -> bool:
         """Send the first signal that some run waits for now; whether there was one."""

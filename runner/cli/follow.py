@@ -81,11 +81,11 @@ class Follower:
             rests = any(isinstance(told.event, ev.RunFinished | ev.RunStuck) for told in news)
             if rests or time.monotonic() >= self._look_at:
                 self._look()
-                if self._seen.rests or self.is_enough(self._seen):
+                if self._seen.rests or self._patiently(lambda: self.is_enough(self._seen)):
                     self._catch_up(live)  # the last events may have come between the look at the history and at the run
                     self._seen = self._read()
                     return self._seen
-                self.look(self._seen)
+                self._patiently(lambda: self.look(self._seen))
             elif news and live is not None:
                 self._look_at = min(self._look_at, max(self._rest_until, time.monotonic() + DRAW_S))
             if live is not None and time.monotonic() >= self._draw_at:

@@ -38,6 +38,7 @@ from runner.store.redis_store import RedisStore
 log = logging.getLogger("sagarun.host")
 
 QUIET_MS = 5_000  # a run that only waits for longer than this is left to the next command
+LONG_MS = 60_000  # of a wait like this a person is told that nobody has to stay for it
 DRAIN_S = 30.0  # for what the workers have begun
 POLL_S = 0.1
 SERVE_POLL_S = 0.5
@@ -64,6 +65,7 @@ class Host:
         )
         self._stop = threading.Event()
         self._failure: BaseException | None = None
+        self._has_said_that_it_waits = False
         self._threads: list[threading.Thread] = []
 
     # -- life ---------------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ class Host:
     def follow(self, run_id: str, wait_ms: int | None = None, *, skip: int = 0) -> int:
         """Show the run to its end, then finish what else was taken up; the exit code. `skip`: see Follower."""
         follower = Follower(
-            self.reach.client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip
+            self.reach.client, run_id, self._screen, recover=self._recover, look=self._look_at, skip=skip
         )
         try:
             view = follower.follow(None if wait_ms is None else wait_ms / 1_000)
@@ -167,6 +169,14 @@ class Host:
             return code
         except KeyboardInterrupt:
             return self._interrupted(run_id)
+
+    def _look_at(self, view: RunView) -> None:
+        self.check()
+        if not self._has_said_that_it_waits and self._only_waits(view, self.reach.client.store.now_ms(), LONG_MS):
+            self._has_said_that_it_waits = True
+            self._screen.note(
+                "· it only waits now; Ctrl-C leaves it waiting, and the next command that hosts goes on with it"
+            )
 
     def _interrupted(self, run_id: str) -> int:
         self._screen.note(
@@ -180,7 +190,7 @@ class Host:
         client, now_ms = self.reach.client, self.reach.client.store.now_ms
         follower = Follower(
             client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip,
-            is_enough=lambda view: self._only_waits(view, now_ms()),
+            is_enough=lambda view: self._only_waits(view, now_ms(), QUIET_MS),
         )  # fmt: skip
         try:
             view = follower.follow()
@@ -193,11 +203,11 @@ class Host:
             return self._interrupted(run_id)
         return Exit.NEEDS_PERSON if view.rests and not view.terminal else Exit.DONE
 
-    def _only_waits(self, view: RunView, now_ms: int) -> bool:
+    def _only_waits(self, view: RunView, now_ms: int, soon_ms: int) -> bool:
         """Neither the run nor one below it does anything that is not long in coming."""
         client = self.reach.client
-        return view.only_waits(now_ms, QUIET_MS) and all(
-            self._only_waits(read_view(client, run_id), now_ms) for run_id in view.children_under_way
+        return view.only_waits(now_ms, soon_ms) and all(
+            self._only_waits(read_view(client, run_id), now_ms, soon_ms) for run_id in view.children_under_way
         )
 
     def _leave_to_background(self, run_id: str) -> int:

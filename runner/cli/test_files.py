@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from runner.definition.source import Source, read_file
 from runner.errors import DefinitionError, InputError, SignalMisfit
 from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan, compile_plan
+
+_NUMBER = re.compile(r"#\d+")
 
 
 def check_test_file(path: Path, root: Path) -> list[Problem]:
@@ -75,7 +78,7 @@ def _signal(definition: Definition, signal: dict[str, Any], pointer: str) -> Ite
         if name in signal_names(each):
             break
     else:
-        yield Finding("SR124", child(pointer, "name"), f"a run of {unknown_signal(definition, name)}")
+        yield Finding("SR124", child(pointer, "name"), f"a run {unknown_signal(definition, name)}")
         return
     try:
         prepare_signal(each, name, signal.get("data"))
@@ -89,5 +92,7 @@ def _place(plan: Plan, place: str, pointer: str, *, on_key: bool = False) -> Ite
         return
     found = plan.steps.get(static(place))
     if found is None or found.step is None or "#/" in place:
-        hint = did_you_mean(place, [*plan.ids, *filter(None, plan.steps)])
+        numbers = iter(_NUMBER.findall(place))
+        known = [path for path, each in plan.steps.items() if each.step is not None]
+        hint = re.sub("#", lambda _: next(numbers, "#0"), did_you_mean(_NUMBER.sub("#", place), [*plan.ids, *known]))
         yield Finding("SR123", pointer, f"{plan.definition.workflow} has no step {place!r}", hint, on_key=on_key)

@@ -90,6 +90,20 @@ def test_what_does_not_fit_the_definition_is_told(wide: Path, sound: str, wrong:
     assert found(wide, CONSTRUCTS.replace(sound, wrong)) == [(line, code)]
 
 
+def test_a_step_that_was_probably_meant_keeps_its_numbers(wide: Path):
+    path = wide / "everything.test.yaml"
+    path.write_text(CONSTRUCTS.replace("checks.stock/lines#1/hold", "lines#1/hold"))
+    (problem,) = check_test_file(path, wide)
+    assert problem.hint == 'did you mean "checks.stock/lines#1/hold"?'
+
+
+def test_a_signal_that_nothing_takes_is_told_with_those_there_are(wide: Path):
+    path = wide / "everything.test.yaml"
+    path.write_text(CONSTRUCTS.replace("name: review", "name: reviw"))
+    (problem,) = check_test_file(path, wide)
+    assert problem.message == 'a run takes no signal "reviw"; did you mean "review"? it takes: review'
+
+
 def test_its_form_is_checked_first(project: Path):
     assert found(project, GOOD.replace("input: {id: A}", "inptu: {}")) == [(4, "SR102")]
 
