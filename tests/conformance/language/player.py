@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.definition.inputs import InputChecker
-from runner.definition.model import Definition, SignalAction
+from runner.definition.model import Definition
 from runner.definition.problem import Problem
-from runner.errors import InputError
+from runner.definition.signals import prepare_signal, signal_names
+from runner.errors import InputError, SignalMisfit
 from runner.interpreter import event as ev
 from runner.interpreter.verdict import verdict_in
-from runner.lint.checked import check_file
+from runner.lint.checked import check_file, load_checked
 from tests.conformance.language.scenario import (
     NEVER_MS,
     Answer,
@@ -60,7 +61,7 @@ def play(scenario: Scenario, make_stage: Callable[[], Stage], folder: Path) -> l
         return ["the start is not refused"]
     stage = make_stage()
     try:
-        return _Player(scenario, stage).play(definition, value)
+        return _Player(scenario, stage, folder).play(definition, value)
     finally:
         stage.close()
 
@@ -78,6 +79,7 @@ def _compare_problems(expected: Mapping[str, Any], problems: list[Problem]) -> l
 class _Player:
     scenario: Scenario
     stage: Stage
+    folder: Path
     wrong: list[str] = field(default_factory=list)
     begun: list[Call] = field(default_factory=list)  # every call, in the order in which they were seen
     log: list[tuple[str, ev.AnyEvent]] = field(default_factory=list)  # (prefix of the run, what happened in it)
@@ -134,8 +136,8 @@ class _Player:
                 self.begun.append(call)
                 self.stage.attend(call)
         for view in self.stage.views():
-            new = view.events[self._read[view.prefix] :]
-            self._read[view.prefix] += len(new)
+            new = view.events[self._read[view.run_id] :]
+            self._read[view.run_id] += len(new)
             self.log += [(view.prefix, event) for event in new]
         if any(call.is_stopping and call.answer and not call.answer.ignores_stop for call in self._open):
             self._look()
@@ -152,12 +154,10 @@ class _Player:
 
     def _is_over(self) -> bool:
         """Nothing more can come of it by itself."""
-        waits_for_time = bool(self._events) and self._events[0].at.startswith("after ")
-        return self._root().status in OVER or (self._is_stuck() and not self._open and not waits_for_time)
-
-    def _is_stuck(self) -> bool:
-        """The run, or one below it."""
-        return any(view.status == "stuck" for view in self.stage.views())
+        if self._events and self._events[0].at.startswith("after "):
+            return False
+        statuses = {view.status for view in self.stage.views()}
+        return not self._open and (statuses <= {*OVER, "pending"} or "stuck" in statuses)
 
     def _next_ms(self) -> int | None:
         moments = [call.due_ms for call in self._open if call.due_ms < NEVER_MS]
@@ -182,9 +182,9 @@ class _Player:
             case "after":
                 return self.stage.now_ms >= self._began_ms + milliseconds(what)
             case "stuck":
-                return self._is_stuck()
+                return any(view.status == "stuck" for view in self.stage.views())
             case _:
-                return self._root().status == self.scenario.expect["status"]
+                return self._root().status in OVER
 
     def _apply(self, event: Event) -> None:
         verb, given = _verb(event.do)
@@ -193,8 +193,13 @@ class _Player:
         elif verb == "late":
             self.stage.say_late(given["call"], answer_of(given["answer"]))
         elif verb:
-            verdict, why = self._ask(verb, given)
-            expected = event.expect.get("answer", "accepted")
+            expected = event.expect.get("answer", "created" if verb in ("start", "rerun") else "accepted")
+            if verb == "start":
+                verdict, why = self._start_more(given), ""
+            elif verb == "rerun":
+                verdict, why = self.stage.rerun(given["as"]), ""
+            else:
+                verdict, why = self._ask(verb, given)
             if verdict != expected:
                 self.wrong.append(f"{event.at}: {verb} is {verdict} ({why}), expected {expected}")
         self._look()
@@ -205,16 +210,15 @@ class _Player:
 
     def _ask(self, verb: str, given: Any) -> tuple[str, str]:
         """A request's answer: accepted, held, refused, or duplicate for a signal that was sent before."""
-        nonce = f"request-{len(self._nonces)}"
+        nonce, prefix = f"request-{len(self._nonces)}", _prefix(given.get("run", ""))
+        view = next(view for view in reversed(self.stage.views()) if view.prefix == prefix)
         if verb == "signal":
             nonce = f"signal:{given.get('id', nonce)}"
-            misfit = misfit_of(self._definition, given["name"], given.get("data"))
-            if misfit:
-                return "refused", misfit
-        prefix = f"{given['of']}/" if given.get("of") else ""
-        asked = next(view for view in self.stage.views() if view.prefix == prefix)
-        is_over = asked.status in OVER
-        before = len(self.log)
+            try:
+                given = {**given, "data": self._signal_of(view, given)}
+            except SignalMisfit as misfit:
+                return "refused", str(misfit)
+        is_over, before = view.status in OVER, len(self.log)
         self.stage.post(_REQUESTS[verb](nonce, given), prefix)
         self._look()
         if nonce in self._nonces:
@@ -223,6 +227,21 @@ class _Player:
         verdict, why = verdict_in((each for _, each in self.log[before:]), nonce)
         # A run that is over keeps no record of what was asked of it.
         return ("refused", "it is over") if verdict == "asked" and is_over else (verdict, why)
+
+    def _signal_of(self, view: View, given: Mapping[str, Any]) -> Any:
+        """The data as whoever sends it has prepared it. Raises SignalMisfit."""
+        digest = view.run.header.digest if view.run is not None else self._definition.digest
+        definition = {self._definition.digest: self._definition, **self._definition.children}[digest]
+        data = given.get("data")
+        return prepare_signal(definition, given["name"], data) if given["name"] in signal_names(definition) else data
+
+    def _start_more(self, given: Mapping[str, Any]) -> str:
+        definition = self._definition
+        if "definition" in given:
+            path = self.folder / "definitions" / given["definition"]
+            definition = load_checked(path, root=self.folder, contracts=self.scenario.contracts)
+        value = InputChecker(definition.input_schema).prepare(given.get("input", self.scenario.input))
+        return self.stage.start_more(given["as"], definition, value, given.get("key"))
 
     # -- what came of it --------------------------------------------------------------------------------
     def _root(self) -> View:
@@ -289,6 +308,11 @@ def _place(call: Call) -> tuple[Any, ...]:
     return (call.due_ms, [int(part) if index % 2 else part for index, part in enumerate(parts)])
 
 
+def _prefix(name: str) -> str:
+    """Of the run that is named so: "" the first; "pay" the child that the step pay started; "second:" another one."""
+    return name if not name or name.endswith(":") else f"{name}/"
+
+
 def _operation(label: str) -> str:
     return label.rpartition(" ")[2]
 
@@ -299,33 +323,6 @@ def _usual(call: Call) -> Answer:
 
 def _was_never_claimed(event: ev.TaskSettled) -> bool:
     return event.outcome == "revoked" or (event.error is not None and event.error.code == "queue_timeout")
-
-
-def misfit_of(definition: Definition, name: str, data: Any) -> str:
-    """Why whoever sends this signal is refused: no step that waits for it would take such data. Else ""."""
-    misfit = ""
-    for action in _signals(definition.steps):
-        if action.signal == name:
-            try:
-                InputChecker(action.schema).prepare(data)
-            except InputError as error:
-                misfit = str(error)
-            else:
-                return ""
-    return misfit
-
-
-def _signals(value: Any) -> Iterator[SignalAction]:
-    """Every `wait_for` of a definition, however deep."""
-    if isinstance(value, SignalAction):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _signals(part)
-    elif isinstance(value, Mapping):
-        yield from _signals(tuple(value.values()))
-    elif is_dataclass(value):
-        yield from _signals(tuple(getattr(value, field.name) for field in fields(value)))
 
 
 def _verb(do: Any) -> tuple[str, Any]:
@@ -425,6 +422,15 @@ def _stuck(player: _Player, wanted: list[str]) -> list[str]:
     return _same("stuck", sorted(found), sorted(wanted))
 
 
+def _runs(player: _Player, wanted: Mapping[str, str]) -> list[str]:
+    found = {view.prefix: view.status for view in player.stage.views()}
+    return [text for name, status in wanted.items() for text in _same(name, found.get(_prefix(name), "none"), status)]
+
+
+def _effects(player: _Player, wanted: Mapping[str, int]) -> list[str]:
+    return [text for path, n in wanted.items() for text in _same(f"effects of {path}", player.stage.effects(path), n)]
+
+
 def _output(player: _Player, wanted: Any) -> list[str]:
     run = player._root().run
     return _same("output", run.payloads.get("~output") if run is not None else None, wanted)
@@ -441,4 +447,5 @@ def _status(player: _Player, wanted: str) -> list[str]:
 _FACETS: dict[str, Callable[[_Player, Any], list[str]]] = {
     "status": _status, "output": _output, "error": _error, "standing": _standing, "steps": _steps, "calls": _calls,
     "undone": _undone, "inputs": _inputs, "seen": _seen, "alerts": _alerts, "stuck": _stuck, "takes": _takes,
+    "runs": _runs, "effects": _effects,
 }

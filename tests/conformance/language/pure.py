@@ -7,11 +7,9 @@ hosts), attempts that run out of time, and the codes that a worker process gives
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from runner.definition.model import Definition
@@ -21,7 +19,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.record import changes_of, decode_told, header_of, run_of
+from runner.interpreter.record import changes_of, header_of, run_of
 from runner.interpreter.state import Run
 from runner.wire import ErrorRecord, TaskMessage
 from tests.conformance.language.scenario import Answer
@@ -57,39 +55,33 @@ class PureStage:
         self.now_ms = START_MS
         self._plays: dict[str, Play] = {}
         self._nonces: set[str] = set()
-        self._definitions: Mapping[str, Definition] = {}  # of children, by digest
-        self._told: deque[tuple[str, ev.External]] = deque()  # what runs told each other, and nobody heard yet
+        self._told: deque[tuple[str, ev.External]] = deque()  # from run to run, on its way
+        self._definitions: dict[str, Definition] = {}
 
     def start(self, definition: Definition, value: Any) -> None:
-        self._definitions = definition.children
-        self._begin("run1", "", definition, value)
-
-    def _begin(self, run_id: str, prefix: str, definition: Definition, value: Any) -> None:
-        play = self._plays[run_id] = Play(compile_plan(definition), prefix)
+        self._definitions = {definition.digest: definition, **definition.children}
+        self._plays["run1"] = Play(compile_plan(definition), "")
         about = (definition.workflow, definition.version, definition.digest)
-        self._take(play, ev.RunStarted(self.now_ms, run_id, *about, value))
+        self._take(self._plays["run1"], ev.RunStarted(self.now_ms, "run1", *about, value))
 
-    def _take(self, play: Play, event: ev.External) -> None:
-        """Something happens to a run, and what it tells others happens to them."""
-        self._advance(play, event)
-        while self._told:
-            run_id, told = self._told.popleft()
-            hearer = self._plays[run_id]
-            if hearer.run is None or not hearer.run.is_terminal:
-                self._advance(hearer, replace(told, at_ms=self.now_ms))
-
-    def _start_child(self, play: Play, command: StartChild) -> None:
+    def _start_child(self, parent: Play, command: StartChild) -> None:
         prepared = ChildInputs(self._definitions.__getitem__).prepare(command)
         if isinstance(prepared, ev.ChildTold):
             self._told.append((command.started.parent, prepared))
             return
         started = prepared.started
-        assert started.run_id not in self._plays
-        prefix = f"{play.prefix}{started.parent_path}/"
+        prefix = f"{parent.prefix}{started.parent_path}/"
         self._plays[started.run_id] = Play(compile_plan(self._definitions[started.digest]), prefix)
         self._told.append((started.run_id, started))
 
-    def _advance(self, play: Play, event: ev.External) -> None:
+    def _deliver(self) -> None:
+        while self._told:
+            run_id, told = self._told.popleft()
+            play = self._plays[run_id]
+            if play.run is None or not play.run.is_terminal:
+                self._take(play, replace(told, at_ms=self.now_ms))
+
+    def _take(self, play: Play, event: ev.External) -> None:
         waiting: deque[ev.External] = deque([event])
         while waiting:
             transition = advance(play.plan, play.run, waiting.popleft())
@@ -102,14 +94,14 @@ class PureStage:
                         waiting.extend(self._dispatch(play, command))
                     case RevokeTask():
                         waiting.extend(self._revoke(play, command))
+                    case StartChild():
+                        self._start_child(play, command)
+                    case TellRun():
+                        self._told.append((command.run_id, command.told))
                     case SetTimer():
                         play.timers[command.name] = command.due_at_ms
                     case ClearTimer():
                         play.timers.pop(command.name, None)
-                    case StartChild():
-                        self._start_child(play, command)
-                    case TellRun():
-                        self._told.append((command.run_id, decode_told(msgspec.json.encode(command.told), self.now_ms)))
             if transition.is_full and not play.run.is_terminal:
                 waiting.append(ev.Continued(self.now_ms))
         if play.run is not None and play.run.is_terminal:
@@ -157,10 +149,12 @@ class PureStage:
 
     # -- what the player does -------------------------------------------------------------------------
     def settle(self) -> None:
+        self._deliver()
         for play in list(self._plays.values()):
             for call in list(play.claimed.values()):
                 if call.is_stopping and call.answer is not None and not call.answer.ignores_stop:
                     self._end(call, self._settled(call.path, "unknown", ErrorRecord("cancelled")))
+        self._deliver()
 
     def calls(self) -> list[Call]:
         return [call for play in self._plays.values() for call in play.claimed.values()]
@@ -198,8 +192,17 @@ class PureStage:
     def post(self, request: ev.Request, prefix: str) -> None:
         if request.nonce not in self._nonces:  # the store takes each once
             self._nonces.add(request.nonce)
-            (asked,) = [play for play in self._plays.values() if play.prefix == prefix]
-            self._take(asked, replace(request, at_ms=self.now_ms))  # type: ignore[arg-type]
+            play = next(play for play in reversed(self._plays.values()) if play.prefix == prefix)
+            self._take(play, replace(request, at_ms=self.now_ms))  # type: ignore[arg-type]
+
+    def start_more(self, name: str, definition: Definition, value: Any, key: str | None) -> str:
+        raise NotImplementedError("it takes a server")
+
+    def rerun(self, name: str) -> str:
+        raise NotImplementedError("it takes a server")
+
+    def effects(self, label: str) -> int:
+        raise NotImplementedError("it takes a server")
 
     def restart(self) -> None:
         for play in self._plays.values():
@@ -228,7 +231,7 @@ class PureStage:
                 self._take(play, self._settled(name, "failed", ErrorRecord("queue_timeout")))
 
     def views(self) -> list[View]:
-        return [View(play.prefix, play.run, play.events) for play in self._plays.values()]
+        return [View(run_id, play.prefix, play.run, play.events) for run_id, play in self._plays.items()]
 
     def close(self) -> None:
         pass

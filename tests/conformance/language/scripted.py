@@ -16,11 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
 from runner import BusinessError, Context, Landed, NoEffectError, NotLanded, Pending, RetryLater, worker
 from runner.errors import AlreadyUndone
+from runner.worker.barrier_redis import run_once
+from runner.worker.context import fake_context
 
 QUEUE = "kit"
+SINGLE = "kit.single"  # of workers of which one may be at work at a time
+QUEUES = {QUEUE, SINGLE}
+NARROW = {SINGLE}
 DESK = "SAGARUN_KIT_DESK"  # the environment variable that holds the socket's path
+VAULT = "SAGARUN_KIT_VAULT"  # and the one with the server that holds the effects
 SCENARIOS = Path(__file__).with_name("scenarios")
 LOOK_S = 0.02  # how soon a request to stop is seen
 
@@ -83,7 +91,7 @@ _DEEDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
 def names() -> list[str]:
     """Every worker that some scenario asks for, but for those that must have no process."""
     found = {name for path in SCENARIOS.glob("*.yaml") for name in re.findall(r"worker: ([a-z_.]+)", path.read_text())}
-    return sorted(name for name in found if not name.startswith(("nobody.", "absent.", "strict.")))
+    return sorted(name for name in found if not name.startswith(("nobody.", "absent.", "strict.", "vault.")))
 
 
 def register() -> None:
@@ -91,7 +99,10 @@ def register() -> None:
         def scripted(ctx: Context, **given: Any) -> Any:
             return call(ctx, given)
 
-        worker(name, queue=QUEUE)(scripted)
+        if name.startswith("single."):
+            worker(name, queue=SINGLE, max_concurrency=1)(scripted)
+        else:
+            worker(name, queue=QUEUE)(scripted)
 
 
 @worker("strict.number", queue=QUEUE)
@@ -99,6 +110,63 @@ def strict_number(ctx: Context, n: int) -> int:
     """The one with a contract: what does not fit goes neither in nor out."""
     answered = call(ctx, {"n": n})
     return answered["n"] if isinstance(answered, dict) else answered
+
+
+# -- a service behind the barrier -------------------------------------------------------------------------
+# Its effect is a number in Redis, one up and one down again; the barrier keeps a row for each operation beside it.
+EFFECT = {
+    "action": "redis.call('INCR', KEYS[1]) return '{\"kept\": true}'",
+    "compensate": "redis.call('DECR', KEYS[1])",
+}
+
+
+def effect_key(step_ref: str) -> str:
+    return f"kit:vault:{step_ref}"
+
+
+@worker("vault.keep", queue=QUEUE)
+def keep(ctx: Context) -> Any:
+    """Does it first, so that it can be done and the answer be lost."""
+    done = _through_the_barrier(ctx)
+    answered = call(ctx, {})
+    return done if answered == {} else answered
+
+
+@worker("vault.slow", queue=QUEUE)
+def keep_slowly(ctx: Context) -> Any:
+    """Does it at the very end, so that it can be given up before."""
+    call(ctx, {})
+    return _through_the_barrier(ctx)
+
+
+@worker("vault.drop", queue=QUEUE)
+def drop(ctx: Context) -> Any:
+    _through_the_barrier(ctx)
+    return call(ctx, {})
+
+
+@worker("vault.look", queue=QUEUE)
+def look(ctx: Context) -> Landed[Any] | NotLanded:
+    """Says what is so, whatever the scenario says."""
+    call(ctx, {})
+    client = Redis.from_url(os.environ[VAULT])
+    once = run_once(ctx, client, EFFECT["action"], keys=[effect_key(ctx.step_ref)])
+    return Landed(once.result) if once.done else NotLanded()
+
+
+def _through_the_barrier(ctx: Context) -> Any:
+    client = Redis.from_url(os.environ[VAULT])
+    return run_once(ctx, client, EFFECT[ctx.phase], keys=[effect_key(ctx.step_ref)]).result
+
+
+def come_late(client: Redis, step_ref: str) -> bool:
+    """An action that was given up reaches the service after all. False: the barrier keeps it out."""
+    ctx = fake_context(step_ref=step_ref, phase="action")
+    try:
+        run_once(ctx, client, EFFECT["action"], keys=[effect_key(step_ref)])
+    except AlreadyUndone:
+        return False
+    return True
 
 
 if DESK in os.environ:

@@ -8,6 +8,7 @@ One store, engine and worker process serve all scenarios of a session, one after
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -21,14 +22,14 @@ import msgspec
 from msgspec.structs import replace
 from redis import Redis
 
-from runner.catalogue import Catalogue
+from runner.client import Client, RunHandle
 from runner.clock import VirtualClock
 from runner.definition.model import Definition
 from runner.engine.engine import Engine
+from runner.errors import DuplicateRun, RunConflict, RunLimited
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_event, run_of
-from runner.starting import random_run_id
-from runner.store.ports import Completion, NewRun, ProcessInfo, Request, StoredRun
+from runner.store.ports import Completion, ProcessInfo, Request, StoredRun
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome
 from runner.worker.process import WorkerProcess
@@ -42,7 +43,7 @@ LEASE_MS = 60_000
 PATIENCE_S = 10.0
 MAX_REAL_MS = 2_000  # an attempt that runs out of its time does so in real time
 ENGINE = "kit-engine"
-RECENT = 300  # runs among which the children of a scenario are looked for
+_CHILD = re.compile(rb'"child":"(\w+)"')
 
 
 @dataclass
@@ -67,7 +68,7 @@ def house(url: str) -> Iterator[House]:
     store = RedisStore.connect(url, namespace=f"kit-{secrets.token_hex(6)}", clock=clock, lease_ms=1 << 40)
     with tempfile.TemporaryDirectory(prefix="kit-") as folder:
         desk = Desk(Path(folder) / "desk")
-        os.environ[scripted.DESK] = str(desk.path)
+        os.environ[scripted.DESK], os.environ[scripted.VAULT] = str(desk.path), url
         try:
             worker = WorkerProcess(
                 store, [scripted.__name__], beat_s=0.05, lease_ms=LEASE_MS, stop_grace_s=0.3, slots=128
@@ -77,7 +78,7 @@ def house(url: str) -> Iterator[House]:
                 store.register(ProcessInfo(ENGINE, "engine", "kit", 0))
                 yield House(store, Redis.from_url(url), clock, desk, worker)
         finally:
-            del os.environ[scripted.DESK]
+            del os.environ[scripted.DESK], os.environ[scripted.VAULT]
             desk.close()
             store.close()
 
@@ -85,11 +86,12 @@ def house(url: str) -> Iterator[House]:
 @dataclass
 class ServerStage:
     house: House
+    folder: Path
     run_ids: dict[str, str] = field(default_factory=dict)  # run id -> prefix
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)  # of the tasks that are out
     attempts: dict[str, Completion] = field(default_factory=dict)  # the last one by label: its run, path and token
     known: dict[Asking, Call] = field(default_factory=dict)
-    has_children: bool = False
+    vaulted: set[str] = field(default_factory=set)  # calls of workers behind the barrier
 
     def __post_init__(self) -> None:
         self._store = self.house.store
@@ -104,13 +106,26 @@ class ServerStage:
         return self.house.clock.now_ms
 
     def start(self, definition: Definition, value: Any) -> None:
-        self.has_children = bool(definition.children)
-        Catalogue(self._store).put(definition)
-        run_id = random_run_id()
-        self.run_ids[run_id] = ""
-        about = (definition.workflow, definition.version, definition.digest)
-        started = msgspec.json.encode(ev.RunStarted(0, run_id, *about, value))
-        self._store.start([NewRun(run_id, run_id, "digest", b"{}", started)])
+        assert self.start_more("", definition, value, None) == "created"
+
+    def start_more(self, name: str, definition: Definition, value: Any, key: str | None) -> str:
+        client = Client(store=self._store, root=self.folder)
+        try:
+            return self._name(client.start(definition, value, key), name)
+        except RunConflict:
+            return "conflict"
+        except DuplicateRun:
+            return "duplicate"
+        except RunLimited:
+            return "limited"
+
+    def rerun(self, name: str) -> str:
+        return self._name(Client(store=self._store, root=self.folder).rerun(next(iter(self.run_ids))), name)
+
+    def _name(self, handle: RunHandle, name: str) -> str:
+        if handle.created:
+            self.run_ids[handle.id] = f"{name}:" if name else ""
+        return "created" if handle.created else "existing"
 
     # -- what follows by itself -----------------------------------------------------------------------
     def settle(self) -> None:
@@ -125,30 +140,31 @@ class ServerStage:
         asking = [(each.facts, each.is_told) for each in self.house.desk.open.values()]
         return f"{tasks}; asking: {asking}; worker: {self.house.worker.counts}, {self.house.worker.child_pids}"
 
-    def _find_children(self) -> None:
-        """Those that the runs known so far have started."""
-        for row in reversed(self._store.list_runs(limit=RECENT)):
-            about = msgspec.json.decode(row.summary)
-            if row.run_id not in self.run_ids and about.get("parent") in self.run_ids:
-                self.run_ids[row.run_id] = f"{self.run_ids[about['parent']]}{about['parent_step']}/"
-
     def _stored(self) -> list[StoredRun]:
-        if self.has_children:
-            self._find_children()
-        return [stored for stored in self._store.load_runs(list(self.run_ids)) if stored is not None]
+        """All runs of the scenario, their children among them."""
+        found: dict[str, StoredRun | None] = {}
+        while unknown := [run_id for run_id in self.run_ids if run_id not in found]:
+            for run_id, stored in zip(unknown, self._store.load_runs(unknown), strict=True):
+                found[run_id] = stored
+                for name, node in stored.fields.items() if stored is not None else ():
+                    child = _CHILD.search(node) if name.startswith("n:") else None
+                    if child is not None:
+                        self.run_ids.setdefault(child[1].decode(), f"{self.run_ids[run_id]}{name[2:]}/")
+        return [stored for stored in found.values() if stored is not None]
 
     def _is_quiet(self) -> bool:
         """Nothing waits for the engine, and every task of a worker that exists is a call that nobody has answered."""
         stored = self._stored()
         assert not any(run.parked for run in stored), [run.broken.decode() for run in stored if run.parked]
-        if any(run.entries for run in stored) or any(not run.state for run in stored):
+        if any((run.entries or not run.state) and not run.in_line for run in stored):
             return False
+        busy = {task.queue for run in stored for task in run.tasks.values() if task.state == "R"}
         with self.house.desk.lock:
             waiting = {place: asking for place, asking in self.house.desk.open.items() if not asking.is_told}
         for run in stored:
             for path, task in run.tasks.items():
                 self.tokens[run.run_id, path] = task.token
-                if task.queue != scripted.QUEUE:
+                if task.queue not in scripted.QUEUES or (task.state == "Q" and task.queue in busy & scripted.NARROW):
                     continue
                 asking = waiting.get((run.run_id, path))
                 if task.state == "Q" or asking is None:
@@ -173,6 +189,8 @@ class ServerStage:
         run_id, path = facts["run"], facts["path"]
         label = label_of(facts["phase"], f"{self.run_ids[run_id]}{path}")
         self.attempts[label] = Completion(run_id, path, self.tokens[run_id, path], b"")
+        if facts["worker"].startswith("vault."):
+            self.vaulted.add(label)
         return Call(run_id, path, label, facts, self.now_ms, facts["timeout_ms"], facts["heartbeat_ms"])
 
     def _asking(self, call: Call) -> Asking:
@@ -193,13 +211,16 @@ class ServerStage:
 
     def say_late(self, label: str, answer: Answer) -> None:
         done = replace(self.attempts[label], body=msgspec.json.encode(_outcome(answer)))
+        if label in self.vaulted:
+            scripted.come_late(self.house.redis, f"{done.run_id}/{done.path}")
         said = self._store.exchange(self.house.worker.process_id, secrets.token_hex(4), completions=[done])
         assert said.completions == ("stale",), said
 
     # -- people and time ------------------------------------------------------------------------------
     def post(self, request: ev.Request, prefix: str) -> None:
-        (run_id,) = [run_id for run_id, its_prefix in self.run_ids.items() if its_prefix == prefix]
-        self._store.post([Request(run_id, request.nonce, msgspec.json.encode(request))])
+        run_id = next(run_id for run_id, each in reversed(self.run_ids.items()) if each == prefix)
+        at_once = isinstance(request, ev.CancelRequested | ev.AbandonRequested)
+        self._store.post([Request(run_id, request.nonce, msgspec.json.encode(request), at_once)])
 
     def restart(self) -> None:
         self._engine.close()
@@ -211,7 +232,7 @@ class ServerStage:
         timers = self.house.redis.zrange(f"{prefix}timers", 0, -1, withscores=True)
         due = [int(at_ms) for name, at_ms in timers if name.decode().partition("|")[0] in self.run_ids]
         for view in self.views():
-            tasks = self._store.load_runs([view.run.header.run_id])[0] if view.run is not None else None
+            tasks = self._store.load_runs([view.run_id])[0]
             for path, task in tasks.tasks.items() if tasks is not None else ():
                 last = [e for e in view.events if isinstance(e, ev.TaskDispatched) and e.path == path][-1]
                 if task.state == "Q" and last.queue_timeout_ms:
@@ -235,15 +256,19 @@ class ServerStage:
             run = run_of(stored.state, stored.fields) if stored.state else None
             payloads = run.payloads if run is not None else {}
             events = [decode_event(entry, payloads) for entry in self._store.history(stored.run_id)]
-            found.append(View(self.run_ids[stored.run_id], run, events))
+            found.append(View(stored.run_id, self.run_ids[stored.run_id], run, events))
         return found
+
+    def effects(self, label: str) -> int:
+        run_id = next(iter(self.run_ids))
+        return int(self.house.redis.get(scripted.effect_key(f"{run_id}/{label}")) or 0)
 
     def close(self) -> None:
         """What is not over is ended, so that it is in nobody's way."""
         for run in self._stored():
             if not run.terminal:
                 abandon = ev.AbandonRequested(0, nonce=secrets.token_hex(4))
-                self._store.post([Request(run.run_id, abandon.nonce, msgspec.json.encode(abandon))])
+                self._store.post([Request(run.run_id, abandon.nonce, msgspec.json.encode(abandon), at_once=True)])
         for asking in list(self.house.desk.open.values()):
             if not asking.is_told:
                 asking.tell(Answer("completed"))

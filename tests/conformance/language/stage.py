@@ -50,8 +50,9 @@ class Call:
 
 @dataclass
 class View:
-    """One run as it is now. `prefix` is the path of the step of the first run that it is the child of."""
+    """One run as it is now. `prefix`: the step that it is the child of ("pay/"), or its name ("second:")."""
 
+    run_id: str
     prefix: str
     run: Run | None  # None: it waits for a slot
     events: list[ev.AnyEvent] = field(default_factory=list)
@@ -64,7 +65,8 @@ class View:
 class Stage(Protocol):
     now_ms: int
 
-    def start(self, definition: Definition, value: Any) -> None: ...
+    def start(self, definition: Definition, value: Any) -> None:
+        """The first run."""
 
     def settle(self) -> None:
         """Whatever follows without a worker's answer and without time passing."""
@@ -81,7 +83,13 @@ class Stage(Protocol):
         """Its time is over."""
 
     def post(self, request: ev.Request, prefix: str) -> None:
-        """Ask this run: "" is the first one, "pay/" the child of its step `pay`."""
+        """To the run with this prefix."""
+
+    def start_more(self, name: str, definition: Definition, value: Any, key: str | None) -> str:
+        """Another run. created, existing, conflict, duplicate or limited."""
+
+    def rerun(self, name: str) -> str:
+        """The first run once more."""
 
     def say_late(self, label: str, answer: Answer) -> None:
         """An attempt that is over answers after all."""
@@ -95,6 +103,9 @@ class Stage(Protocol):
     def advance_to(self, at_ms: int) -> None: ...
 
     def views(self) -> list[View]:
-        """The run, and its children."""
+        """The first run, then its children and what was started besides."""
+
+    def effects(self, label: str) -> int:
+        """How often the service behind the barrier has this operation's effect."""
 
     def close(self) -> None: ...

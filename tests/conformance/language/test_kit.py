@@ -41,7 +41,7 @@ def test_the_interpreter_does_what_the_scenario_says(scenario: Scenario, tmp_pat
 def test_a_server_and_workers_do_what_the_scenario_says(
     scenario: Scenario, kit_house: House, tmp_path: Path
 ) -> None:
-    wrong = play(scenario, lambda: ServerStage(kit_house), tmp_path)
+    wrong = play(scenario, lambda: ServerStage(kit_house, tmp_path), tmp_path)
     assert not wrong, "\n".join(wrong)
 
 
