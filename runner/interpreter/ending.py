@@ -181,6 +181,8 @@ def _standing_reason(node: Node, kind: str, reason: str) -> str:
         return "its undo was not finished"
     if node.unknown:
         return "may have taken effect"
-    if not node.effect:
+    # Of what has come in with a full commit nothing has followed yet.
+    has_completed = node.status is StepStatus.RUNNING and node.phase == "action" and node.last == "completed"
+    if not node.effect and not has_completed:
         return ""
     return reason or "took effect and cannot be undone" if kind == "none" else "took effect and was not undone"

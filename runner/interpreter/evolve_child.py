@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
+from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.paths import RUN, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, StepStatus, move_step
@@ -84,7 +85,11 @@ def _held(_plan: Plan, run: Run, node: Node, event: ev.ChildTold) -> None:
     _settle(node, "completed")
 
 
-def _ended(_plan: Plan, run: Run, node: Node, event: ev.ChildTold) -> None:
+def _ended(plan: Plan, run: Run, node: Node, event: ev.ChildTold) -> None:
+    if run.header.confirming and not node.open and is_to_be_confirmed(plan, node):
+        # It was counted when the run was decided, and ended before it could be told: nothing is left to wait for.
+        run.header.confirming -= 1
+        run.due(RUN)
     node.child_status = event.status
     if event.standing:
         run.put(f"{node.path}:standing", msgspec.to_builtins(event.standing))

@@ -313,6 +313,34 @@ def test_what_is_too_much_to_be_told_at_once_is_said(monkeypatch: pytest.MonkeyP
     assert seen.header.alerts == ("3 child runs go on: they are too many to be told at once; abandon them too",)
 
 
+def test_a_child_that_is_abandoned_before_it_could_be_told_of_the_decision_does_not_hold_its_parent_up() -> None:
+    """A commit tells a hundred children; the others are told with the next one, and may be over by then."""
+    seen = world(each("loop", sub("s"), items=list(range(101)), max_parallel=101), child=plan_of(step("a")))
+    seen.is_deaf = seen.is_slow = True
+    seen.start()
+    while not seen.header.decided:
+        go_on(seen)
+    last = next(node for node in seen.run.nodes.values() if node.child_status == "held" and node.phase == "action")
+    seen.child(last.path).take(ev.AbandonRequested(seen.now_ms, nonce="a"))
+    while seen.unheard:
+        seen.deliver()
+    seen.finish()
+    assert seen.status == "completed"
+
+
+def go_on(seen: World) -> None:
+    """The next answer, news, or part of what one commit could not hold."""
+    full = [run for run in seen.family() if run.run is not None and run.header.agenda]
+    asked = [run for run in seen.family() if run.tasks]
+    assert full or asked or seen.unheard
+    if full:
+        full[0].take(ev.Continued(seen.now_ms))
+    elif seen.unheard:
+        seen.deliver()
+    else:
+        asked[0].answer(min(asked[0].tasks))
+
+
 # -- stuck --------------------------------------------------------------------------------------------
 def test_a_stuck_child_keeps_its_parent_waiting_and_the_parent_says_so() -> None:
     child = plan_of(step("a", undo=False), step("b"))

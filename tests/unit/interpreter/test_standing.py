@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from runner.definition.model import Catch
 from runner.interpreter import event as ev
 from tests.world import World, block, no, plan_of, step, unknown
@@ -62,6 +64,15 @@ def test_an_abandoned_run_lists_what_may_have_happened() -> None:
     world = World(plan_of(step("a"), step("mail", undo=False)), {"do.mail": [unknown()]}).finish()
     world.take(ev.AbandonRequested(world.now_ms, nonce="n"))
     assert standing(world) == [("a", "took effect and was not undone"), ("mail", "may have taken effect")]
+
+
+def test_an_abandoned_run_lists_what_completed_though_a_full_commit_left_it_for_the_next() -> None:
+    world = World(plan_of(step("a")), is_slow=True).start()
+    with patch("runner.interpreter.advance.MAX_EVENTS", 0):
+        world.answer("a")
+    assert world.step_status("a") == "running"
+    world.take(ev.AbandonRequested(world.now_ms, nonce="n"))
+    assert standing(world) == [("a", "took effect and was not undone")]
 
 
 def test_an_abandoned_undo_is_listed_as_not_finished() -> None:
