@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +17,18 @@ from runner.cli.options import keep, plain_options
 if TYPE_CHECKING:
     from runner.cli.settings import Settings
     from runner.definition.problem import Problem
+    from runner.lint.choice import Choice
 
-_FORMATS = ("text", "full", "concise", "json", "jsonl")
+_REPORTERS = {  # forms that other programs read; each has a module
+    "github": "runner.cli.reporters.github",
+    "gitlab": "runner.cli.reporters.gitlab",
+    "junit": "runner.cli.reporters.junit",
+    "sarif": "runner.cli.reporters.sarif",
+}
+_FORMATS = ("text", "full", "concise", "json", "jsonl", *_REPORTERS)
+_SEVERITIES = ("error", "warning", "info")
+_TEST_FILE_CODES = tuple(f"SR12{digit}" for digit in range(6))
+_STDIN = Path("-")
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -25,24 +38,43 @@ _SUFFIXES = (".yaml", ".yml")
 @click.option("--no-workers", is_flag=True, help="Do not import the workers: what is said of them is not checked.")
 @click.option(
     "--format", type=click.Choice(_FORMATS), callback=keep, expose_value=False,
-    help="How problems are printed (full: with the line and a caret).",
+    help="How problems are printed (full: with the line and a caret). In GitHub Actions: github.",
 )
+@click.option("--select", multiple=True, metavar="CODE", help="Only these codes, or beginnings of codes (SR3).")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Not these. Errors cannot be ignored.")
+@click.option("--fail-on", type=click.Choice(_SEVERITIES), help="From which severity on the exit code is 1 (error).")
+@click.option("--stdin-name", default="-", metavar="FILE", help="What a definition from standard input (-) is called.")
 @plain_options
-def command(paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool) -> int:
-    """Check definitions and test files: PATHs are files or folders, by default the project's definitions/.
+def command(
+    paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool, select: tuple[str, ...],
+    ignore: tuple[str, ...], fail_on: str | None, stdin_name: str,
+) -> int:
+    """Check definitions and test files: PATHs are files or folders, by default the project's definitions/; - is
+    standard input.
 
-    Exit code 1 if there is an error; warnings alone are 0.
+    Exit code 1 if there is an error; warnings alone are 0, unless --fail-on says otherwise. A warning is ignored by a
+    comment in its line, or above it: # sagarun: ignore[SR301] the reason
     """
     from runner.builtin import builtin_contracts
     from runner.cli import problems as form
     from runner.cli.settings import settings
 
-    chosen = settings(paths[0] if paths else None)
+    chosen = settings(next((path for path in paths if path != _STDIN), None))
     files = list(files_of(paths or (chosen.project.definitions,)))
     contracts = None if no_workers else _contracts(chosen, workers)
-    found = check_all(files, chosen, contracts)
+    texts = {stdin_name: sys.stdin.read()} if _STDIN in files else {}
+    files = [Path(stdin_name) if file == _STDIN else file for file in files]
+    wanted = _choice(chosen, select, ignore)
+    found = [problem for problem in check_all(files, chosen, contracts, texts) if wanted.takes(problem)]
     screen = chosen.screen
-    match chosen.format:
+    form_name = chosen.format
+    if form_name == "text" and os.environ.get("GITHUB_ACTIONS") == "true" and not sys.stdout.isatty():
+        form_name = "github"
+    match form_name:
+        case "github" | "gitlab" | "junit" | "sarif":
+            reporter = importlib.import_module(_REPORTERS[form_name])
+            for line in reporter.report(found, files):
+                screen.data(line)
         case "json":
             screen.json(form.as_json(found))
         case "jsonl":
@@ -52,19 +84,44 @@ def command(paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool)
             for line in form.concise(found):
                 screen.data(line)
         case _:
-            for line in form.full(found, chosen.project.root)[:-1]:
+            for line in form.full(found, chosen.project.root, texts)[:-1]:
                 screen.data(line)
     screen.note(f"{form.total(found)} in {len(files)} file{'' if len(files) == 1 else 's'}")
     if contracts is not None and contracts.keys() == builtin_contracts().keys() and form.has_errors(found):
         screen.note("the project has no workers of its own; what can be said without them: --no-workers")
-    return Exit.NEGATIVE if form.has_errors(found) else Exit.DONE
+    bad = _SEVERITIES[: _SEVERITIES.index(fail_on or chosen.project.validate.fail_on) + 1]
+    return Exit.NEGATIVE if any(problem.severity in bad for problem in found) else Exit.DONE
+
+
+def _choice(chosen: Settings, select: tuple[str, ...], ignore: tuple[str, ...]) -> Choice:
+    """What was given here before what the project says. Raises UsageError for what no code begins with."""
+    from runner.definition.complaint import did_you_mean
+    from runner.errors import UsageError
+    from runner.lint.choice import Choice
+    from runner.lint.linter import titles
+
+    project = chosen.project.validate
+    made = Choice(select or project.select, (*ignore, *project.ignore))
+    known = {*titles(), *_TEST_FILE_CODES}
+    for code in (*made.select, *made.ignore):
+        if not any(each.startswith(code) for each in known):
+            hint = did_you_mean(code, sorted(known))
+            raise UsageError(f"no check has the code {code}{f'; {hint}' if hint else ''}")
+    return made
 
 
 def check_all(
-    paths: Sequence[Path], chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None
+    paths: Sequence[Path], chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None,
+    texts: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Every problem of these files and folders. Raises UsageError for one that is not there."""
-    found = (problem for file in files_of(paths) for problem in _check(file, chosen, contracts))
+    """Every problem of these files and folders. Raises UsageError for one that is not there.
+
+    texts: those of definitions that are in no file, by the name they go by.
+    """
+    given = texts or {}
+    files = [path for path in paths if str(path) in given]
+    files += files_of([path for path in paths if str(path) not in given])
+    found = (problem for file in files for problem in _check(file, chosen, contracts, given.get(str(file))))
     return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
 
 
@@ -73,7 +130,9 @@ def files_of(paths: Sequence[Path]) -> Iterator[Path]:
     from runner.errors import UsageError
 
     for path in paths:
-        if path.is_dir():
+        if path == _STDIN:
+            yield path
+        elif path.is_dir():
             inside = sorted(file for suffix in _SUFFIXES for file in path.rglob(f"*{suffix}"))
             if not inside:
                 raise UsageError(f"there is no definition in {path}")
@@ -99,7 +158,14 @@ def _contracts(chosen: Settings, workers: Sequence[str]) -> Mapping[str, Mapping
         raise ConfigError(f"{error}\nor check what can be said without them: --no-workers") from error
 
 
-def _check(file: Path, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None) -> list[Problem]:
+def _check(
+    file: Path, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None, text: str | None = None
+) -> list[Problem]:
+    if text is not None:
+        from runner.definition.load import examine_text
+        from runner.lint.linter import lint_draft
+
+        return lint_draft(examine_text(text, file=str(file), root=chosen.project.root, contracts=contracts), contracts)
     if is_test_file(file):
         from runner.cli.test_files import check_test_file
 

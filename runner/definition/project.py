@@ -40,6 +40,15 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidateSettings:
+    """What `validate` reports: codes or beginnings of codes, and the severity from which on it fails."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project's settings, with the defaults filled in."""
 
@@ -53,6 +62,7 @@ class Project:
     http: HttpSettings = field(default_factory=HttpSettings)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name: {env: VARIABLE} or {file: path}
     log: LogSettings = field(default_factory=LogSettings)
+    validate: ValidateSettings = field(default_factory=ValidateSettings)
 
     @property
     def namespace(self) -> str:
@@ -112,7 +122,7 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         retention_ms = parse_duration(values.get("retention", DEFAULT_RETENTION))
     except ValueError as error:
         raise ConfigError(f"{config}: retention: {error}") from None
-    http = values.get("http", {})
+    http, checks = values.get("http", {}), values.get("validate", {})
     return Project(
         root=config.parent,
         config=config,
@@ -124,4 +134,9 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         http=HttpSettings(**{**http, "allow": tuple(http.get("allow", ()))}),
         secrets=values.get("secrets", {}),
         log=LogSettings(**values.get("log", {})),
+        validate=ValidateSettings(
+            select=tuple(checks.get("select", ())),
+            ignore=tuple(checks.get("ignore", ())),
+            fail_on=checks.get("fail_on", "error"),
+        ),
     )

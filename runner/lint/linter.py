@@ -13,6 +13,8 @@ from runner.definition.load import Contracts, Draft
 from runner.definition.model import Definition
 from runner.definition.problem import Problem
 from runner.definition.source import Source
+from runner.lint.choice import CODES as COMMENT_CODES
+from runner.lint.choice import without_ignored
 from runner.lint.reading import texts_of
 from runner.lint.rule import Rule, Subject
 from runner.lint.rules import (
@@ -74,7 +76,7 @@ _STEP = re.compile(r"(?:.*/)?(?:steps|finally|else|parallel/branches/[^/]+)/\d+(
 
 def titles() -> Mapping[str, str]:
     """Every code that `validate` can print, with its title."""
-    codes = dict(CODES)
+    codes = {**CODES, **COMMENT_CODES}
     for rule in RULES:
         codes |= rule.codes
     return dict(sorted(codes.items()))
@@ -102,7 +104,8 @@ def lint_draft(draft: Draft, contracts: Contracts | None) -> list[Problem]:
         for finding in _findings(draft.definition, draft.source.value, contracts, rules)
         if finding.code not in of_steps or _step_of(finding.pointer) not in faulty
     ]
-    return sorted(problems.union(_placed(draft.source, found)))
+    problems |= set(_placed(draft.source, found))
+    return without_ignored(sorted(problems), draft.source.file, draft.source.text)
 
 
 def _findings(

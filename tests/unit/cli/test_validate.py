@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -83,3 +84,54 @@ def test_a_path_without_definitions_is_a_usage_error(tmp_path: Path, path: str, 
     (tmp_path / "empty").mkdir()
     assert validate(path) == 2
     assert capsys.readouterr().err.startswith("error: there is no ")
+
+
+@pytest.mark.parametrize("form", ["github", "gitlab", "junit", "sarif"])
+def test_other_programs_get_the_findings_in_their_form(tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]):
+    break_it(tmp_path)
+    assert validate("--format", form) == 1
+    assert "SR204" in capsys.readouterr().out
+
+
+def test_in_github_actions_the_form_is_that_of_github(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    break_it(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    validate()
+    assert capsys.readouterr().out.startswith("::error file=definitions/order.yaml,line=31,")
+
+
+def test_a_definition_from_standard_input_is_called_what_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("sys.stdin", io.StringIO(ORDER.replace("steps.charge.output", "steps.chrage.output")))
+    assert validate("-", "--stdin-name", "definitions/new.yaml") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("definitions/new.yaml:31:29")
+    assert "^^^^^^" in out
+    assert err == "1 error in 1 file\n"
+
+
+UNUSED = "# sagarun: ignore[SR314] there is nothing\n"
+
+
+def test_warnings_fail_where_they_are_to(tmp_path: Path):
+    (tmp_path / "definitions/order.yaml").write_text(UNUSED + ORDER.lstrip())
+    assert validate() == 0
+    assert validate("--fail-on", "warning") == 1
+    assert validate("--fail-on", "warning", "--ignore", "SR6") == 0
+    assert validate("--fail-on", "warning", "--select", "SR2") == 0
+
+
+def test_the_project_says_what_is_ignored_and_what_fails(tmp_path: Path):
+    (tmp_path / "definitions/order.yaml").write_text(UNUSED + ORDER.lstrip())
+    (tmp_path / "sagarun.yaml").write_text("validate: {fail_on: warning}\n")
+    assert validate() == 1
+    (tmp_path / "sagarun.yaml").write_text("validate: {fail_on: warning, ignore: [SR600]}\n")
+    assert validate() == 0
+
+
+def test_a_code_that_no_check_has_is_a_usage_error(capsys: pytest.CaptureFixture[str]):
+    assert validate("--ignore", "SR999") == 2
+    assert "no check has the code SR999" in capsys.readouterr().err

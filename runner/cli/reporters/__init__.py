@@ -1,0 +1,1 @@
+"""The forms of `validate`'s findings that other programs read. One module a form; validate.py has the table."""
