@@ -1,4 +1,4 @@
-.PHONY: help check test properties bench
+.PHONY: help check test properties faults bench
 
 help:   ## this list
 	@grep -E '^[a-z]+: ' $(MAKEFILE_LIST) | sed -E 's/: +## /  /' | sort
@@ -14,6 +14,9 @@ test:   ## the tests, and the checks that read the source, in the environment at
 
 properties: ## random definitions and outcomes, many more of them than `make test` looks at (half an hour)
 	SAGARUN_EXAMPLES=20 pytest --timeout=3600 tests/unit/interpreter/test_properties.py tests/conformance/test_twin_runs.py
+
+faults: ## the fault matrix of docs/reliability.md at full length (an hour)
+	SAGARUN_FAULTS=full pytest --timeout=7200 -s tests/integration/faults
 
 bench:  ## throughput beside Celery (some minutes, an idle machine)
 	python benchmarks/throughput.py

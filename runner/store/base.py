@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.store.connection import Connection
+from runner.store.eviction import EvictionWatch
 from runner.store.keys import Keys
 from runner.store.scripts import Scripts
 
@@ -14,6 +15,7 @@ class RedisBase:
     _connection: Connection
     _keys: Keys
     _scripts: Scripts
+    _eviction: EvictionWatch
     _lease_ms: int
     _tick_ms: int
 

@@ -32,8 +32,8 @@ from redis.retry import Retry
 from runner.errors import RecordTampered, ServerRefused, StoreError, StoreUnavailable
 
 PATIENCE_S = 30.0  # how long an outage is waited out
-REPLY_S = 10.0  # how long one reply may take
-MAX_BLOCK_S = 10.0  # how long one blocking pop may last; longer waits are several
+REPLY_S = 6.0  # how long one reply may take
+MAX_BLOCK_S = 2.0  # how long one blocking pop may last; longer waits are several
 MAX_PAUSE_S = 2.0
 
 # Redis says with these that it did not execute anything.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis import Redis
 
 from runner.store.connection import PATIENCE_S, Connection
+from runner.store.eviction import EvictionWatch
 from runner.store.keys import Keys
 from runner.store.limits import LEASE_MS, TICK_MS, check_name
 from runner.store.runs import RunVerbs
@@ -40,6 +41,7 @@ class RedisStore(RunVerbs, TaskVerbs, ViewVerbs):
         self._connection = Connection(target, patience_s=patience_s)
         self._keys = Keys(namespace)
         self._scripts = Scripts(self._connection, self._keys, clock)
+        self._eviction = EvictionWatch(self._connection)
 
     @classmethod
     def connect(cls, target: str | Mapping[str, Any], *, namespace: str, **options: Any) -> RedisStore:

@@ -36,6 +36,7 @@ class RunVerbs(RedisBase):
     def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]:
         for run in runs:
             limits.check_new_run(run)
+        self._eviction.refuse()
         answers: list[StartAnswer] = []
         for batch in limits.batches(runs, lambda run: len(run.summary) + len(run.body)):
             reply = [text.decode() for text in self._scripts.start_runs(runs=batch)]
@@ -93,6 +94,7 @@ class RunVerbs(RedisBase):
 
     def tick(self) -> Ticked:
         """First one script that says what is due, then one for each kind that is."""
+        self._eviction.tell()
         scripts = self._scripts
         grace, next_due_ms, dead, timers, deadlines, watch, expiring, now_ms = scripts.begin_tick(
             lease_ms=self._lease_ms, tick_ms=self._tick_ms
