@@ -106,11 +106,15 @@ def _last_details(run: Run, event: ev.TaskDispatched) -> Any:
 
 
 def _cause(run: Run, path: str) -> ErrorRecord | None:
-    """What made the undo necessary: the failure that the rollback around it is for, else the run's, else its own."""
+    """What made the undo necessary: the failure that the rollback around it is for, or the branch that won before it,
+    else the run's failure, else its own."""
     above = path
     while above != RUN:
-        if run.nodes[above].rolling:
-            return run.nodes[above].error
+        node, race = run.nodes[above], run.nodes.get(parent(above))
+        if node.rolling:
+            return node.error
+        if race is not None and race.winner not in ("", above) and race.undo == "" and node.undo == "undoing":
+            return ErrorRecord("race_lost", message=f"{race.winner} completed first")
         above = parent(above)
     return run.header.error or run.nodes[path].error
 

@@ -151,7 +151,7 @@ def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> 
 def _holds_something(node: Node, place: StepPlan) -> bool:
     """Whether steps below it have run and stand. Where no branch of a `join: any` completed, all are undone."""
     if place.kind in ("scope", "steps"):
-        return True
+        return not node.gate
     return node.cursor > 0 and not (place.joins_any and not node.winner)
 
 

@@ -51,7 +51,7 @@ def why_refused(plan: Plan, run: Run, signal: ev.SignalSent) -> str:
         return f"the run is {header.status} already"
     if header.ending:
         return "the run goes back"
-    if header.decided:
+    if header.decided or header.provisional:
         return "the run has done its last step"
     if signal.name not in plan.signals:
         return f"the workflow waits for no signal {signal.name!r}"

@@ -224,3 +224,23 @@ def test_variables_set_side_by_side_are_all_as_before_once_both_are_undone(first
     plan = plan_of(parallel("outer", {"two": [two], "other": [setting("so", w=1)]}), vars={"v": "before"})
     world = World(plan, {f"do.{first}1": [no()]}).finish()
     assert world.payload("~vars") == {"v": "before", "w": 1}
+
+
+def test_the_undo_of_a_loser_is_told_that_another_branch_won() -> None:
+    """Nothing failed, and still every undo has a cause."""
+    world = World(plan_of(race())).start()
+    world.answer("race.y/y1")
+    world.answer("race.x/x")
+    world.finish()
+    (undo,) = [message for message in world.messages if message.phase == "compensate"]
+    assert undo.cause is not None
+    assert (undo.path, undo.cause.code, undo.cause.message) == ("race.y/y1", "race_lost", "race.x completed first")
+
+
+def test_the_undo_of_a_winner_and_of_a_branch_that_failed_is_told_the_failure() -> None:
+    world = World(plan_of(race(), step("z")), {"do.y2": [no("sold_out")], "do.z": [no("late")]}).start()
+    for path in ("race.y/y1", "race.y/y2", "race.y/y1", "race.x/x"):
+        world.answer(path)
+    world.finish()
+    causes = {message.path: message.cause.code for message in world.messages if message.cause is not None}
+    assert causes == {"race.y/y1": "sold_out", "race.x/x": "late"}

@@ -260,6 +260,7 @@ def test_a_landed_verification_of_a_resumed_step_completes_it() -> None:
     switch("c", ("{{ 1 }}", [step("x", kind="readonly")])),
     each("c", step("x", kind="readonly"), items="{{ input.nothing }}"),
     parallel("c", {"x": [step("x", kind="readonly")], "y": [step("y", kind="readonly")]}, join="any"),
+    block("c", step("x", kind="readonly"), when="{{ input.nothing }}"),
 ])
 def test_a_container_in_which_nothing_stands_can_be_skipped_after_the_pivot(container: Step) -> None:
     after = step("z", kind="readonly", with_={"c": "{{ steps.c.output | default('none') }}"})

@@ -6,7 +6,7 @@ import pytest
 
 from runner.definition.model import Catch, Step
 from runner.interpreter import event as ev
-from tests.world import World, each, no, ok, parallel, plan_of, repeat, run_error, step, wait_for
+from tests.world import World, each, no, ok, parallel, plan_of, repeat, run_error, step, sub, wait_for
 
 
 def refusals(world: World) -> list[str]:
@@ -264,3 +264,12 @@ def test_a_stored_run_goes_on_waiting() -> None:
     world.reload()
     world.signal("go", 2)
     assert (world.payload("hear:output"), world.payload("more:output")) == (1, 2)
+
+
+def test_a_child_that_has_done_its_last_step_refuses_signals_though_its_end_is_provisional() -> None:
+    child = plan_of(wait_for("hear"))
+    world = World(plan_of(sub("s"), wait_for("more", "more")), plans={"child": child}, input={}).start()
+    world.child("s").signal("go", 1)
+    assert world.child("s").header.provisional
+    world.child("s").signal("go", 2)
+    assert refusals(world.child("s")) == ["the run has done its last step"]
