@@ -1,4 +1,4 @@
-.PHONY: help check test properties faults bench
+.PHONY: help check test properties faults simulate bench
 
 help:   ## this list
 	@grep -E '^[a-z]+: ' $(MAKEFILE_LIST) | sed -E 's/: +## /  /' | sort
@@ -17,6 +17,9 @@ properties: ## random definitions and outcomes, many more of them than `make tes
 
 faults: ## the fault matrix of docs/reliability.md at full length (an hour)
 	SAGARUN_FAULTS=full pytest --timeout=7200 -s tests/integration/faults
+
+simulate:  ## schedules of faults in virtual time: make simulate N=100000 SEED=0 PROCESSES=2 STORE=memory (or valkey, redis)
+	python -m tests.simulation --number $(or $(N),10000) --seed $(or $(SEED),0) --processes $(or $(PROCESSES),2) --store $(or $(STORE),memory)
 
 bench:  ## throughput beside Celery (some minutes, an idle machine)
 	python benchmarks/throughput.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 
 import msgspec
@@ -12,6 +13,7 @@ from runner.errors import RecordTampered
 from runner.interpreter.plan import Plan, compile_plan
 from runner.store.ports import Store
 
+SETTLED_S = 60.0  # what was stored so long ago no crash of the server undoes (in the tier `standard` it undoes seconds)
 KEPT = 256  # plans; a process that serves more definitions compiles the rarest again
 
 
@@ -21,17 +23,27 @@ class Catalogue:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._plans: OrderedDict[str, Plan] = OrderedDict()
-        self._stored: set[str] = set()
+        self._stored: dict[str, float] = {}  # by digest: since when
 
     def put(self, definition: Definition) -> str:
         """Keep the definition and those that its steps start, and give its content hash."""
         if definition.digest not in self._stored:
-            # Children first: whoever finds the parent must find them too.
-            for digest, child in definition.children.items():
-                self._store.put_definition(digest, msgspec.json.encode(child.document))
-            self._store.put_definition(definition.digest, msgspec.json.encode(definition.document))
-            self._stored.add(definition.digest)
+            began_s = time.monotonic()
+            self._put(definition)
+            self._stored[definition.digest] = began_s
         return definition.digest
+
+    def put_again(self, definition: Definition) -> None:
+        """After a start: a server that crashed just before it may have been set back to before the definition came."""
+        since_s = self._stored.get(definition.digest, 0.0)
+        if time.monotonic() - since_s < SETTLED_S:
+            self._put(definition)
+
+    def _put(self, definition: Definition) -> None:
+        # Children first: whoever finds the parent must find them too.
+        for digest, child in definition.children.items():
+            self._store.put_definition(digest, msgspec.json.encode(child.document))
+        self._store.put_definition(definition.digest, msgspec.json.encode(definition.document))
 
     def definition(self, digest: str) -> Definition:
         return self.plan(digest).definition

@@ -175,6 +175,7 @@ class Client:
             for value, key in zip(prepared, idempotency_keys, strict=True)
         ]
         answers = self.store.start([start.run for start in starts])
+        self.catalogue.put_again(definition)
         return [self._started(start, answer) for start, answer in zip(starts, answers, strict=True)]
 
     def resolve_definition(self, workflow: str | Path | Definition) -> Definition:

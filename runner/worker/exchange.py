@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from runner.errors import StoreError
+from runner.errors import StoreError, StoreUnavailable
 from runner.store.ports import MAX_BATCH, ExchangeAnswer, Store
 from runner.worker.children import Children
 from runner.worker.identity import new_process_id, process_info
@@ -169,12 +169,22 @@ class Conversation:
 
     def _register(self, process_id: str) -> bool:
         sent_at_s = uptime_s()
-        done = self._until_answered(lambda: self.register(process_id))
+        done = self._until_answered(lambda: self._publish() and self.register(process_id))
         with self._state.lock:
             if done is not None and process_id == self._state.process_id:
                 self._state.must_register = False
                 self._state.leased_at_s = sent_at_s
         return done is not None
+
+    def _publish(self) -> bool:
+        """Once more: where a server was set back to before this process came, it knows nothing of its workers."""
+        try:
+            self._store.put_workers(self._state.contracts or {})
+        except StoreUnavailable:
+            raise
+        except StoreError as error:  # it is full, say, and that must keep nobody from his work
+            log.warning("the workers' contracts could not be published again: %s", error)
+        return True
 
     def register(self, process_id: str) -> bool:
         info = process_info(

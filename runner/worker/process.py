@@ -125,6 +125,7 @@ class WorkerProcess:
         try:
             contracts = self._await_contracts()
             self._state.queues, self._state.quotas = self._chosen_queues(contracts)
+            self._state.strays = _strays(contracts, self._state.queues)
             self._store.put_workers(contracts)
             sent_at_s = uptime_s()
             self._conversation.register(self.process_id)
@@ -282,3 +283,10 @@ class WorkerProcess:
             log.warning("the process could not be signed off, its lease will do that: %s", error)
         # The listener may still wait for a token, for a second at most; it ends by itself.
         self._threads["beat"].join(FLUSH_S)
+
+
+def _strays(contracts: Mapping[str, bytes], queues: Sequence[str]) -> tuple[str, ...]:
+    """Names of workers of these queues that are no queues themselves. A quota is for its queue: none is held here."""
+    served = {name: msgspec.json.decode(contract) for name, contract in contracts.items()}
+    names = (name for name, contract in served.items() if contract["queue"] in queues)
+    return tuple(name for name in names if all(name != contract["queue"] for contract in served.values()))

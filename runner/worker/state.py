@@ -16,6 +16,8 @@ from runner.worker.identity import new_process_id
 from runner.worker.ledger import Ledger
 from runner.worker.uptime import uptime_s
 
+STRAYS_S = 10.0  # between two looks at the queues in which nothing should be
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -42,6 +44,9 @@ class State:
     ledger: Ledger = field(default_factory=Ledger)
     queues: tuple[str, ...] = ()
     quotas: Mapping[str, Quota] = field(default_factory=dict)  # of those of the queues that have one
+    # Where engines put tasks for workers of whose queue they do not know yet: the queues with the workers' own names.
+    strays: tuple[str, ...] = ()
+    strays_due_s: float = 0.0
     contracts: dict[str, bytes] | None = None  # known from the first child that is ready
     start_error: Exception | None = None
     is_claiming: bool = False  # new tasks are wanted
@@ -73,6 +78,13 @@ class State:
             condition.notify_all()
 
     def rotate_queues(self) -> Sequence[str]:
-        """All of them, another one first each time: no queue is starved by the one in front of it."""
+        """All of them, another one first each time: no queue is starved by the one in front of it.
+
+        And now and then those in which nothing should be: a run that was started before the first process with its
+        workers must not wait for ever.
+        """
         self.queues = (*self.queues[1:], *self.queues[:1])
-        return self.queues
+        if not self.strays or uptime_s() < self.strays_due_s:
+            return self.queues
+        self.strays_due_s = uptime_s() + STRAYS_S
+        return (*self.queues, *self.strays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from runner.errors import (
 )
 from runner.interpreter.event import RequestRefused
 from runner.starting import derived_run_id, random_run_id
-from runner.store.ports import StoredRun
+from runner.store.ports import NewRun, StartAnswer, StoredRun
 from tests.desk import EVERYTHING, ORDER, Desk, desk_of_a_parent
 
 
@@ -94,6 +95,18 @@ def test_rerun_if_undone_starts_again_only_what_was_undone(tmp_path: Path):
     third = desk.start(fail="declined")
     info = desk.client.list()[0]
     assert (info.run_id, info.key, info.rerun_of) == (third.id, "A-1~3", second.id)
+
+
+def test_a_crash_before_the_start_leaves_no_run_without_its_definition(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    start = desk.store.start
+
+    def start_after_a_crash(runs: Sequence[NewRun]) -> list[StartAnswer]:
+        desk.store._tables.definitions.clear()  # the server was set back to a moment before they came
+        return start(runs)
+
+    monkeypatch.setattr(desk.store, "start", start_after_a_crash)
+    desk.start()
+    assert desk.store.get_definition(desk.definition.digest) is not None
 
 
 def test_a_key_that_cannot_be_made_of_the_input_starts_nothing(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from runner.errors import StoreUnavailable
+from runner.errors import StoreError, StoreUnavailable
 from runner.store.ports import ClaimedTask, ExchangeAnswer, Quota, Store
 from runner.worker.children import Children
 from runner.worker.exchange import Conversation
@@ -28,7 +28,7 @@ class ScriptedStore:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
-        self.answers: dict[str, list[Any]] = {"exchange": [], "beat": [], "register": []}
+        self.answers: dict[str, list[Any]] = {"exchange": [], "beat": [], "register": [], "publish": []}
         self.called = threading.Condition()
         self.tokens = threading.Semaphore(0)
 
@@ -50,6 +50,9 @@ class ScriptedStore:
 
     def register(self, process: Any, *, lease_ms: int) -> None:
         self._answer("register", process.id, None)
+
+    def put_workers(self, contracts: Any) -> None:
+        self._answer("publish", contracts, None)
 
     def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool:
         return self.tokens.acquire(timeout=0.01 if timeout_s else 0)
@@ -209,6 +212,17 @@ def test_a_process_that_was_taken_for_dead_goes_on_under_another_id(bench: Bench
     assert bench.children.was_disowned
     assert registered == bench.state.process_id != "p1"
     assert bench.store.of("exchange")[1]["process"] == registered
+
+
+@pytest.mark.parametrize("trouble", [None, StoreUnavailable("away"), StoreError("full")])
+def test_a_process_that_was_taken_for_dead_publishes_its_workers_again(bench: Bench, trouble: Exception | None):
+    """The server may have been set back to before it came. That it is full keeps nobody from his work."""
+    bench.state.contracts = {"w": b"{}"}
+    bench.store.answers["exchange"] = [ExchangeAnswer(False)]
+    bench.store.answers["publish"] = [trouble]
+    bench.run("exchange")
+    bench.store.until(lambda: bench.store.of("register"))
+    assert bench.store.of("publish")[-1] == {"w": b"{}"}
 
 
 def test_ends_under_the_old_id_are_forgotten(bench: Bench):

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from runner.errors import SagarunError
 from runner.store.memory import MemoryStore
 from runner.store.ports import ExchangeAnswer
-from runner.worker.process import WorkerProcess
+from runner.worker.process import WorkerProcess, _strays
 from tests.servers import until
 from tests.tasks import outcomes, seed
 
@@ -132,3 +133,10 @@ def test_leaving_the_block_with_an_error_does_not_wait(store: MemoryStore, modul
         until(lambda: process.held == 1, "the task has begun")
         raise RuntimeError("own")
     assert outcomes(store, run_ids) == {run_ids[0]: "lost"}
+
+
+def test_tasks_may_stray_into_queues_with_the_names_of_workers():
+    """Of workers that are served here, and whose names are no queues themselves."""
+    queues = {"a": "q", "b": "b", "c": "q", "d": "other", "q": "b"}
+    contracts = {name: msgspec.json.encode({"queue": queue}) for name, queue in queues.items()}
+    assert _strays(contracts, ["q", "b"]) == ("a", "c")
