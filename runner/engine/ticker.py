@@ -15,6 +15,7 @@ from runner.store.process_lock import is_dead
 log = logging.getLogger("sagarun.engine")
 
 SHORTEST_S, LONGEST_S = 0.01, 0.2  # between ticks; a new timer may be shorter than what was known
+BROKEN_S = 1.0
 BEAT_S = 2.0
 LEASE_MS = 15_000
 
@@ -46,6 +47,9 @@ class Ticker(threading.Thread):
             except StoreUnavailable as error:
                 log.warning("no tick: %s", error)
                 pause_s = LONGEST_S
+            except Exception:  # timers and leases of every run hang on this thread: whatever is wrong may be mended
+                log.exception("no tick, tried again every %g s", BROKEN_S)
+                pause_s = BROKEN_S
             self._stop_event.wait(pause_s)
 
     def _look_at_schedules(self, now_ms: int) -> None:

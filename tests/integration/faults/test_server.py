@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from runner.errors import ServerRefused, StoreError
 from tests.integration.faults.proxy import proxy_to
 from tests.integration.faults.system import FULL, Server, System, breakable_server, paused, system
 from tests.servers import until
+from tests.web import free_port
 
 RESUMES_S = 5.0  # after a restart, at the latest
 
@@ -263,11 +263,6 @@ def test_a_promoted_replica_is_found_where_the_old_primary_was(tmp_path: Path):
             assert house.statuses(runs) == {"completed": 20}
             assert set(house.told("did").values()) == {1}
             assert house.failures == []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def test_a_demoted_primary_that_has_no_replica_any_more_acknowledges_nothing(server: Server, house: System):
