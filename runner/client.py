@@ -396,13 +396,14 @@ class Client:
     def _ask(
         self, run: str, verb: str, make: Callable[..., ev.Request], timeout: float, *, nonce: str = ""
     ) -> Verdict:
-        """Post a request and wait for an engine's answer.
+        """Post a request and wait for an engine's answer. With a nonce of the caller's it may have been posted before.
 
         accepted: it is being done. held: it waits until it is known whether the pivot took effect. asked: no engine
         has answered yet; the request stays. Raises VerbRefused with the reason.
         """
         stored = self.check_applies(self.find(run), verb)
-        seen = len(self.store.history(stored.run_id))
+        # What was posted before may have been answered at any time, also just now: it would be waited for in vain.
+        seen = 0 if nonce else len(self.store.history(stored.run_id))
         nonce = nonce or secrets.token_hex(8)
         body = msgspec.json.encode(make(at_ms=0, nonce=nonce, by=caller()))
         answer = self.store.post([Request(stored.run_id, nonce, body, at_once=verb in AT_ONCE)])[0]
@@ -414,6 +415,7 @@ class Client:
         pause_s = _FIRST_POLL_S
         while True:
             told = [decode_event(entry, {}) for entry in self.store.history(stored.run_id, start=seen)]
+            seen += len(told)
             verdict, why = verdict_in(told, nonce)
             if verdict == "refused" and not (stored.broken and verb == "resume"):
                 raise VerbRefused(f"run {stored.run_id}: {verb} is refused: {why}")

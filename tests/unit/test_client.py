@@ -426,6 +426,21 @@ def test_a_signal_that_ends_the_run_while_it_is_sent_again_is_a_repeat(
     assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0) == "repeated"
 
 
+def test_an_answer_that_comes_while_a_signal_is_sent_again_is_not_missed(
+    waiting: tuple[Desk, str], monkeypatch: pytest.MonkeyPatch
+):
+    desk, run_id = waiting
+    desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0)
+    check = desk.client.check_applies
+
+    def check_late(run_id: str, verb: str) -> StoredRun:
+        desk.work()  # takes the signal between the look for an earlier one and the first look for the answer
+        return check(run_id, verb)
+
+    monkeypatch.setattr(desk.client, "check_applies", check_late)
+    assert desk.client.signal(run_id, "review", {"approved": True}, signal_id="mail-7", timeout=0) == "accepted"
+
+
 def test_a_signal_that_the_engine_refuses_says_why_and_so_does_its_repeat(waiting: tuple[Desk, str]):
     desk, run_id = waiting
     desk.client.cancel(run_id, timeout=0)
