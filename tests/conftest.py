@@ -3,18 +3,30 @@
 valkey_url   the Valkey that the project installs          redis7_url   the distribution's Redis, or a skip
 namespace    different for every test; its keys start with "{<namespace>"
 
+Properties look at the same examples every time, so that a run of the suite says something about the change and not
+about the day; with SAGARUN_EXAMPLES (`make properties`) they look at others each time, and at more of them.
+
 The servers live as long as the test session, keep nothing on disk, and are shared: take a `namespace`, do not
 flush them, do not change their settings (tests/servers.py starts one that is yours alone).
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import private_server, redis_binary, valkey_binary
+
+# A busy machine is no fault of a property: neither a deadline nor the time it takes to draw an example.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    derandomize="SAGARUN_EXAMPLES" not in os.environ,
+)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import StoreError
@@ -216,13 +216,13 @@ def compare(server: str, calls: Sequence[tuple[Any, ...]]) -> None:
         redis.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(calls=st.lists(CALLS, min_size=10, max_size=60))
 def test_memory_and_redis_answer_alike(server: str, calls: list[tuple[Any, ...]]):
     compare(server, calls)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(calls=st.lists(QUOTA_CALLS, min_size=10, max_size=60))
 def test_memory_and_redis_keep_quotas_alike(server: str, calls: list[tuple[Any, ...]]):
     starts = [("start", run_id, "n1", "d1") for run_id in ("r2", "r3")]

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from runner.catalogue import Catalogue
 from runner.clock import VirtualClock
@@ -42,7 +42,7 @@ OVER = ("completed", "compensated", "cancelled", "abandoned")
 
 
 @given(plans(wide=True))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 def test_a_random_definition_is_one_that_the_checker_accepts(plan: Plan) -> None:
     text = json.dumps(document_of(plan.definition))
     draft = examine_text(text, file="definitions/random.yaml", root=Path("/nowhere"))
@@ -218,7 +218,7 @@ def server(valkey_url: str) -> str:
 
 
 @given(plans(wide=True, timeout_ms=3_600_000), SEEDS)
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40))
 def test_a_run_on_a_server_and_one_in_memory_agree_event_for_event(server: str, plan: Plan, seed: int) -> None:
     definition = parse_document(document_of(plan.definition))
     clocks = [VirtualClock(), VirtualClock()]

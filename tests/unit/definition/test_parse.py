@@ -156,7 +156,7 @@ def holders(step: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return found + [(handler, "steps") for handler in step.get("catch", ()) if "steps" in handler]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=steps, vars=st.dictionaries(names, templates, max_size=2), output=templates)
 def test_any_definition_is_its_document_again(steps: list[Any], vars: dict[str, Any], output: Any) -> None:
     value = {"workflow": "a", "version": "1", "vars": vars, "steps": with_ids(steps, [0]), "output": output}

@@ -298,7 +298,7 @@ def swallow(function: Any, *arguments: Any) -> Any:
         return None
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(SOURCES)
 def test_random_sources_raise_nothing_but_expression_errors(source: str):
     expression = swallow(compile_expression, source)
@@ -307,7 +307,7 @@ def test_random_sources_raise_nothing_but_expression_errors(source: str):
         assert all(source[reference.column - 1] != " " for reference in expression.references)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from([*FRAGMENTS, "{{ ", " }}", "{%", "{#", "text "]), max_size=20).map("".join))
 def test_random_texts_raise_nothing_but_expression_errors(text: str):
     template = swallow(compile_template, {"k": [text]})
@@ -348,7 +348,7 @@ def composed(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 EXPRESSIONS = st.recursive(st.sampled_from(OPERANDS), composed, max_leaves=6)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(EXPRESSIONS)
 def test_random_expressions_raise_nothing_but_expression_errors(source: str):
     expression = swallow(compile_expression, source)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -156,7 +156,6 @@ def test_the_column_of_a_filter_is_that_of_its_name():
 STOCK = ImmutableSandboxedEnvironment(optimized=False)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(10**9), 10**9), max_size=8))
 def test_filters_of_numbers_agree_with_jinja2(values: list[int]):
     sources = [
@@ -174,7 +173,6 @@ def test_filters_of_numbers_agree_with_jinja2(values: list[int]):
         assert evaluate(f"x | {source}", x=values) == STOCK.compile_expression(f"x | {source}")(x=values)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20), st.text(min_size=1, max_size=2), st.text(max_size=2))
 def test_filters_of_texts_agree_with_jinja2(text: str, old: str, new: str):
     for source in ("lower", "upper", "trim", "length", "replace(old, new)"):
@@ -182,7 +180,6 @@ def test_filters_of_texts_agree_with_jinja2(text: str, old: str, new: str):
         assert evaluate(f"x | {source}", x=text, old=old, new=new) == expected
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()))
 def test_tojson_can_be_read_back(value: dict[str, Any]):
     assert json.loads(evaluate("x | tojson", x=value)) == value

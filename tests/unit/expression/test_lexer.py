@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.expression.evaluate import ExpressionFault, compile_expression
 from runner.expression.lexer import lex
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="abc_.[]'\"\\ 019+-*|~{}()\n\tüπ", max_size=30))
 def test_lexemes_in_turn_are_the_source(source: str):
     lexemes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import nodes
 
@@ -25,7 +25,6 @@ def kinds(node: nodes.Node) -> set[type[nodes.Node]]:
     return {type(node)}.union(*(kinds(child) for child in node.iter_child_nodes()))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PARTS), st.sampled_from(PARTS), st.sampled_from(PARTS))
 def test_only_guarded_operations_names_and_constants_are_left(one: str, two: str, three: str):
     tree = parse(f"[({one}), ({two}) == ({three})]")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -161,7 +161,6 @@ STEPS = st.lists(KEYS | st.integers(min_value=-4, max_value=4), max_size=5)
 STOCK = ImmutableSandboxedEnvironment(undefined=jinja2.ChainableUndefined)
 
 
-@settings(deadline=None)
 @given(VALUES, STEPS)
 def test_the_walker_agrees_with_jinja2(value: Any, steps: list[str | int]):
     source = "input" + "".join(f"[{step!r}]" for step in steps)
@@ -173,7 +172,6 @@ def test_the_walker_agrees_with_jinja2(value: Any, steps: list[str | int]):
         assert type(found) is type(expected)
 
 
-@settings(deadline=None)
 @given(VALUES, STEPS)
 def test_the_walker_agrees_with_generated_code(value: Any, steps: list[str | int]):
     tree = parse("input" + "".join(f"[{step!r}]" for step in steps))
@@ -181,7 +179,6 @@ def test_the_walker_agrees_with_generated_code(value: Any, steps: list[str | int
     assert walked is generated or (is_absent(walked) and walked.path == generated.path)
 
 
-@settings(deadline=None)
 @given(VALUES, STEPS)
 def test_a_computed_subscript_reads_what_a_fixed_one_reads(value: Any, steps: list[str | int]):
     fixed = "input" + "".join(f"[{step!r}]" for step in steps)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.expression.evaluate import ExpressionFault, compile_template
@@ -39,7 +39,6 @@ def test_a_string_that_is_one_expression_gives_the_value_with_its_type(value: An
     assert type(result) is type(value)
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_any_json_passes_through_unchanged(value: Any):
     for template in ("{{ input }}", "{{input}}", "{{ wrapped.value }}", "{{ wrapped['value'] }}", "{{ input }}\n"):
@@ -47,14 +46,12 @@ def test_any_json_passes_through_unchanged(value: Any):
         assert result is value
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_text_in_a_text_stays_as_it_is(value: str):
     if len(value) < 1_000:
         assert render("<{{ input }}>", input=value) == f"<{value}>"
 
 
-@settings(deadline=None)
 @given(st.text(max_size=50))
 def test_a_string_without_braces_is_constant(text: str):
     if "{" not in text:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.expression.fault import Misuse
@@ -77,7 +77,6 @@ def test_one_is_one_point_zero():
     assert same([1, {"a": 2}], [1.0, {"a": 2.0}])
 
 
-@settings(deadline=None)
 @given(JSON, JSON)
 def test_equality_is_that_of_json_text_but_for_number_formats(left: Any, right: Any):
     """Python's equality of the two with every boolean tagged is the reference."""
@@ -93,14 +92,12 @@ def test_equality_is_that_of_json_text_but_for_number_formats(left: Any, right: 
     assert same(left, json.loads(json.dumps(left)))
 
 
-@settings(deadline=None)
 @given(JSON, JSON)
 def test_hashable_forms_are_equal_exactly_when_the_values_are(left: Any, right: Any):
     assert (hashable(left) == hashable(right)) == same(left, right)
     assert hash(hashable(left)) == hash(hashable(json.loads(json.dumps(left))))
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_json_size_is_the_size_of_the_json(value: Any):
     value = json.loads(json.dumps(value, default=str))

@@ -14,7 +14,7 @@ from tests.families import FamilyTruth
 
 
 @given(st.integers(0, 1 << 40), st.sampled_from([0.0, 0.1, 0.3, 0.5]), st.integers(0, 60), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_the_root_of_a_family_says_of_its_effects_is_so(
     seed: int, trouble: float, stop_at: int, abandons: bool
 ) -> None:

@@ -26,7 +26,7 @@ from tests.world import World
 
 
 @given(worlds())
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 def test_a_sequential_run_does_what_the_reference_says(world: World) -> None:
     reference = Reference(world.plan.definition, world.replies)
     expected = reference.status()
@@ -36,7 +36,7 @@ def test_a_sequential_run_does_what_the_reference_says(world: World) -> None:
 
 
 @given(worlds(wide=True), st.integers(0, 40), st.booleans(), SEEDS)
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_cancel: bool, seed: int) -> None:
     random = Random(seed)
     world.start()
@@ -61,7 +61,7 @@ def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_ca
 
 
 @given(worlds(wide=True))
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 def test_the_history_replays_to_the_same_state(world: World) -> None:
     world.finish()
     assert world.run is not None
@@ -78,7 +78,7 @@ def test_the_history_replays_to_the_same_state(world: World) -> None:
 
 
 @given(worlds(wide=True))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 def test_a_run_that_was_stored_and_loaded_goes_on_the_same(world: World) -> None:
     world.start()
     for _ in range(200):
@@ -101,7 +101,7 @@ def test_a_run_that_was_stored_and_loaded_goes_on_the_same(world: World) -> None
     plans(wide=True, odd=True, timeout_ms=100_000), SEEDS, st.sampled_from([0.1, 0.3, 0.02, 0.6]),
     st.integers(0, 25), st.sampled_from(["", "cancel", "timeout"]),
 )
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_what_a_run_says_of_its_effects_is_so(plan: Plan, seed: int, trouble: float, stop_at: int, how: str) -> None:
     truth = Truth(World(plan, input={}), Random(seed), trouble)
     truth.finish(stop_at=stop_at, how=how, each=assert_the_books_are_right)
@@ -109,7 +109,7 @@ def test_what_a_run_says_of_its_effects_is_so(plan: Plan, seed: int, trouble: fl
 
 
 @given(plans(wide=True, odd=True, timeout_ms=100_000), SEEDS, st.integers(0, 9))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 def test_a_run_may_be_stopped_between_two_commits_of_one_transition(plan: Plan, seed: int, stop_at: int) -> None:
     truth = Truth(World(plan, input={}, is_slow=True), Random(seed))
     with patch("runner.interpreter.advance.MAX_DISPATCHES", 1):

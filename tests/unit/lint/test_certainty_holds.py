@@ -170,7 +170,7 @@ def ran(definition: Definition, choose: random.Random) -> TestRun:
     return run_workflow(definition, {flag: choose.random() < 0.5 for flag in FLAGS}, workers={"ask": ask})
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1 << 48))
 def test_what_is_certain_is_there_when_it_runs(seed: int) -> None:
     choose = random.Random(seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.definition.codes import CODES
@@ -215,13 +215,13 @@ def check_that_nothing_fails(text: str) -> None:
         load_text(text, file="ok/a.yaml", root=GOLDEN)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(text=mangled())
 def test_a_mangled_text_ends_in_problems(text: str) -> None:
     check_that_nothing_fails(text)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(text=altered())
 def test_an_altered_document_ends_in_problems(text: str) -> None:
     check_that_nothing_fails(text)

@@ -65,7 +65,7 @@ def taken(gateway: str) -> int:
     return int(httpx.get(f"{gateway}/v1/ledger", trust_env=False).json()["taken"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     token=st.sampled_from(TOKENS),
     past=st.fixed_dictionaries({step: st.sampled_from(PAST) for step in STEPS}),
