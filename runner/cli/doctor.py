@@ -13,6 +13,7 @@ from runner.cli.options import shared_options
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
+    from runner.cli.contracts import Contracts
     from runner.cli.screen import Line
     from runner.cli.settings import Settings
 
@@ -115,6 +116,7 @@ def _definitions(chosen: Settings) -> Iterator[Finding]:
     try:
         contracts = import_workers(chosen.project).contracts()
         yield Finding("workers", "ok", hosted(modules_of(chosen.project), contracts))
+        yield from _lock(chosen, contracts)
     except SagarunError as error:
         yield Finding("workers", "problem", *_two(str(error)))
     try:
@@ -126,6 +128,20 @@ def _definitions(chosen: Settings) -> Iterator[Finding]:
         yield Finding("definitions", "problem", total(problems), "sagarun validate")
     else:
         yield Finding("definitions", "ok", total(problems))
+
+
+def _lock(chosen: Settings, contracts: Contracts) -> Iterator[Finding]:
+    from runner.cli.contracts import EXPORT, lock_file, staleness
+    from runner.cli.wording import plural
+
+    if not lock_file(chosen.project).is_file():
+        return
+    stale = staleness(chosen.project, contracts)
+    if stale:
+        more = f" and {plural(len(stale) - 1, 'more difference')}" if stale[1:] else ""
+        yield Finding("contracts", "warning", f"schemas/workers.json is stale: {stale[0]}{more}", EXPORT)
+    else:
+        yield Finding("contracts", "ok", "schemas/workers.json is current")
 
 
 def _two(text: str) -> tuple[str, str]:

@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "schedule": "Start workflows by the clock: add, list, pause, resume, remove.",
         "engine": "Host an engine: it decides what runs do next.",
         "worker": "Host the project's workers.",
+        "workers": "The workers and their contracts: list, export, check.",
         "doctor": "Look at everything a run needs, and say what is wrong.",
     },
 }

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from runner.cli.failure import Exit, did_you_mean
+from runner.cli.failure import did_you_mean
 from runner.cli.options import shared_options
 from runner.cli.parameters import workers_option
+from runner.cli.verbs import Verbs
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from runner.cli.settings import Settings
     from runner.definition.model import Definition
     from runner.schedules import KeptSchedule, StoredSchedule
-
-
-class Verbs(click.Group):
-    """Versions of click disagree on where the help goes that nobody asked for, and on the exit code."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        from runner.cli.screen import Screen
-
-        if not args:
-            Screen().error(ctx.get_help().splitlines())
-            ctx.exit(Exit.USAGE)
-        return super().parse_args(ctx, args)
 
 
 @click.group(cls=Verbs, short_help="Start workflows by the clock: add, list, pause, resume, remove.")

@@ -35,7 +35,8 @@ _SUFFIXES = (".yaml", ".yml")
 @click.command(short_help="Check definitions, and what they say about workers.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--workers", multiple=True, metavar="MODULE", help="Modules with the workers, instead of the project's.")
-@click.option("--no-workers", is_flag=True, help="Do not import the workers: what is said of them is not checked.")
+@click.option("--no-workers", is_flag=True, help="What is said of workers is not checked.")
+@click.option("--live", is_flag=True, help="Import the workers, also where schemas/workers.json says what they take.")
 @click.option(
     "--format", type=click.Choice(_FORMATS), callback=keep, expose_value=False,
     help="How problems are printed (full: with the line and a caret). In GitHub Actions: github.",
@@ -46,7 +47,7 @@ _SUFFIXES = (".yaml", ".yml")
 @click.option("--stdin-name", default="-", metavar="FILE", help="What a definition from standard input (-) is called.")
 @plain_options
 def command(
-    paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool, select: tuple[str, ...],
+    paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool, live: bool, select: tuple[str, ...],
     ignore: tuple[str, ...], fail_on: str | None, stdin_name: str,
 ) -> int:
     """Check definitions and test files: PATHs are files or folders, by default the project's definitions/; - is
@@ -61,7 +62,7 @@ def command(
 
     chosen = settings(next((path for path in paths if path != _STDIN), None))
     files = list(files_of(paths or (chosen.project.definitions,)))
-    contracts = None if no_workers else _contracts(chosen, workers)
+    contracts = None if no_workers else _contracts(chosen, workers, live)
     texts = {stdin_name: sys.stdin.read()} if _STDIN in files else {}
     files = [Path(stdin_name) if file == _STDIN else file for file in files]
     wanted = _choice(chosen, select, ignore)
@@ -148,12 +149,12 @@ def _shown(file: Path) -> Path:
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
-def _contracts(chosen: Settings, workers: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-    from runner.cli.workshop import import_workers
+def _contracts(chosen: Settings, workers: Sequence[str], live: bool) -> Mapping[str, Mapping[str, Any]]:
+    from runner.cli.contracts import known_contracts
     from runner.errors import ConfigError
 
     try:
-        return import_workers(chosen.project, workers).contracts()
+        return known_contracts(chosen.project, workers, live=live)
     except ConfigError as error:
         raise ConfigError(f"{error}\nor check what can be said without them: --no-workers") from error
 

@@ -6,6 +6,8 @@ What a worker is not said to answer, it answers with its arguments.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,12 @@ def test_every_key_of_a_construct_is_on_the_page_of_the_language() -> None:
     for key in ("parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "confirm"):
         assert re.search(rf"^## {key}$", page, re.MULTILINE), key
         assert re.search(rf"\b{key}:", shown), key
+
+
+def test_the_exported_contracts_of_the_workers_are_current() -> None:
+    """Stale: sagarun workers export"""
+    exported = subprocess.run(
+        [sys.executable, "-m", "runner.cli.main", "workers", "check"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert exported.returncode == 0, exported.stdout + exported.stderr
