@@ -107,7 +107,7 @@ class ChildTold(Event, frozen=True, tag=True, gc=False):
     path: str
     run_id: str
     news: Literal["completed", "ended", "refused", "passed", "stuck", "resumed"]
-    status: str = ""  # of one that ended
+    status: str = ""  # of one that ended, or is to end so once the root is decided
     output: Any = None
     error: ErrorRecord | None = None
     standing: tuple[Standing, ...] = ()

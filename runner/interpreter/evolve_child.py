@@ -81,6 +81,9 @@ def _refused(_plan: Plan, _run: Run, node: Node, event: ev.ChildTold) -> None:
 
 def _held(_plan: Plan, run: Run, node: Node, event: ev.ChildTold) -> None:
     node.child_status = "held"
+    if event.status == "abandoned":
+        # An undo that was skipped there is one that was skipped here, though the child went on.
+        run.header.skipped_undo = True
     run.put(f"{node.path}:result", event.output)
     _settle(node, "completed")
 

@@ -130,7 +130,7 @@ def told_by_event(run: Run, event: Any) -> ev.ChildTold | None:
         stuck_run = event.stuck_run if event.news != "passed" else header.told_stuck
         return ev.ChildTold(**make, news=event.news, stuck_run=stuck_run, error=event.error)
     if isinstance(event, ev.RunProvisional):
-        return ev.ChildTold(**make, news="completed", output=event.output)
+        return ev.ChildTold(**make, news="completed", status=header.status_to_be, output=event.output)
     output = run.payloads.get("~output") if event.status == "completed" and not header.holds else None
     return ev.ChildTold(
         **make, news="ended", status=event.status, output=output, error=header.error, standing=event.standing

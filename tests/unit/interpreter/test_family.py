@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from runner.definition.model import Catch
 from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
 from tests.world import (
     World,
+    block,
     each,
     no,
     ok,
@@ -258,6 +260,19 @@ def test_a_skipped_undo_of_a_child_is_never_called_compensated_above() -> None:
     seen.finish()
     assert (seen.child("s").status, seen.status) == ("abandoned", "abandoned")
     assert [each.step for each in seen.header.standing] == ["s/b"]
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_skipped_undo_in_a_child_that_went_on_is_one_of_the_root(levels: int) -> None:
+    """As it would be, had the root done the child's steps itself."""
+    child = plan_of(block("scope", step("a"), step("x"), catch=[Catch()]), step("c"))
+    plans = {"child": plan_of(sub("s", of="inner")), "inner": child} if levels == 2 else {"child": child}
+    seen = world(sub("s"), step("z"), replies={"do.x": [no()], "undo.a": [no()]}, plans=plans).finish()
+    lowest = seen.family()[-1]
+    lowest.take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="skipped"))
+    seen.finish()
+    assert {run.status for run in seen.family()} == {"abandoned"}
+    assert f"{'s/' * levels}scope/a" in [each.step for each in seen.header.standing]
 
 
 @pytest.mark.parametrize(("reply", "status"), [(ok(), "completed"), (no(), "abandoned")])
