@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from runner.definition.model import (
     BlockAction,
     Call,
     Catch,
+    ChildAction,
     Definition,
     FailAction,
     LoopAction,
@@ -22,6 +24,26 @@ from runner.definition.model import (
     WaitAction,
     WorkerAction,
 )
+from runner.definition.parse import parse_document
+from runner.interpreter.plan import Plan
+
+
+def family_of(plans: Mapping[str, Plan], root: str) -> Definition:
+    """The definition of a plan whose steps start others of them. Each comes after those that it starts."""
+    known: dict[str, Definition] = {}
+    for name, plan in plans.items():
+        document = _pinned(document_of(plan.definition), known)
+        known[name] = parse_document(document)
+    children = {each.digest: each for name, each in known.items() if name != root}
+    return replace(known[root], children=children)
+
+
+def _pinned(value: Any, known: Mapping[str, Definition]) -> Any:
+    """With the real content hashes in place of the names that plans go by in a test."""
+    if isinstance(value, dict):
+        changed = {key: _pinned(part, known) for key, part in value.items()}
+        return {**changed, "digest": known[value["digest"]].digest} if "digest" in value else changed
+    return [_pinned(part, known) for part in value] if isinstance(value, list) else value
 
 
 def document_of(definition: Definition) -> dict[str, Any]:
@@ -81,11 +103,21 @@ def _action(action: Any) -> dict[str, Any]:
             return {"wait": action.duration}
         case SignalAction():
             return {"wait_for": _signal(action)}
+        case ChildAction():
+            return _child(action)
         case SetAction():
             return {"set": dict(action.values)}
         case FailAction():
             return {"fail": "rethrow" if action.rethrow else {"error": action.error, "message": action.message}}
     raise TypeError(f"{action!r} is not written yet")
+
+
+def _child(action: ChildAction) -> dict[str, Any]:
+    pinned = {"workflow": action.workflow, "version": action.version, "digest": action.digest}
+    written: dict[str, Any] = {"subworkflow": {**pinned, "pivot": action.has_pivot}, "with": action.with_}
+    if action.compensate is not None:
+        written["compensate"] = _call(action.compensate)
+    return written
 
 
 def _signal(action: SignalAction) -> dict[str, Any]:

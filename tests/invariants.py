@@ -179,6 +179,21 @@ def assert_nothing_went_back_over_the_pivot(world: World) -> None:
             assert event.path not in before, f"{event.path} is undone though the pivot was passed"
 
 
+def assert_signals_are_taken_in_order(world: World) -> None:
+    """Each once, and the first first where nothing was to match."""
+    kept: dict[str, list[str]] = {}
+    for event in world.events:
+        if isinstance(event, ev.SignalKept):
+            kept.setdefault(event.name, []).append(event.signal_id)
+        elif isinstance(event, ev.SignalTaken):
+            signal = world.plan.steps[static(event.path)].signal
+            assert signal is not None
+            assert event.signal_id in kept[event.name], f"{event.signal_id} is taken and not kept"
+            if signal.match is None:
+                assert kept[event.name][0] == event.signal_id, f"{kept[event.name]}: {event.signal_id} is taken first"
+            kept[event.name].remove(event.signal_id)
+
+
 def assert_all(world: World) -> None:
     """At rest."""
     assert_undone_exactly_what_took_effect(world)
@@ -187,3 +202,4 @@ def assert_all(world: World) -> None:
     assert_nothing_more_is_due(world)
     assert_an_end_is_final(world)
     assert_nothing_went_back_over_the_pivot(world)
+    assert_signals_are_taken_in_order(world)

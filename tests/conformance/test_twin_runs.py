@@ -34,7 +34,8 @@ from runner.store.ports import ClaimedTask, Completion, NewRun, ProcessInfo, Req
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from tests.definitions import SEEDS, examples, plans
-from tests.documents import document_of
+from tests.documents import document_of, family_of
+from tests.families import Drawn
 
 LEASE_MS = 10_000
 RUN = "run1"
@@ -51,6 +52,9 @@ def test_a_random_definition_is_one_that_the_checker_accepts(plan: Plan) -> None
     assert parse_document(document_of(plan.definition)).steps == draft.definition.steps  # type: ignore[union-attr]
 
 
+Ref = tuple[str, str]  # run id, path
+
+
 @dataclass
 class Twin:
     """One of the two: a store, an engine, a worker process, and people. Every choice comes from `random`."""
@@ -58,7 +62,7 @@ class Twin:
     store: Store
     clock: VirtualClock
     random: Random
-    held: dict[str, ClaimedTask] = field(default_factory=dict)
+    held: dict[Ref, ClaimedTask] = field(default_factory=dict)
     old: list[ClaimedTask] = field(default_factory=list)  # attempts that are over
     turn: int = 0
 
@@ -67,26 +71,30 @@ class Twin:
         self.store.register(ProcessInfo("worker", "worker", "host", 1), lease_ms=LEASE_MS)
         self.engine = Engine(self.store, process_id="engine")
 
-    def run(self, definition: Definition) -> tuple[list[ev.AnyEvent], StoredRun]:
-        self.queues = sorted(_workers(definition))
+    def run(self, definition: Definition) -> dict[str, tuple[list[ev.AnyEvent], StoredRun]]:
+        """Every run of the family, by its id: its history, and how it is stored in the end."""
+        self.queues = sorted({name for each in (definition, *definition.children.values()) for name in _workers(each)})
         Catalogue(self.store).put(definition)
         started = ev.RunStarted(0, RUN, definition.workflow, definition.version, definition.digest, {"n": 1})
         self.store.start([NewRun(RUN, "start", "digest", b"{}", msgspec.json.encode(started))])
-        for _ in range(2_000):
+        for _ in range(3_000):
             self.settle()
-            if self.stored().terminal or not self.happen():
+            if all(run.terminal for run in self.family()) or not self.happen():
                 break
         else:
-            raise AssertionError("the run does not end")
-        stored = self.stored()
-        run = run_of(stored.state, stored.fields)
-        return [decode_event(entry, run.payloads) for entry in self.store.history(RUN)], stored
+            raise AssertionError("the runs do not end")
+        return {stored.run_id: (self.history(stored), stored) for stored in self.family()}
 
-    def stored(self) -> StoredRun:
-        stored = self.store.load_runs([RUN])[0]
-        assert stored is not None
-        assert not stored.parked, stored.broken.decode()
-        return stored
+    def history(self, stored: StoredRun) -> list[ev.AnyEvent]:
+        payloads = run_of(stored.state, stored.fields).payloads if stored.state else {}
+        return [decode_event(entry, payloads) for entry in self.store.history(stored.run_id)]
+
+    def family(self) -> list[StoredRun]:
+        """The first run, and those that it started, in an order that both stores know."""
+        ids = sorted(row.run_id for row in self.store.list_runs(limit=200))
+        found = [stored for stored in self.store.load_runs(ids) if stored is not None]
+        assert not any(run.parked for run in found), [run.broken.decode() for run in found if run.parked]
+        return found
 
     def settle(self) -> None:
         if self.random.random() < 0.1:
@@ -103,7 +111,7 @@ class Twin:
         """One thing; False: nothing is left that could."""
         chance = self.random.random()
         if chance < 0.03:
-            return self.ask(ev.CancelRequested(0, nonce=self.nonce()))
+            return self.ask(self.somebody().run_id, ev.CancelRequested(0, nonce=self.nonce()))
         if chance < 0.10:
             return self.signal(self.random.choice([1, 2]))
         if chance < 0.13 and self.old:
@@ -114,10 +122,14 @@ class Twin:
             return self.hand_in(self.held[self.random.choice(sorted(self.held))])
         return self.pass_time() or self.claim(100) or self.help()
 
+    def somebody(self) -> StoredRun:
+        """One of the runs that are not over."""
+        return self.random.choice([run for run in self.family() if not run.terminal])
+
     def claim(self, capacity: int) -> bool:
         answer = self.store.exchange("worker", self.nonce(), queues=self.queues, capacity=capacity, lease_ms=LEASE_MS)
         assert answer.alive
-        self.held |= {task.path: task for task in answer.claimed}
+        self.held |= {(task.run_id, task.path): task for task in answer.claimed}
         return bool(answer.claimed)
 
     def hand_in(self, task: ClaimedTask, *, is_late: bool = False) -> bool:
@@ -127,7 +139,7 @@ class Twin:
         said = self.store.exchange("worker", self.nonce(), completions=[done], lease_ms=LEASE_MS).completions
         if not is_late:
             assert said == ("recorded",), said
-            self.old.append(self.held.pop(task.path))
+            self.old.append(self.held.pop((task.run_id, task.path)))
         return True
 
     def outcome(self, message: TaskMessage) -> Outcome | None:
@@ -152,14 +164,15 @@ class Twin:
             return Outcome("unknown", error=ErrorRecord(code, message="no answer"))
         return None
 
-    def ask(self, request: ev.Request) -> bool:
-        self.store.post([Request(RUN, request.nonce, msgspec.json.encode(request))])
+    def ask(self, run_id: str, request: ev.Request) -> bool:
+        self.store.post([Request(run_id, request.nonce, msgspec.json.encode(request))])
         return True
 
     def signal(self, data: Any) -> bool:
         signal_id = f"s{self.random.randrange(5)}"  # sometimes one that came before
         nonce = f"signal:{signal_id}"
-        return self.ask(ev.SignalSent(0, nonce=nonce, name="go", signal_id=signal_id, data=data))
+        signal = ev.SignalSent(0, nonce=nonce, name="go", signal_id=signal_id, data=data)
+        return self.ask(self.somebody().run_id, signal)
 
     def pass_time(self) -> bool:
         """As far as the next timer, in steps that let nobody's lease run out."""
@@ -171,27 +184,26 @@ class Twin:
             ticked = self.store.tick()
             if ticked.timers or ticked.queue_timeouts:
                 return True
-            if not self.stored().fields or not self.waits_for_time():
+            if not any(b'"timer"' in node for run in self.family() for node in run.fields.values()):
                 return False
         return True
 
-    def waits_for_time(self) -> bool:
-        stored = self.stored()
-        return any(b'"timer"' in value for name, value in stored.fields.items() if name.startswith("n:"))
-
     def help(self) -> bool:
         """Nothing happens by itself any more: somebody has to do something."""
-        stored = self.stored()
-        if stored.status != "stuck":
-            nonce = self.nonce()
-            return self.ask(ev.SignalSent(0, nonce=nonce, name="go", signal_id=nonce, data=1))
-        stuck = run_of(stored.state, stored.fields).header.stuck
-        chosen, nonce = self.random.choice(["resume", "resolve", "resolve", "abandon"]), self.nonce()
+        nonce = self.nonce()
+        stuck = [run for run in self.family() if run.status == "stuck"]
+        if not stuck:
+            signal = ev.SignalSent(0, nonce=nonce, name="go", signal_id=nonce, data=1)
+            return self.ask(self.somebody().run_id, signal)
+        run = self.random.choice(stuck)
+        paths = run_of(run.state, run.fields).header.stuck
+        chosen = self.random.choice(["resume", "resolve", "resolve", "abandon"])
         if chosen == "resolve":
             as_ = self.random.choice(["completed", "failed", "compensated", "skipped"])
-            step = self.random.choice(stuck) or "output"
-            return self.ask(ev.ResolveRequested(0, nonce=nonce, step=step, as_=as_, output={}))
-        return self.ask(ev.ResumeRequested(0, nonce) if chosen == "resume" else ev.AbandonRequested(0, nonce))
+            step = self.random.choice(paths) or "output"
+            return self.ask(run.run_id, ev.ResolveRequested(0, nonce=nonce, step=step, as_=as_, output={}))
+        request = ev.ResumeRequested(0, nonce) if chosen == "resume" else ev.AbandonRequested(0, nonce)
+        return self.ask(run.run_id, request)
 
 
 def _workers(definition: Definition) -> set[str]:
@@ -217,16 +229,28 @@ def server(valkey_url: str) -> str:
     return valkey_url
 
 
-@given(plans(wide=True, timeout_ms=3_600_000), SEEDS)
-@settings(max_examples=examples(40))
-def test_a_run_on_a_server_and_one_in_memory_agree_event_for_event(server: str, plan: Plan, seed: int) -> None:
-    definition = parse_document(document_of(plan.definition))
+def assert_both_agree(server: str, definition: Definition, seed: int) -> None:
     clocks = [VirtualClock(), VirtualClock()]
     in_memory = Twin(MemoryStore(clock=clocks[0]), clocks[0], Random(seed)).run(definition)
     with _redis(server, clocks[1]) as store:
         on_server = Twin(store, clocks[1], Random(seed)).run(definition)
-    for event, other in zip(in_memory[0], on_server[0], strict=True):
-        assert event == other
-    assert in_memory[1].fields == on_server[1].fields
-    assert in_memory[1].state == on_server[1].state
-    assert in_memory[1].status in OVER
+    assert in_memory.keys() == on_server.keys()
+    for run_id, (history, stored) in in_memory.items():
+        other_history, other = on_server[run_id]
+        for event, other_event in zip(history, other_history, strict=True):
+            assert event == other_event
+        assert stored.fields == other.fields
+        assert stored.state == other.state
+        assert stored.status in OVER
+
+
+@given(plans(wide=True, timeout_ms=3_600_000), SEEDS)
+@settings(max_examples=examples(40))
+def test_a_run_on_a_server_and_one_in_memory_agree_event_for_event(server: str, plan: Plan, seed: int) -> None:
+    assert_both_agree(server, parse_document(document_of(plan.definition)), seed)
+
+
+@given(SEEDS)
+@settings(max_examples=examples(25))
+def test_a_family_of_runs_on_a_server_and_one_in_memory_agree_event_for_event(server: str, seed: int) -> None:
+    assert_both_agree(server, family_of(Drawn(Random(seed)).plans, "root"), seed)
