@@ -13,11 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (".ci", "benchmarks", "definitions", "docs", "runner", "schemas", "tests", "workers")
 TOP_LEVEL = (
     ".gitignore",
+    ".pre-commit-hooks.yaml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "action.yml",
     "pyproject.toml",
     "ruff.toml",
     "sagarun.yaml",
