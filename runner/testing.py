@@ -39,7 +39,7 @@ from runner.worker.context import Context, fake_context
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import REGISTRY, Registry
 
-__all__ = ["Signal", "TestRun", "case_names", "check_case", "fake_context", "run_workflow"]
+__all__ = ["Signal", "TestRun", "case_names", "check_case", "fake_context", "play_case", "run_workflow"]
 
 LIMIT_MS = 400 * 86_400_000  # of virtual time: a run that is not at rest by then waits for something that never comes
 
@@ -200,6 +200,17 @@ def check_case(
     root: Path | str | None = None, run_id: str = "testrun",
 ) -> TestRun:
     """Run a case of a test file. AssertionError, with everything that is not as the case expects."""
+    ended, misses = play_case(file, name, workers=workers, root=root, run_id=run_id)
+    if misses:
+        raise AssertionError(f"{Path(file).name}: {name}: " + "\n  ".join(["not as expected", *misses]))
+    return ended
+
+
+def play_case(
+    file: Path | str, name: str, *, workers: Registry | Mapping[str, Callable[..., Any]] = REGISTRY,
+    root: Path | str | None = None, run_id: str = "testrun",
+) -> tuple[TestRun, list[str]]:
+    """Run a case of a test file; what came of it, and everything that is not as the case expects."""
     path = Path(file)
     case = _cases(path)[name]
     definition = load(
@@ -208,10 +219,7 @@ def check_case(
     ended = run_workflow(
         definition, case["input"], workers=workers, signals=case.get("signals", ()), run_id=run_id
     )
-    misses = list(_misses(ended, definition, case["expect"]))
-    if misses:
-        raise AssertionError(f"{path.name}: {name}: " + "\n  ".join(["not as expected", *misses]))
-    return ended
+    return ended, list(_misses(ended, definition, case["expect"]))
 
 
 def _cases(path: Path) -> dict[str, dict[str, Any]]:

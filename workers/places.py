@@ -15,6 +15,11 @@ def project_root() -> Path:
     return Path(given).resolve() if given else Path(__file__).resolve().parent.parent
 
 
+def is_test() -> bool:
+    """`sagarun test` gives us an empty folder for what we keep, `SAGARUN_STATE`, and takes it away when it is done."""
+    return bool(os.environ.get("SAGARUN_STATE"))
+
+
 def shop_database() -> Path:
     """The shop's SQLite file: `SHOP_DB`, else `.sagarun/shop.db`."""
     return _file("SHOP_DB", "shop.db")
@@ -27,4 +32,7 @@ def gateway_ledger() -> Path:
 
 def _file(variable: str, name: str) -> Path:
     given = os.environ.get(variable)
-    return Path(given).resolve() if given else project_root() / ".sagarun" / name
+    if given:
+        return Path(given).resolve()
+    state = os.environ.get("SAGARUN_STATE")
+    return (Path(state).resolve() if state else project_root() / ".sagarun") / name

@@ -22,6 +22,7 @@ from runner.cli.screen import Screen, prepare_streams
 SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
         "validate": "Check definitions, and what they say about workers.",
+        "test": "Run the cases of test files, in memory.",
     },
     "Run": {
         "run": "Start a workflow and follow it to its end.",

@@ -82,14 +82,24 @@ def worker_process(
     """Not started yet. Its children log to the project's log, and what they print goes to stderr."""
     _find_modules(project)
     log = {"level": project.log.level, "max_bytes": project.log.max_bytes, "backups": project.log.backups}
-    http = {"allow": project.http.allow, "proxy": project.http.proxy, "ca_file": project.http.ca_file}
-    grants = {"root": str(project.root), "secrets": project.secrets, **http}
-    child = {"log": {**log, "path": str(project.log_file)}, "grants": grants}
+    child = {"log": {**log, "path": str(project.log_file)}, "grants": _grants(project)}
     os.environ[CHILD] = msgspec.json.encode(child).decode()
     return WorkerProcess(
         store, modules, queues=queues, children=children, slots=slots, hook="runner.cli.workshop:prepare_child",
         lock_path="" if lock is None else str(lock.path), lock_fd=None if lock is None else lock.fileno(),
     )
+
+
+def grant_here(project: Project) -> None:
+    """This process runs the workers itself, and they may reach what the project allows."""
+    from runner.worker.grants import Grants, grant
+
+    grant(msgspec.convert(_grants(project), Grants))
+
+
+def _grants(project: Project) -> dict[str, Any]:
+    http = {"allow": project.http.allow, "proxy": project.http.proxy, "ca_file": project.http.ca_file}
+    return {"root": str(project.root), "secrets": project.secrets, **http}
 
 
 def prepare_child() -> None:

@@ -95,3 +95,10 @@ def test_a_capture_without_an_answer_takes_the_money_once(project: Project):
     run = project.run_json(FULFILMENT, "--case", "capture_unanswered", code=0)
     assert run["status"] == "completed"
     assert project.charges("FUL-008") == [("succeeded", 2_999, 0)]
+
+
+def test_every_case_of_every_test_file_ends_as_it_says(project: Project):
+    told = project.sagarun("test", "--format", "json", code=0).json
+    assert told["failed"] == 0
+    assert told["passed"] > 30
+    assert not (project.root / ".sagarun").exists()

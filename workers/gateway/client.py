@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from runner import NoEffectError
 from workers.gateway import process
-from workers.places import gateway_ledger
+from workers.places import gateway_ledger, is_test
 
 if TYPE_CHECKING:
     import httpx
@@ -27,6 +27,7 @@ _READ_VARIABLE = "PAYMENT_GATEWAY_TIMEOUT_S"
 _CONNECT_S = 2.0
 _POOL_S = 5.0
 _MISDIRECTED = 421
+_SHORT_LIFE = {"GATEWAY_IDLE_S": "20"}  # of a sandbox whose ledger goes away after the tests
 _DEFINITE_NO = frozenset(
     {"card_declined", "key_sealed", "no_charge", "not_authorised", "refund_refused", "refund_exceeds_charge"}
 )
@@ -177,11 +178,12 @@ def _start(ledger: Path) -> process.Address:
     """Start it through a program of its own: this process has threads, and a fork of it would be half dead."""
     project = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "workers.gateway", "start"]
+    environment = {**os.environ, **(_SHORT_LIFE if is_test() else {}), "GATEWAY_DB": str(ledger)}
     try:
         done = subprocess.run(
             command,
             cwd=project,
-            env={**os.environ, "GATEWAY_DB": str(ledger)},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
