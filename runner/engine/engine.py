@@ -8,6 +8,7 @@ is set aside alone, and the batch goes on.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -32,6 +33,7 @@ log = logging.getLogger("sagarun.engine")
 LEASE_MS = 10_000  # how long a taken run is left to this engine
 BATCH = 100
 CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
+QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' queues may be
 PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
 
 
@@ -53,7 +55,8 @@ class Engine:
         self._stamp = secrets.token_hex(8)
         self._stamps = count(1)
         self._queues: dict[str, str] = {}
-        self._queues_read_at = 0.0
+        self._queues_read_at = -math.inf
+        self._reading_queues = threading.Lock()
 
     def step(self) -> int:
         """One batch; how many runs were in it."""
@@ -188,8 +191,14 @@ class Engine:
     # -- queues -------------------------------------------------------------------------------------
     def _queue_of(self, worker: str) -> str:
         """The worker's own queue, as its processes published it; a worker nobody published has its name."""
-        if worker not in self._queues and time.monotonic() - self._queues_read_at > 1.0:
-            self._queues_read_at = time.monotonic()
-            for name, contract in self._store.get_workers().items():
-                self._queues[name] = msgspec.json.decode(contract).get("queue") or name
-        return self._queues.get(worker, worker)
+        # Whoever comes while another loop reads has to wait for what it finds: a task that is sent to the name of a
+        # worker with another queue is sent to where nobody looks.
+        with self._reading_queues:
+            age_s = time.monotonic() - self._queues_read_at
+            if age_s > QUEUES_S or (age_s > UNKNOWN_QUEUE_S and worker not in self._queues):
+                published = self._store.get_workers()
+                self._queues = {
+                    name: msgspec.json.decode(contract).get("queue") or name for name, contract in published.items()
+                }
+                self._queues_read_at = time.monotonic()
+            return self._queues.get(worker, worker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from runner.catalogue import Catalogue
 from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.definition.model import Definition
-from runner.engine.engine import LEASE_MS, PARK_MS, Engine
+from runner.engine.engine import LEASE_MS, PARK_MS, QUEUES_S, Engine
 from runner.engine.intake import interpret
 from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
@@ -319,3 +319,44 @@ def test_times_of_events_never_go_back():
     ]
     made = interpret(Catalogue(bench.store).plan, None, entries)
     assert {event.at_ms for transition in made for event in transition.events} == {5_000}
+
+
+class SlowToTell(MemoryStore):
+    """Where the workers' queues are read slowly, so that another loop of the engine dispatches meanwhile."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.is_asked = threading.Event()
+        self.may_answer = threading.Event()
+
+    def get_workers(self) -> Mapping[str, bytes]:
+        self.is_asked.set()
+        self.may_answer.wait(10)
+        return super().get_workers()
+
+
+def test_no_loop_of_an_engine_sends_a_task_astray_while_another_one_reads_the_queues():
+    store = SlowToTell(VirtualClock())
+    store.put_workers({"t.do": msgspec.json.encode({"queue": "shared"})})
+    engine = Engine(store, process_id="e1")
+    found: list[str] = []
+    loops = [threading.Thread(target=lambda: found.append(engine._queue_of("t.do"))) for _ in range(2)]
+    loops[0].start()
+    assert store.is_asked.wait(10)
+    loops[1].start()
+    loops[1].join(0.05)  # unless it waits, it has answered by then
+    store.may_answer.set()
+    for loop in loops:
+        loop.join(10)
+    assert found == ["shared", "shared"]
+
+
+def test_an_engine_learns_that_a_worker_has_moved_to_another_queue(monkeypatch: pytest.MonkeyPatch):
+    store = MemoryStore(clock=VirtualClock())
+    engine = Engine(store, process_id="e1")
+    store.put_workers({"t.do": msgspec.json.encode({"queue": "old"})})
+    assert engine._queue_of("t.do") == "old"
+    store.put_workers({"t.do": msgspec.json.encode({"queue": "new"})})
+    later = time.monotonic() + QUEUES_S + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert engine._queue_of("t.do") == "new"
