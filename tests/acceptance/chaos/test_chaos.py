@@ -1,0 +1,39 @@
+"""The short form: 150 runs, blows every half second, leases of two seconds. The long form: `make chaos`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.chaos.__main__ import report
+from tests.acceptance.chaos.conductor import Settings, play
+
+RUNS = 150
+SEED = 11
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not pytest's tmp_path: its names can be too long for a socket."""
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def test_under_blows_every_run_ends_as_it_has_to_and_every_effect_happens_once(folder: Path, tmp_path: Path):
+    settings = Settings(
+        runs=RUNS, seed=SEED, lease_ms=2_000, window=60, workers=2, dump_to=tmp_path, say=lambda _line: None
+    )
+    result = play(settings, folder)
+    assert result.is_good, "\n".join(report(result))
+    assert sum(result.struck.values()) >= 5
+
+
+def test_without_the_barrier_the_verdict_finds_effects_that_happened_twice(folder: Path, tmp_path: Path):
+    settings = Settings(
+        runs=40, seed=SEED, lease_ms=2_000, workers=2, has_barrier=False, dump_to=tmp_path, say=lambda _line: None
+    )
+    result = play(settings, folder)
+    assert {finding.kind for finding in result.findings} >= {"wrong_effects"}
