@@ -60,6 +60,7 @@ def test_every_file_is_what_its_schema_says(path: Path) -> None:
 def test_every_scenario_names_rules_that_there_are_and_every_rule_has_one() -> None:
     named = {rule for scenario in ALL for rule in scenario.rules}
     assert named == set(RULES)
+    assert {f"2.{number}" for number in range(1, 7)} | {f"4.{number}" for number in range(1, 24)} <= named
 
 
 def test_no_two_scenarios_have_one_name() -> None:
