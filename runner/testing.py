@@ -27,7 +27,7 @@ from runner.errors import DefinitionError, UsageError
 from runner.interpreter import event as ev
 from runner.interpreter.paths import static
 from runner.interpreter.plan import compile_plan
-from runner.interpreter.record import decode_event, run_of
+from runner.interpreter.record import decode_events, run_of
 from runner.interpreter.state import Run, Standing
 from runner.monitor.families import needs_person
 from runner.monitor.views import live_runs
@@ -313,9 +313,9 @@ class _Family:
         for run_id, entry in store.entries:
             if run_id not in self._runs:
                 self._load(run_id)
-            event = decode_event(entry, self._runs[run_id].payloads)
-            self._events[run_id].append(event)
-            self._note(run_id, event)
+            for event in decode_events([entry], self._runs[run_id].payloads):
+                self._events[run_id].append(event)
+                self._note(run_id, event)
 
     def _load(self, run_id: str) -> None:
         stored = self._store.load_runs([run_id])[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from runner.cli.access import Access, access, require_runs
 from runner.cli.claims import Claims
 from runner.cli.failure import Exit
-from runner.cli.reading import read_view
+from runner.cli.reading import read_events, read_view
 from runner.cli.settings import Settings, settings
 from runner.cli.wording import line_text
 from runner.client import Client
@@ -31,7 +31,7 @@ def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -
         if not reach.opened.is_embedded:
             return _tell(reach, run_id, verb, ask(reach.client, run_id))
         reach.client.check_applies(run_id, verb)
-        told = len(reach.client.store.history(run_id))
+        told = len(read_events(reach.client, run_id))
         # An engine that lives answers sooner than one that has to be started here: by then a cancel may be too late.
         verdict = ask(reach.client, run_id) if reach.living("engine") else "asked"
         return _see_done(chosen, run_id, verb, ask, modules, verdict, told)
@@ -51,7 +51,7 @@ def send_signal(run: str, name: str, ask: Callable[[Client, str, float], Verdict
             verdict = ask(reach.client, run_id, 0.0)
             chosen.screen.note(f"· it is kept until the run begins: {line_text(line)}")
             return _tell_signal(reach, run_id, name, "accepted" if verdict == "asked" else verdict)
-        told = len(reach.client.store.history(run_id))
+        told = len(read_events(reach.client, run_id))
         is_elsewhere = not reach.opened.is_embedded
         is_answered = is_elsewhere or bool(reach.living("engine"))
         verdict = ask(reach.client, run_id, ANSWER_S if is_answered else 0.0)

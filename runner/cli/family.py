@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 
 from runner.cli.layout import Layout
 from runner.cli.narrator import Narrator
-from runner.cli.reading import plan_of, read_events, read_view
+from runner.cli.reading import plan_of, read_view
 from runner.cli.screen import Line
 from runner.client import Client
 from runner.errors import RecordTampered, RunNotFound
 from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
+from runner.interpreter.record import decode_events
 from runner.monitor.shapes import RunView
 
 AT_ONCE = 10
@@ -32,7 +33,8 @@ class Voice:
     run_id: str
     path: str  # the step that started it, in the run above; "" for the root
     narrator: Narrator
-    told: int = 0  # events
+    told: int = 0  # so many entries of its history
+    read: int = 0  # with those that are read and not told yet
     ends: bool = False  # its end was read
     is_over: bool = False  # … and told
     below: list[Voice] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Family:
         """What is new of a run, and of those below it: of a child oftener while its parent moves."""
         now = time.monotonic()
         events: list[ev.AnyEvent] = []
+        voice.read = voice.told  # what was read before an outage was not told: it is read again
         if not voice.is_over and (is_due or now >= voice.next_look):
             events = self._events(voice)
             voice.pause_s = 0.0 if events else min(LONGEST_PAUSE_S, voice.pause_s * 2 or FIRST_PAUSE_S)
@@ -94,10 +97,12 @@ class Family:
 
     def _events(self, voice: Voice) -> list[ev.AnyEvent]:
         try:
-            return read_events(self._client, voice.run_id, voice.told)
+            entries = self._client.store.history(voice.run_id, start=voice.told)
         except RunNotFound:  # it was over long ago, and is forgotten
             voice.is_over = voice.ends = True
             return []
+        voice.read += len(entries)
+        return decode_events(entries, {})
 
     def _join(self, above: Voice, event: ev.ChildStarted) -> None:
         place = above.narrator.place(event.path)
@@ -110,7 +115,7 @@ class Family:
     def _tell(self, voice: Voice, read: dict[str, list[ev.AnyEvent]], *, is_quiet: bool = False) -> Iterator[Told]:
         """The events of a run with those below it in between. Of one among many nothing is told."""
         told = [self._own(voice, event, is_quiet=is_quiet) for event in read[voice.run_id]]
-        voice.told += len(told)
+        voice.told = voice.read
         for child in voice.below:
             is_one_of_many = is_quiet or voice.narrator.is_left_out(child.path)
             told = _woven(told, child, list(self._tell(child, read, is_quiet=is_one_of_many)))

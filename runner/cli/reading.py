@@ -10,7 +10,7 @@ from runner.client import Client
 from runner.errors import RecordTampered
 from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event
+from runner.interpreter.record import decode_events
 from runner.monitor.shapes import RunView
 from runner.monitor.story import Story
 from runner.monitor.views import view_run
@@ -34,6 +34,6 @@ def read_view(client: Client, run_id: str, events: Iterable[ev.AnyEvent] | Story
     return view_run(stored, client.state(stored), plan_of(client, stored), told, line)
 
 
-def read_events(client: Client, run_id: str, start: int = 0) -> list[ev.AnyEvent]:
+def read_events(client: Client, run_id: str) -> list[ev.AnyEvent]:
     """Without their payloads."""
-    return [decode_event(entry, {}) for entry in client.store.history(run_id, start=start)]
+    return decode_events(client.store.history(run_id), {})

@@ -84,12 +84,12 @@ def _json(view: RunView) -> dict[str, Any]:
 
 
 def _show_events(reach: Access, run_id: str, screen: Screen) -> None:
-    from runner.interpreter.record import decode_event
+    from runner.interpreter.record import decode_events
 
     stored = reach.client.stored(run_id)
     run = reach.client.state(stored)
     payloads = run.payloads if run is not None else {}
-    told = [decode_event(entry, payloads) for entry in reach.client.store.history(run_id)]
+    told = decode_events(reach.client.store.history(run_id), payloads)
     if screen.format == "json":
         screen.json([msgspec.to_builtins(event) for event in told])
         return

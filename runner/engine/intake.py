@@ -13,7 +13,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition, advance, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import changes_of, decode_request, decode_told, encode_event, header_of
+from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, header_of
 from runner.interpreter.state import Run
 from runner.starting import child_run
 from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun
@@ -143,11 +143,11 @@ def commit_of(
     revokes: dict[str, bool] = {}
     timers: dict[str, int] = {}
     cleared: list[str] = []
-    history: list[bytes] = []
+    events: list[ev.AnyEvent] = []
     starts: list[NewRun] = []
     tells: list[tuple[str, bytes]] = []
     for transition in transitions:
-        history.extend(encode_event(event) for event in transition.events)
+        events += transition.events
         for command in transition.commands:
             match command:
                 case DispatchTask():
@@ -175,7 +175,7 @@ def commit_of(
         state=header_of(run), status=run.header.status.value, terminal=run.is_terminal,
         writes=changes_of(*(transition.run for transition in transitions)),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
-        timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(history),
+        timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(encode_events(events)),
         again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
         starts=tuple(starts), tells=tuple(tells),
     )

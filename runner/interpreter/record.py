@@ -1,12 +1,13 @@
 """A run as it is stored, and its history: JSON there and back.
 
 One field a node ("n:<path>") and one a payload ("p:<name>"), so that a commit writes what changed.
-Payloads live once, in their fields: a history entry leaves them out, and `decode_event` puts them back.
+A history entry holds the events of one commit, as a JSON list. Payloads live once, in their fields: an entry leaves
+them out, and `decode_events` puts them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -19,7 +20,9 @@ from runner.interpreter.state import Header, Node, Run
 _NODE = msgspec.json.Decoder(Node)
 _HEADER = msgspec.json.Decoder(Header)
 _EVENT: msgspec.json.Decoder[ev.AnyEvent] = msgspec.json.Decoder(ev.AnyEvent)
+_EVENTS: msgspec.json.Decoder[list[ev.AnyEvent]] = msgspec.json.Decoder(list[ev.AnyEvent])
 _ENCODER = msgspec.json.Encoder()
+ENTRY_BYTES = 256 * 1024  # of one history entry, unless one event alone has more: errors may quote 16 KiB each
 
 
 def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
@@ -60,16 +63,26 @@ def changes_of(*versions: Run) -> dict[str, bytes]:
     return fields
 
 
-def encode_event(event: ev.AnyEvent) -> bytes:
-    """A history entry, without what its payload fields hold."""
-    slim = _SLIM.get(type(event))
-    return _ENCODER.encode(slim(event) if slim else event)
+def encode_events(events: Sequence[ev.AnyEvent]) -> list[bytes]:
+    """History entries (nearly always one), without what their payload fields hold."""
+    slim = [_SLIM[type(event)](event) if type(event) in _SLIM else event for event in events]
+    return _entries(slim) if slim else []
 
 
-def decode_event(entry: bytes, payloads: Mapping[str, Any]) -> ev.AnyEvent:
-    event = _EVENT.decode(entry)
-    fill = _FILL.get(type(event))
-    return fill(event, payloads) if fill else event
+def _entries(events: Sequence[ev.AnyEvent]) -> list[bytes]:
+    entry = _ENCODER.encode(events)
+    if len(entry) <= ENTRY_BYTES or len(events) == 1:
+        return [entry]
+    middle = len(events) // 2
+    return _entries(events[:middle]) + _entries(events[middle:])
+
+
+def decode_events(entries: Iterable[bytes], payloads: Mapping[str, Any]) -> list[ev.AnyEvent]:
+    """The events of these history entries, in order."""
+    return [
+        _FILL[type(event)](event, payloads) if type(event) in _FILL else event
+        for entry in entries for event in _EVENTS.decode(entry)
+    ]
 
 
 def decode_request(body: bytes, at_ms: int) -> ev.External:

@@ -27,7 +27,7 @@ from runner.definition.parse import parse_document
 from runner.engine.engine import Engine
 from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event, run_of
+from runner.interpreter.record import decode_events, run_of
 from runner.lint.linter import lint_draft
 from runner.store.memory import MemoryStore
 from runner.store.ports import ClaimedTask, Completion, NewRun, ProcessInfo, Request, Store, StoredRun
@@ -87,7 +87,7 @@ class Twin:
 
     def history(self, stored: StoredRun) -> list[ev.AnyEvent]:
         payloads = run_of(stored.state, stored.fields).payloads if stored.state else {}
-        return [decode_event(entry, payloads) for entry in self.store.history(stored.run_id)]
+        return decode_events(self.store.history(stored.run_id), payloads)
 
     def family(self) -> list[StoredRun]:
         """The first run, and those that it started, in an order that both stores know."""

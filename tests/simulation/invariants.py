@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event, decode_header, run_of
+from runner.interpreter.record import decode_events, decode_header, run_of
 from runner.interpreter.state import Run
 from runner.store.limits import fence_of
 from runner.store.memory import MemoryStore
@@ -57,7 +57,7 @@ class Watch:
         self.nonces: dict[str, str] = {}
         self.seen = 0
         self.limits_passed: set[str] = set()  # slots of runs that were resumed: they come back without a check
-        self._events: dict[str, list[Any]] = {}
+        self._events: dict[str, tuple[list[Any], int]] = {}  # with how many entries they were in
 
     # -- around a script ----------------------------------------------------------------------------
     def before(self, store: Any, entry: Entry) -> None:
@@ -195,11 +195,12 @@ class Watch:
         """The interpreter's books, counted anew: among them I2, and the order of the way back (I6)."""
         if commit.terminal:
             return
-        events = self._events.setdefault(run.run_id, [])
+        events, known = self._events.get(run.run_id, ([], 0))
         try:
             state = run_of(run.state, run.fields)
             if not state.is_terminal:
-                events += [decode_event(entry, {}) for entry in run.history[len(events) :]]
+                events += decode_events(run.history[known:], {})
+                self._events[run.run_id] = events, len(run.history)
                 _close_children(state)
                 view: Any = RunView(state, self._plan_of(state.header.digest), run, store, events)
                 assert_the_books_are_right(view)

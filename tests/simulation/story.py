@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runner.interpreter.record import decode_event
+from runner.interpreter.record import decode_events
 from tests.simulation.server import Entry
 
 DULL = frozenset({"now_ms", "beat", "put_workers", "put_definition"})
@@ -30,8 +30,8 @@ def _told(entry: Entry) -> Iterator[str]:
         yield f"{entry.at_ms / 1000:9.3f} s  {entry.who:<12} {what}"
     if entry.verb == "commit" and not isinstance(entry.answer, Exception):
         for commit in entry.args[0]:
-            for event in commit.history:
-                yield f"{'':>26}| {_event(decode_event(event, {}))}"
+            for event in decode_events(commit.history, {}):
+                yield f"{'':>26}| {_event(event)}"
 
 
 def _event(event: Any) -> str:

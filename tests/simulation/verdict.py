@@ -15,7 +15,7 @@ import msgspec
 from runner.interpreter import event as ev
 from runner.interpreter.paths import FINALLY, static
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event, run_of
+from runner.interpreter.record import decode_events, run_of
 from runner.interpreter.state import Run
 from runner.store.ports import Store
 from tests.simulation.invariants import hold
@@ -37,7 +37,7 @@ def check_end(store: Store, outside: Outside, plan_of: Callable[[str], Plan], re
         if stored is None or not stored.state:
             continue  # cancelled before it began
         run = run_of(stored.state, stored.fields)
-        events = [decode_event(entry, {}) for entry in store.history(stored.run_id)]
+        events = decode_events(store.history(stored.run_id), {})
         ended[stored.run_id] = Ended(stored.run_id, run, events, plan_of(run.header.digest))
     for each in ended.values():
         _check_record(each)

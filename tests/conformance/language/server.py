@@ -28,7 +28,7 @@ from runner.definition.model import Definition
 from runner.engine.engine import Engine
 from runner.errors import DuplicateRun, RunConflict, RunLimited
 from runner.interpreter import event as ev
-from runner.interpreter.record import decode_event, run_of
+from runner.interpreter.record import decode_events, run_of
 from runner.store.ports import Completion, ProcessInfo, Request, StoredRun
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome
@@ -255,7 +255,7 @@ class ServerStage:
         for stored in self._stored():
             run = run_of(stored.state, stored.fields) if stored.state else None
             payloads = run.payloads if run is not None else {}
-            events = [decode_event(entry, payloads) for entry in self._store.history(stored.run_id)]
+            events = decode_events(self._store.history(stored.run_id), payloads)
             found.append(View(stored.run_id, self.run_ids[stored.run_id], run, events))
         return found
 

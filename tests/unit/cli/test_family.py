@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from runner.cli.family import AT_ONCE, Family, read_family
+from runner.cli.reading import read_events
 from runner.cli.report import signal_lines
 from runner.cli.screen import plain
 from runner.cli.tree import step_lines
 from runner.errors import StoreUnavailable
+from runner.interpreter import event as ev
 from tests.desk import ORDER, Desk, desk_of_a_parent
 
 LOOP = """
@@ -149,10 +151,27 @@ def test_an_outage_between_two_histories_costs_no_line(tmp_path: Path):
     assert sorted(seen) == sorted(expected)
 
 
+def test_what_an_outage_made_it_read_twice_is_counted_once(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    run_id = desk.run(fail="undo")
+    family = Family(desk.client, run_id)
+    desk.client.store = Outage(desk)  # type: ignore[assignment]
+    desk.client.store.calls = 1  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnavailable):
+        family.news()
+    desk.client.store = desk.store
+    family.news()
+    desk.undo_is_broken = False
+    desk.client.resume(desk.client.wait(run_id, timeout=0).stuck_run, timeout=0)
+    desk.work()
+    assert any(isinstance(news.event, ev.RunFinished) and news.is_own for news in family.news())
+    assert family.root.is_over
+
+
 def test_what_is_known_of_a_child_is_not_told_again(tmp_path: Path):
     desk = desk_of_a_parent(tmp_path)
     run_id = desk.run(fail="undo")
-    known = len(desk.store.history(run_id))
+    known = len(read_events(desk.client, run_id))
     family = Family(desk.client, run_id, skip=known)
     assert [line for news in family.news() for line in news.lines] == []
     desk.undo_is_broken = False

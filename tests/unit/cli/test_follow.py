@@ -12,6 +12,7 @@ from runner.cli import follow
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
+from runner.cli.reading import read_events
 from runner.cli.screen import Screen
 from runner.errors import RunNotFound, StoreUnavailable
 from tests.desk import Desk, desk_of_a_parent
@@ -54,7 +55,7 @@ def test_a_stuck_run_ends_the_wait(working: Desk):
 
 def test_a_run_that_was_stuck_before_is_followed_on(working: Desk, capsys: pytest.CaptureFixture[str]):
     run_id = working.run(fail="undo")
-    told = len(working.store.history(run_id))
+    told = len(read_events(working.client, run_id))
     working.undo_is_broken = False
     working.client.resume(run_id, timeout=0)
     working.work()
@@ -74,7 +75,7 @@ def test_events_are_the_lines_of_jsonl(desk: Desk, capsys: pytest.CaptureFixture
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["type"] == "RunStarted"
     assert lines[-1]["type"] == "RunFinished"
-    assert len(lines) == len(desk.store.history(run_id))
+    assert len(lines) == len(read_events(desk.client, run_id))
 
 
 def test_a_run_that_is_not_there_is_told(desk: Desk):

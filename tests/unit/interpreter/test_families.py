@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.interpreter.evolve import evolve, new_run
-from runner.interpreter.record import decode_event, encode_event
+from runner.interpreter.record import decode_events, encode_events
 from tests.families import FamilyTruth
 
 
@@ -40,7 +40,7 @@ def test_the_histories_of_a_family_replay_to_the_same_states() -> None:
         for world in root.family():
             if world.run is None:
                 continue
-            events = [decode_event(encode_event(event), world.run.payloads) for event in world.events]
+            events = decode_events(encode_events(world.events), world.run.payloads)
             replayed = new_run(events[0])  # type: ignore[arg-type]
             for event in events:
                 evolve(world.plan, replayed, event)

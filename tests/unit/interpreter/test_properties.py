@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runner.interpreter import event as ev
 from runner.interpreter.evolve import evolve, new_run
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_event, encode_event, header_of, run_of
+from runner.interpreter.record import decode_events, encode_events, header_of, run_of
 from tests.books import assert_the_books_are_right
 from tests.definitions import SEEDS, examples, plans, worlds
 from tests.invariants import assert_all, assert_nothing_is_undone_too_early
@@ -65,8 +65,7 @@ def test_every_run_keeps_the_invariants(world: World, cancel_after: int, with_ca
 def test_the_history_replays_to_the_same_state(world: World) -> None:
     world.finish()
     assert world.run is not None
-    stored = [encode_event(event) for event in world.events]
-    events = [decode_event(entry, world.run.payloads) for entry in stored]
+    events = decode_events(encode_events(world.events), world.run.payloads)
     assert isinstance(events[0], ev.RunStarted)
     replayed = new_run(events[0])
     for event in events:

@@ -10,11 +10,12 @@ import pytest
 from runner.definition.model import Catch, LoopAction, Step
 from runner.interpreter import event as ev
 from runner.interpreter.record import (
+    ENTRY_BYTES,
     changes_of,
-    decode_event,
+    decode_events,
     decode_request,
     decode_told,
-    encode_event,
+    encode_events,
     header_of,
     run_of,
 )
@@ -86,7 +87,7 @@ PAYLOADS = {
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_of_the_history_is_read_as_it_was_written(event: ev.AnyEvent) -> None:
-    assert decode_event(encode_event(event), PAYLOADS) == event
+    assert decode_events(encode_events([event]), PAYLOADS) == [event]
 
 
 def test_every_kind_of_event_is_tried_above() -> None:
@@ -97,13 +98,29 @@ def test_every_kind_of_event_is_tried_above() -> None:
     "RunStarted", "ItemsListed", "TaskDispatched", "StepCompleted", "StepCaught", "RunDecided",
 )], ids=lambda event: type(event).__name__)
 def test_the_history_holds_no_payload_that_has_a_field_of_its_own(event: ev.AnyEvent) -> None:
-    entry = encode_event(event)
+    (entry,) = encode_events([event])
     assert not any(msgspec.json.encode(payload) in entry for payload in PAYLOADS.values())
 
 
 def test_a_history_whose_payloads_are_gone_can_still_be_read() -> None:
-    for event in EVENTS:
-        assert type(decode_event(encode_event(event), {})) is type(event)
+    told = decode_events(encode_events(EVENTS), {})
+    assert [type(event) for event in told] == [type(event) for event in EVENTS]
+
+
+def test_the_events_of_a_commit_are_one_entry_unless_they_are_large() -> None:
+    assert (len(encode_events([])), len(encode_events(EVENTS))) == (0, 1)
+    many: list[ev.AnyEvent] = [
+        ev.TaskSettled(at_ms, "a", "unknown", error=ErrorRecord("exception", message="x" * 16_000)) for at_ms in range(201)
+    ]
+    entries = encode_events(many)
+    assert max(map(len, entries)) <= ENTRY_BYTES
+    assert len(entries) < 40
+    assert decode_events(entries, {}) == many
+
+
+def test_an_event_that_is_larger_than_an_entry_should_be_has_one_of_its_own() -> None:
+    large = ev.TaskSettled(0, "a", "unknown", error=ErrorRecord("exception", message="x" * ENTRY_BYTES))
+    assert [len(decode_events([entry], {})) for entry in encode_events([large, large])] == [1, 1]
 
 
 def test_a_run_is_loaded_as_it_was_stored() -> None:
