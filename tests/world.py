@@ -37,7 +37,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.record import changes_of, decode_told, header_of, run_of
+from runner.interpreter.record import changes_of, decode_told, run_of, state_of
 from runner.interpreter.state import Header, Node, Run
 from runner.wire import ErrorRecord, TaskMessage
 
@@ -329,7 +329,7 @@ class World:
     def reload(self) -> None:
         """Another engine takes the run up, from what was stored."""
         assert self.run is not None
-        self.run = run_of(header_of(self.run), self.fields)
+        self.run = run_of(state_of(self.run), self.fields)
 
     # -- the family ---------------------------------------------------------------------------------
     @property

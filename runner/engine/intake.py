@@ -13,7 +13,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition, advance, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, header_of
+from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, state_of
 from runner.interpreter.state import Run
 from runner.starting import child_run
 from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun
@@ -172,7 +172,7 @@ def commit_of(
                         cleared.append(command.name)
     return Commit(
         run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen,
-        state=header_of(run), status=run.header.status.value, terminal=run.is_terminal,
+        state=state_of(run), status=run.header.status.value, terminal=run.is_terminal,
         writes=changes_of(*(transition.run for transition in transitions)),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(encode_events(events)),

@@ -1,6 +1,7 @@
 """A run as it is stored, and its history: JSON there and back.
 
-One field a node ("n:<path>") and one a payload ("p:<name>"), so that a commit writes what changed.
+One field a node ("n:<path>") and one a payload ("p:<name>"), so that a commit writes what changed. What changes with
+nearly every commit, the header and the root, is the state; what never changes of the header is a field, "h".
 A history entry holds the events of one commit, as a JSON list. Payloads live once, in their fields: an entry leaves
 them out, and `decode_events` puts them back.
 """
@@ -14,19 +15,33 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import order
+from runner.interpreter.paths import ROOT, order
 from runner.interpreter.state import Header, Node, Run
 
+
+class _Top(msgspec.Struct):
+    header: Header
+
+
+class _State(_Top):
+    root: Node | None
+
+
 _NODE = msgspec.json.Decoder(Node)
+_STATE = msgspec.json.Decoder(_State)
+_TOP = msgspec.json.Decoder(_Top)
 _HEADER = msgspec.json.Decoder(Header)
 _EVENT: msgspec.json.Decoder[ev.AnyEvent] = msgspec.json.Decoder(ev.AnyEvent)
 _EVENTS: msgspec.json.Decoder[list[ev.AnyEvent]] = msgspec.json.Decoder(list[ev.AnyEvent])
 _ENCODER = msgspec.json.Encoder()
 ENTRY_BYTES = 256 * 1024  # of one history entry, unless one event alone has more: errors may quote 16 KiB each
+_CONSTANT = (  # of a header
+    "run_id", "workflow", "version", "digest", "key", "rerun_of", "parent", "parent_path", "started_at_ms",
+)
 
 
 def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
-    """The run that `changes_of` and `header_of` stored."""
+    """The run that `changes_of` and `state_of` stored."""
     nodes: dict[str, Node] = {}
     payloads: dict[str, Any] = {}
     for name, value in fields.items():
@@ -34,7 +49,13 @@ def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
             nodes[name[2:]] = _NODE.decode(value)
         elif name.startswith("p:"):
             payloads[name[2:]] = msgspec.json.decode(value)
-    return Run(_HEADER.decode(state), dict(sorted(nodes.items(), key=_begun)), payloads)
+    stored = _STATE.decode(state)
+    if stored.root is not None:
+        nodes[ROOT] = stored.root
+    header, begun = stored.header, _HEADER.decode(fields["h"])
+    for name in _CONSTANT:
+        setattr(header, name, getattr(begun, name))
+    return Run(header, dict(sorted(nodes.items(), key=_begun)), payloads)
 
 
 def _begun(item: tuple[str, Node]) -> tuple[int, int, str]:
@@ -43,20 +64,27 @@ def _begun(item: tuple[str, Node]) -> tuple[int, int, str]:
 
 
 def decode_header(state: bytes) -> Header:
-    """The header alone: what is known of the run as a whole."""
-    return _HEADER.decode(state)
+    """The header alone, without what never changes of it."""
+    return _TOP.decode(state).header
 
 
-def header_of(run: Run) -> bytes:
-    return _ENCODER.encode(run.header)
+def state_of(run: Run) -> bytes:
+    """What changes with nearly every commit: header and root, without what `changes_of` wrote at the start."""
+    header: Header = run.header.__copy__()  # type: ignore[attr-defined]
+    header.run_id = header.workflow = header.version = header.digest = header.key = header.rerun_of = ""
+    header.parent = header.parent_path = ""
+    header.started_at_ms = 0
+    return _ENCODER.encode(_State(header, run.nodes.get(ROOT)))
 
 
 def changes_of(*versions: Run) -> dict[str, bytes]:
     """The fields that changed since the first of these versions of a run was begun, as the last one has them."""
     run = versions[-1]
-    changed = dict.fromkeys(path for version in versions for path in version.changed)
+    changed = dict.fromkeys(path for version in versions for path in version.changed if path != ROOT)
     dirty = dict.fromkeys(name for version in versions for name in version.dirty)
     fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in changed}
+    if "~input" in dirty:  # it has just begun
+        fields["h"] = _ENCODER.encode(Header(**{name: getattr(run.header, name) for name in _CONSTANT}))
     for name in dirty:
         if name in run.payloads:
             fields[f"p:{name}"] = _ENCODER.encode(run.payloads[name])

@@ -157,10 +157,10 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Header(msgspec.Struct, omit_defaults=True, gc=False):
     """What is known of a run as a whole."""
 
-    run_id: str
-    workflow: str
-    version: str
-    digest: str  # of the definition it finishes with
+    run_id: str = ""
+    workflow: str = ""
+    version: str = ""
+    digest: str = ""  # of the definition it finishes with
     status: RunStatus = RunStatus.RUNNING
     key: str = ""
     rerun_of: str = ""

@@ -19,7 +19,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.command import ClearTimer, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan, compile_plan
-from runner.interpreter.record import changes_of, header_of, run_of
+from runner.interpreter.record import changes_of, run_of, state_of
 from runner.interpreter.state import Run
 from runner.wire import ErrorRecord, TaskMessage
 from tests.conformance.language.scenario import Answer
@@ -207,7 +207,7 @@ class PureStage:
     def restart(self) -> None:
         for play in self._plays.values():
             assert play.run is not None
-            play.run = run_of(header_of(play.run), play.fields)
+            play.run = run_of(state_of(play.run), play.fields)
 
     # -- time ---------------------------------------------------------------------------------------
     def next_due_ms(self) -> int | None:

@@ -18,7 +18,7 @@ from runner.engine.engine import LEASE_MS, Engine
 from runner.errors import BusinessError
 from runner.interpreter import event as ev
 from runner.interpreter.command import StartChild
-from runner.interpreter.record import decode_header, run_of
+from runner.interpreter.record import run_of
 from runner.interpreter.state import Run
 from runner.store.memory import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, StoredRun, TakenRun
@@ -125,10 +125,10 @@ class House:
 
     def statuses(self) -> dict[str, str]:
         """By workflow."""
-        return {decode_header(run.state).workflow: run.status for run in self.stored().values()}
+        return {run_of(run.state, run.fields).header.workflow: run.status for run in self.stored().values()}
 
     def run_of(self, workflow: str) -> Run:
-        (found,) = [run for run in self.stored().values() if decode_header(run.state).workflow == workflow]
+        (found,) = [run for run in self.stored().values() if run_of(run.state, run.fields).header.workflow == workflow]
         return run_of(found.state, found.fields)
 
 

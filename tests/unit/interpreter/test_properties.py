@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runner.interpreter import event as ev
 from runner.interpreter.evolve import evolve, new_run
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import decode_events, encode_events, header_of, run_of
+from runner.interpreter.record import decode_events, encode_events, run_of, state_of
 from tests.books import assert_the_books_are_right
 from tests.definitions import SEEDS, examples, plans, worlds
 from tests.invariants import assert_all, assert_nothing_is_undone_too_early
@@ -82,7 +82,7 @@ def test_a_run_that_was_stored_and_loaded_goes_on_the_same(world: World) -> None
     world.start()
     for _ in range(200):
         assert world.run is not None
-        loaded = run_of(header_of(world.run), world.fields)
+        loaded = run_of(state_of(world.run), world.fields)
         assert loaded.nodes == world.run.nodes
         assert {name: value for name, value in loaded.payloads.items() if not name.endswith(":result")} == {
             name: value for name, value in world.run.payloads.items() if not name.endswith(":result")

@@ -16,8 +16,8 @@ from runner.interpreter.record import (
     decode_request,
     decode_told,
     encode_events,
-    header_of,
     run_of,
+    state_of,
 )
 from runner.interpreter.state import Standing
 from runner.wire import ErrorRecord
@@ -109,9 +109,8 @@ def test_a_history_whose_payloads_are_gone_can_still_be_read() -> None:
 
 def test_the_events_of_a_commit_are_one_entry_unless_they_are_large() -> None:
     assert (len(encode_events([])), len(encode_events(EVENTS))) == (0, 1)
-    many: list[ev.AnyEvent] = [
-        ev.TaskSettled(at_ms, "a", "unknown", error=ErrorRecord("exception", message="x" * 16_000)) for at_ms in range(201)
-    ]
+    error = ErrorRecord("exception", message="x" * 16_000)
+    many: list[ev.AnyEvent] = [ev.TaskSettled(at_ms, "a", "unknown", error=error) for at_ms in range(201)]
     entries = encode_events(many)
     assert max(map(len, entries)) <= ENTRY_BYTES
     assert len(entries) < 40
@@ -146,14 +145,14 @@ def test_a_commit_writes_what_changed_and_no_more() -> None:
     world.answer("a")
     world.answer("b")
     assert world.run is not None
-    assert set(changes_of(world.run)) == {"n:", "n:b", "n:c", "p:b:output", "p:c:action", "p:c:undo"}
+    assert set(changes_of(world.run)) == {"n:b", "n:c", "p:b:output", "p:c:action", "p:c:undo"}
 
 
 def test_nodes_are_read_in_the_order_in_which_they_began() -> None:
     world = World(plan_of(step("c"), step("a"), step("b"))).finish()
     assert world.run is not None
     shuffled = dict(sorted(world.fields.items(), reverse=True))
-    assert list(run_of(header_of(world.run), shuffled).nodes) == ["", "c", "a", "b"]
+    assert list(run_of(state_of(world.run), shuffled).nodes) == ["", "c", "a", "b"]
 
 
 def test_a_request_gets_the_time_at_which_the_store_took_it() -> None:
