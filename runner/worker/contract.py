@@ -30,7 +30,7 @@ _VERDICTS = (Landed, NotLanded, Pending)
 class Contract:
     """What one function takes and gives. Raises ConfigError when its signature cannot be one of a worker."""
 
-    __slots__ = ("_arguments", "_result", "context_name", "gives_verdicts", "input_schema", "is_async", "output_schema")
+    __slots__ = ("_read", "_result", "context_name", "gives_verdicts", "input_schema", "is_async", "output_schema")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         signature = _resolved_signature(function)
@@ -39,8 +39,10 @@ class Contract:
         parameters = [each for each in signature.parameters.values() if each.name != self.context_name]
         self.gives_verdicts, returned = _returned(signature.return_annotation)
         try:
-            self._arguments = TypeAdapter[dict[str, Any]](_argument_type(parameters))
-            self.input_schema = _input_schema(self._arguments, parameters)
+            arguments = TypeAdapter[dict[str, Any]](_argument_type(parameters))
+            self.input_schema = _input_schema(arguments, parameters)
+            # What the adapter's own methods come to, without a frame and a dozen options on the way, for every task.
+            self._read = arguments.validator.validate_json
             # None: anything that is JSON will do, and pydantic has nothing to add.
             self._result = None if returned is Any else TypeAdapter[Any](returned)
             self.output_schema = {} if self._result is None else self._result.json_schema(mode="serialization")
@@ -54,7 +56,7 @@ class Contract:
         try:
             if b"NaN" in payload or b"Infinity" in payload:
                 json.loads(payload, parse_constant=_refuse_constant)  # pydantic would take them for numbers
-            arguments = self._arguments.validate_json(payload)
+            arguments: dict[str, Any] = self._read(payload)
         except ValidationError as error:
             return {}, tuple(_problems(error))
         except ValueError as error:
@@ -157,8 +159,8 @@ def _returned(annotation: Any) -> tuple[bool, Any]:
 
 
 def _dump(adapter: TypeAdapter[Any], result: Any) -> bytes:
-    value = adapter.validate_python(result)
-    data = adapter.dump_json(value, by_alias=True, warnings="error")
+    value = adapter.validator.validate_python(result)
+    data: bytes = adapter.serializer.to_json(value, by_alias=True, warnings="error")
     if b"NaN" in data or b"Infinity" in data or b"null" in data:
         # pydantic writes NaN and infinities as one of these. Only then can there be one; and that is rarely so.
         data = encode_plain(adapter.dump_python(value, mode="json", by_alias=True, warnings="error"))
