@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 ROOT = ""
 FINALLY = "~finally"
@@ -29,6 +30,7 @@ def children_of(path: str, names: Sequence[str], count: int) -> Iterator[str]:
     return (f"{path}#{index}" for index in range(count))
 
 
+@lru_cache(maxsize=4096)
 def parent(path: str) -> str:
     """The path of the node above; RUN above the root and the finally scope."""
     if path in (ROOT, FINALLY):

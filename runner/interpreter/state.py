@@ -18,6 +18,8 @@ from runner.wire import ErrorRecord
 class RunStatus(StrEnum):
     """Where a run is. The last four are terminal."""
 
+    __hash__ = str.__hash__  # an enum's own is Python code, and every table below is looked up by it
+
     RUNNING = "running"
     COMPENSATING = "compensating"
     STUCK = "stuck"
@@ -29,6 +31,8 @@ class RunStatus(StrEnum):
 
 class StepStatus(StrEnum):
     """Where a step is."""
+
+    __hash__ = str.__hash__
 
     PENDING = "pending"
     RUNNING = "running"
