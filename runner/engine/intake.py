@@ -23,11 +23,6 @@ _OUTCOME = msgspec.json.Decoder(Outcome)
 _ENCODER = msgspec.json.Encoder()
 
 
-def event_of(entry: InboxEntry) -> ev.External:
-    """The event that an inbox entry tells of. Raises msgspec.DecodeError for a request that nobody can read."""
-    return _EVENTS[entry.kind](entry)
-
-
 def _outcome(entry: InboxEntry) -> ev.TaskSettled:
     try:
         outcome = _OUTCOME.decode(entry.body)
@@ -61,6 +56,7 @@ def _settled(
     )
 
 
+# The event that an inbox entry tells of. Raises msgspec.DecodeError for a request that nobody can read.
 _EVENTS: dict[str, Callable[[InboxEntry], ev.External]] = {
     "started": lambda entry: decode_request(entry.body, entry.at_ms),
     "request": lambda entry: decode_request(entry.body, entry.at_ms),
@@ -87,7 +83,7 @@ def interpret(
     """
     transitions: list[Transition] = []
     unsent: set[str] = set()
-    events: deque[ev.External] = deque(event_of(entry) for entry in _in_order(run, entries))
+    events: deque[ev.External] = deque([_EVENTS[entry.kind](entry) for entry in _in_order(run, entries)])
     room = room_of_commit()
     if not events and run is not None and run.agenda:
         events.append(ev.Continued(run.header.updated_at_ms))
@@ -103,9 +99,9 @@ def interpret(
         transitions.append(transition)
         # A task that this very batch dispatched has not left yet, so it is taken back here and now.
         for command in transition.commands:
-            if isinstance(command, DispatchTask):
+            if type(command) is DispatchTask:
                 unsent.add(command.path)
-            elif isinstance(command, RevokeTask) and command.path in unsent:
+            elif type(command) is RevokeTask and command.path in unsent:
                 unsent.remove(command.path)
                 events.appendleft(ev.TaskSettled(event.at_ms, command.path, "revoked"))
     return transitions

@@ -6,6 +6,7 @@ Calling it again after a crash with the same run and event gives the same result
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from runner.interpreter.family import news
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Header, Run
+from runner.interpreter.state import TERMINAL, Header, Run
 
 # What one commit holds, so that the store takes it: the rest follows after a `Continued`. What follows from one look at
 # one node is never torn apart, so there may be a thousand more events and writes than this.
@@ -43,12 +44,14 @@ class Room:
         writes = len(run.changed) + len(run.dirty)
         return self.dispatches > 0 and self.revokes > 0 and self.events > 0 and self.writes > writes
 
-    def take(self, proposed: ev.AnyEvent) -> None:
-        self.events -= 1
-        if isinstance(proposed, _GOES_OUT):
-            self.dispatches -= 1
-        elif isinstance(proposed, ev.RevokeAsked):
-            self.revokes -= 1
+    def take(self, events: Sequence[ev.AnyEvent]) -> None:
+        self.events -= len(events)
+        for event in events:
+            kind = type(event)
+            if kind in _GOES_OUT:
+                self.dispatches -= 1
+            elif kind is ev.RevokeAsked:
+                self.revokes -= 1
 
 
 def room_of_commit() -> Room:
@@ -80,44 +83,47 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
         if run is None:
             raise ValueError(f"{type(event).__name__} for a run that never started")
         draft = run.draft()
-    draft.header.updated_at_ms = event.at_ms
+    header, agenda, at_ms = draft.header, draft.agenda, event.at_ms
+    header.updated_at_ms = at_ms
     events: list[ev.AnyEvent] = []
     commands: list[Command] = []
+    first: Sequence[ev.AnyEvent] = ()
+    if isinstance(event, ev.ChildTold):
+        first = () if draft.is_terminal or is_late_news(draft, event) else hear(draft, event)
+    elif isinstance(event, ev.Request):
+        first = judge(plan, draft, event)
+    elif not _is_late(draft, event):
+        first = (event,)
+    elif isinstance(event, ev.TaskSettled):
+        first = (ev.OutcomeIgnored(at_ms, event.path, event.outcome, event.error, event.process),)
+    _apply(plan, draft, first, events, commands)
+    left, has_room = room.dispatches, room.is_left(draft)
+    while agenda and room.is_left(draft) and header.status not in TERMINAL:
+        path = next(iter(agenda))
+        del agenda[path]
+        proposals = decide(plan, draft, path, at_ms)
+        _apply(plan, draft, proposals, events, commands)
+        room.take(proposals)
+        if not agenda and path != RUN and _concerns_the_run(header):
+            # The whole is looked at last: whether it is stuck depends on everything else being at rest.
+            agenda[RUN] = None
+    _apply(plan, draft, news(draft, at_ms), events, commands)
+    room.writes -= len(draft.changed) + len(draft.dirty)
+    header.agenda = tuple(agenda)
+    if has_room:
+        _count_spins(draft, events, has_dispatched=room.dispatches < left)
+    return Transition(draft, tuple(events), tuple(commands))
 
-    def apply(proposed: ev.AnyEvent) -> None:
+
+def _apply(
+    plan: Plan, draft: Run, proposals: Sequence[ev.AnyEvent], events: list[ev.AnyEvent], commands: list[Command]
+) -> None:
+    for proposed in proposals:
         kind = type(proposed)
         EVOLVE[kind](plan, draft, proposed)
         events.append(proposed)
         if kind in COMMANDS:
-            commands.extend(COMMANDS[kind](plan, draft, proposed))
-
-    if isinstance(event, ev.ChildTold):
-        for answer in () if draft.is_terminal or is_late_news(draft, event) else hear(draft, event):
-            apply(answer)
-    elif isinstance(event, ev.Request):
-        for answer in judge(plan, draft, event):
-            apply(answer)
-    elif not _is_late(draft, event):
-        apply(event)
-    elif isinstance(event, ev.TaskSettled):
-        apply(ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process))
-    left, has_room = room.dispatches, room.is_left(draft)
-    while draft.agenda and room.is_left(draft) and not draft.is_terminal:
-        path = next(iter(draft.agenda))
-        del draft.agenda[path]
-        for proposed in decide(plan, draft, path, event.at_ms):
-            apply(proposed)
-            room.take(proposed)
-        if not draft.agenda and path != RUN and _concerns_the_run(draft.header):
-            # The whole is looked at last: whether it is stuck depends on everything else being at rest.
-            draft.agenda[RUN] = None
-    for proposed in news(draft, event.at_ms):
-        apply(proposed)
-    room.writes -= len(draft.changed) + len(draft.dirty)
-    draft.header.agenda = tuple(draft.agenda)
-    if has_room:
-        _count_spins(draft, events, has_dispatched=room.dispatches < left)
-    return Transition(run=draft, events=tuple(events), commands=tuple(commands))
+            commands += COMMANDS[kind](plan, draft, proposed)
 
 
 def _concerns_the_run(header: Header) -> bool:

@@ -8,6 +8,7 @@ control characters would let one name pass for another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from runner.errors import StoreError
@@ -46,6 +47,12 @@ def check_name(what: str, name: str) -> None:
     """Raises ValueError: names come from our own code, so a bad one is a bug and not a user's mistake."""
     if not name or len(name) > MAX_NAME or "|" in name or not name.isprintable():
         raise ValueError(f"{what} {name!r}: 1 to {MAX_NAME} printable characters without '|' are needed")
+
+
+@lru_cache(maxsize=4096)
+def check_place(what: str, name: str) -> None:
+    """The same for names that come again and again: of steps, queues and payloads."""
+    check_name(what, name)
 
 
 def check_number(what: str, number: int, high: int = MAX_NUMBER) -> None:
@@ -103,8 +110,7 @@ def check_commit(commit: Commit) -> int:
     parts = max(len(commit.writes), len(commit.timers), len(commit.timers_cleared), len(commit.history))
     if len(commit.revokes) > MAX_REVOKES or parts > MAX_PARTS:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_REVOKES} revokes and {MAX_PARTS} of all else")
-    paths = {dispatch.path for dispatch in commit.dispatches}
-    if len(paths) < len(commit.dispatches):
+    if len(commit.dispatches) > 1 and len({dispatch.path for dispatch in commit.dispatches}) < len(commit.dispatches):
         raise ValueError(f"run {commit.run_id}: a path is dispatched twice in one commit")
     for dispatch in commit.dispatches:
         check_dispatch(dispatch)
@@ -152,10 +158,11 @@ def _check_sizes(commit: Commit) -> None:
 
 
 def check_dispatch(dispatch: Dispatch) -> None:
-    check_name("path", dispatch.path)
-    check_name("queue", dispatch.queue)
-    check_name("payload", dispatch.payload)
-    check_number("queue_timeout_ms", dispatch.queue_timeout_ms)
+    check_place("path", dispatch.path)
+    check_place("queue", dispatch.queue)
+    check_place("payload", dispatch.payload)
+    if dispatch.queue_timeout_ms:
+        check_number("queue_timeout_ms", dispatch.queue_timeout_ms)
 
 
 def check_completion(completion: Completion) -> None:
