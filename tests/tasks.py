@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from runner.store.ports import Commit, Dispatch, NewRun, Store
+from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun, Store
 from runner.wire import Outcome, TaskMessage
 
 
@@ -46,6 +46,10 @@ def outcomes(store: Store, run_ids: Sequence[str] = ()) -> dict[str, Outcome | s
         assert stored is not None
         for entry in stored.entries:
             if entry.kind != "started":
-                is_outcome = entry.kind == "outcome"
-                found[stored.run_id] = msgspec.json.decode(entry.body, type=Outcome) if is_outcome else entry.kind
+                found[stored.run_id] = _outcome(entry) if entry.kind == "outcome" else entry.kind
     return found
+
+
+def _outcome(entry: InboxEntry) -> Outcome:
+    outcome = msgspec.json.decode(entry.body, type=Outcome)
+    return msgspec.structs.replace(outcome, output=msgspec.Raw(entry.output)) if entry.output else outcome

@@ -26,7 +26,7 @@ _ENCODER = msgspec.json.Encoder()
 def _outcome(entry: InboxEntry) -> ev.TaskSettled:
     try:
         outcome = _OUTCOME.decode(entry.body)
-        output = msgspec.json.decode(outcome.output)
+        output = msgspec.json.decode(entry.output or outcome.output)
     except msgspec.DecodeError as error:
         # The worker ran, and nobody can say what came of it.
         wrong = ErrorRecord("invalid_output", message=f"the outcome cannot be read: {error}")
@@ -42,8 +42,9 @@ def _outcome(entry: InboxEntry) -> ev.TaskSettled:
         hint_ms=outcome.after_ms,
         claimed_at_ms=entry.claimed_at_ms,
         process=entry.process,
-        size=len(entry.body),
+        size=len(entry.body) + len(entry.output),
         duration_ms=outcome.duration_ms,
+        kept=bool(entry.output),
     )
 
 

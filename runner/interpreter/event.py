@@ -52,6 +52,7 @@ class TaskSettled(Event, frozen=True, tag=True, gc=False):
     process: str = ""
     size: int = 0  # bytes of the outcome
     duration_ms: float = 0.0
+    kept: bool = False  # its output is stored already, and need not be written again
 
 
 class TimerFired(Event, frozen=True, tag=True, gc=False):

@@ -54,7 +54,9 @@ def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
     node.error, node.fault = event.error, event.error is not None
     run.header.made += event.size
     if event.has_output:
-        run.put(f"{event.path}:output", event.output)
+        result = f"{event.path}:result"
+        is_result = result in run.kept and event.output is run.payloads.get(result)
+        run.put(f"{event.path}:output", event.output, kept=is_result)
     place = plan.steps[static(event.path)]
     if event.undo is not None:
         run.put(f"{event.path}:undo", {**run.payloads.get(f"{event.path}:undo", {}), **event.undo})

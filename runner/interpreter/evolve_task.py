@@ -57,7 +57,7 @@ def task_settled(plan: Plan, run: Run, event: ev.TaskSettled) -> None:
     else:
         _action_settled(plan, node, event)
     if event.outcome == "completed" and (node.phase == "action" or node.verdict == "landed"):
-        run.put(f"{event.path}:result", event.output)
+        run.put(f"{event.path}:result", event.output, kept=event.kept and node.phase == "action")
     run.due(event.path)
 
 

@@ -1,7 +1,8 @@
 """A run as it is stored, and its history: JSON there and back.
 
 One field a node ("n:<path>") and one a payload ("p:<name>"), so that a commit writes what changed. What changes with
-nearly every commit, the header and the root, is the state; what never changes of the header is a field, "h".
+nearly every commit, the header and the root, is the state; what never changes of the header is a field, "h". What a
+task gave is kept by the store when it takes it in ("p:<name of its input>>"): a result, and most often the output too.
 A history entry holds the events of one commit, as a JSON list. Payloads live once, in their fields: an entry leaves
 them out, and `decode_events` puts them back.
 """
@@ -35,6 +36,8 @@ _EVENT: msgspec.json.Decoder[ev.AnyEvent] = msgspec.json.Decoder(ev.AnyEvent)
 _EVENTS: msgspec.json.Decoder[list[ev.AnyEvent]] = msgspec.json.Decoder(list[ev.AnyEvent])
 _ENCODER = msgspec.json.Encoder()
 ENTRY_BYTES = 256 * 1024  # of one history entry, unless one event alone has more: errors may quote 16 KiB each
+_OUTPUT = ">"  # behind the name of a task's input: what it gave
+_RESULT = f":action{_OUTPUT}"
 _CONSTANT = (  # of a header
     "run_id", "workflow", "version", "digest", "key", "rerun_of", "parent", "parent_path", "started_at_ms",
 )
@@ -44,11 +47,18 @@ def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
     """The run that `changes_of` and `state_of` stored."""
     nodes: dict[str, Node] = {}
     payloads: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name, value in fields.items():
         if name.startswith("n:"):
             nodes[name[2:]] = _NODE.decode(value)
-        elif name.startswith("p:"):
+        elif name.endswith(_RESULT):
+            given[name[2 : -len(_RESULT)]] = msgspec.json.decode(value)
+        elif name.startswith("p:") and not name.endswith(_OUTPUT):
             payloads[name[2:]] = msgspec.json.decode(value)
+    for path, output in given.items():
+        payloads.setdefault(f"{path}:result", output)
+        if path in nodes and nodes[path].has_output:
+            payloads.setdefault(f"{path}:output", output)
     stored = _STATE.decode(state)
     if stored.root is not None:
         nodes[ROOT] = stored.root
@@ -81,12 +91,12 @@ def changes_of(*versions: Run) -> dict[str, bytes]:
     """The fields that changed since the first of these versions of a run was begun, as the last one has them."""
     run = versions[-1]
     changed = dict.fromkeys(path for version in versions for path in version.changed if path != ROOT)
-    dirty = dict.fromkeys(name for version in versions for name in version.dirty)
+    dirty = {name: name in version.kept for version in versions for name in version.dirty}
     fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in changed}
     if "~input" in dirty:  # it has just begun
         fields["h"] = _ENCODER.encode(Header(**{name: getattr(run.header, name) for name in _CONSTANT}))
-    for name in dirty:
-        if name in run.payloads:
+    for name, is_kept in dirty.items():
+        if not is_kept and name in run.payloads:
             fields[f"p:{name}"] = _ENCODER.encode(run.payloads[name])
     return fields
 
@@ -133,7 +143,7 @@ def decode_told(body: bytes, at_ms: int) -> ev.External:
 
 _SLIM: dict[type, Callable[[Any], ev.AnyEvent]] = {
     ev.RunStarted: lambda e: replace(e, input=None),
-    ev.TaskSettled: lambda e: replace(e, output=None),
+    ev.TaskSettled: lambda e: replace(e, output=None, kept=False),
     ev.TaskDispatched: lambda e: replace(e, input=None, undo=None) if e.fresh else e,
     ev.StepCompleted: lambda e: replace(e, output=None, undo=None),
     ev.StepCaught: lambda e: replace(e, output=None),

@@ -225,7 +225,7 @@ class Run:
     ":verify", ":confirm", ":result", ":output", ":items", ":before".
     """
 
-    __slots__ = ("_later", "agenda", "changed", "dirty", "header", "nodes", "payloads")
+    __slots__ = ("_later", "agenda", "changed", "dirty", "header", "kept", "nodes", "payloads")
 
     nodes: dict[str, Node]
     payloads: dict[str, Any]
@@ -238,6 +238,7 @@ class Run:
         # What `draft` was changed in since, with what was there before.
         self.changed: dict[str, Node | None] = {}
         self.dirty: dict[str, Any] = {}
+        self.kept: set[str] = set()  # of those payloads, the ones that the store has where it took them in
         self._later: Run | None = None
 
     def draft(self) -> Run:
@@ -282,9 +283,14 @@ class Run:
         """The node there, or the run itself, may have something to do: `decide` is to look at it."""
         self.agenda.setdefault(path)
 
-    def put(self, name: str, value: Any) -> None:
+    def put(self, name: str, value: Any, *, kept: bool = False) -> None:
+        """`kept`: the store has it already, so it is not written again. A value that was written hides it, though."""
         if name not in self.dirty:
             self.dirty[name] = self.payloads.get(name, _NOTHING)
+        if kept and name not in self.payloads:
+            self.kept.add(name)
+        else:
+            self.kept.discard(name)
         self.payloads[name] = value
 
     def drop(self, name: str) -> None:

@@ -5,8 +5,9 @@ each script's header lists its KEYS and what it derives.
 
 Fields of `run:<run id>`: nonce, digest, summary (set by start) · etag, state, status, fence, updated,
 again, end ("1" when terminal) · created · head, tail and i:<n> (the inbox: entries head … tail-1) ·
-w:<name> (written by commits) · t:<path>, m:<path> (a task's record and message) · z:<timer> (when due) ·
-parked, park_nonce, broken · requests, r:<nonce> (requests taken) · slot (H, W or F, and its name: see prelude.lua).
+w:<name> (written by commits) · w:<payload>> (an output, by the exchange) · t:<path>, m:<path> (a task's record and
+message) · z:<timer> (when due) · parked, park_nonce, broken · requests, r:<nonce> (requests taken) · slot (H, W or F,
+and its name: see prelude.lua).
 """
 
 from __future__ import annotations

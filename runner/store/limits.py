@@ -166,8 +166,9 @@ def check_dispatch(dispatch: Dispatch) -> None:
 
 
 def check_completion(completion: Completion) -> None:
-    if len(completion.body) > MAX_VALUE_BYTES:
+    if len(completion.body) > MAX_VALUE_BYTES or len(completion.output) > MAX_VALUE_BYTES:
         check_size(f"the outcome of {completion.run_id}/{completion.path}", completion.body)
+        check_size(f"the output of {completion.run_id}/{completion.path}", completion.output)
 
 
 def check_quota(queue: str, quota: Quota) -> None:

@@ -21,7 +21,6 @@ from runner.store.limits import (
 from runner.store.memory_state import MemoryBase, Run, Task
 from runner.store.ports import (
     MAX_BATCH,
-    MAX_INBOX,
     Commit,
     CommitAnswer,
     InboxEntry,
@@ -84,7 +83,7 @@ class RunsInMemory(MemoryBase):
                 tables.ready.pop(run_id, None)
                 run = tables.runs.get(run_id)
                 if run is not None and not run.terminal and run.has_work:
-                    taken.append(TakenRun(run_id, run.etag, tuple(run.inbox[:MAX_INBOX])))
+                    taken.append(TakenRun(run_id, run.etag, run.entries()))
                     tables.watch[run_id] = now + lease_ms
             if process is not None and not repeated:
                 process.take_nonce, process.taken_before = nonce, process.taken
@@ -255,6 +254,6 @@ def _stored(run: Run | None) -> StoredRun | None:
             )
             for path, task in run.tasks.items() if task.is_open
         },
-        entries=tuple(run.inbox[:MAX_INBOX]), created_at_ms=run.created_at_ms, updated_at_ms=run.updated_at_ms,
+        entries=run.entries(), created_at_ms=run.created_at_ms, updated_at_ms=run.updated_at_ms,
         broken=run.broken, parked=run.parked, slot=run.slot, in_line=run.place == "W",
     )

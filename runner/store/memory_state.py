@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
-from runner.store.ports import MAX_BATCH, InboxEntry, ProcessInfo, ScheduleRow
+from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
 
 Ref = tuple[str, str, str]  # run id, path, token
 
@@ -61,6 +63,13 @@ class Run:
     broken: bytes = b""
     slot: str = ""
     place: str = ""  # H holds its slot, W waits in the line, F gave its place back
+
+    def entries(self) -> tuple[InboxEntry, ...]:
+        """What is handed out of the inbox, with the outputs that are in fields of their own."""
+        return tuple(
+            replace(entry, output=self.fields[entry.output.decode()]) if entry.output else entry
+            for entry in self.inbox[:MAX_INBOX]
+        )
 
     @property
     def has_work(self) -> bool:

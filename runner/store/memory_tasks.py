@@ -18,6 +18,7 @@ from runner.store.memory_quota import end_all, room, take
 from runner.store.memory_state import MemoryBase, Process, Ref, Task
 from runner.store.ports import (
     MAX_BATCH,
+    OUTPUT,
     BeatAnswer,
     ClaimedTask,
     Completion,
@@ -80,8 +81,14 @@ class TasksInMemory(MemoryBase):
         tables.close_task(ref)
         run.tasks[completion.path] = Task("D", completion.token)
         kind: InboxKind = "lost" if completion.lost else "outcome"
-        body = b"" if completion.lost else completion.body
-        run.inbox.append(InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body))
+        body, field = b"" if completion.lost else completion.body, ""
+        if completion.output and not completion.lost:
+            field = task.payload + OUTPUT
+            run.fields[field] = completion.output
+        # Here the entry has the field's name; it is read when the entry is handed out, see Run.entries.
+        run.inbox.append(
+            InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body, field.encode())
+        )
         tables.wake(run, now)
         return "recorded"
 

@@ -15,6 +15,7 @@ import msgspec
 
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
 MAX_INBOX = 100  # entries of one run handed out at once
+OUTPUT = ">"  # behind the name of a payload: the field that holds what the task gave
 MAX_HOLDERS = 20  # of a slot, named at once
 
 
@@ -74,6 +75,7 @@ class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     claimed_at_ms: int = 0  # outcome, lost
     process: str = ""  # outcome, lost: who held it
     body: bytes = b""
+    output: bytes = b""  # outcome: what was handed in as such, and is in its field
 
 
 class TakenRun(msgspec.Struct, frozen=True, gc=False):
@@ -178,13 +180,17 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
-    """The end of an attempt. `lost` is for a child that is known dead: body is not used then."""
+    """The end of an attempt. `lost` is for a child that is known dead: body and output are not used then.
+
+    `output` is kept in a field of the run, named like the task's payload with OUTPUT behind it, once it is recorded.
+    """
 
     run_id: str
     path: str
     token: str
     body: bytes
     lost: bool = False
+    output: bytes = b""
 
 
 class ClaimedTask(msgspec.Struct, frozen=True, gc=False):

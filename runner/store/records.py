@@ -1,6 +1,7 @@
 """The text forms in which Lua keeps inbox entries and tasks, read back into the structs of ports.
 
-An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, then its body. A task's record is
+An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, for an output that is kept in a field of its own
+with `|field` behind it, then its body. A task's record is
 `state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`. Only Lua writes them.
 """
 
@@ -17,13 +18,18 @@ from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, St
 _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))
 
 
-def read_entry(text: bytes) -> InboxEntry:
+def read_entry(text: bytes, output: bytes = b"") -> InboxEntry:
     header, _, body = text.partition(b"\n")
     parts = header.decode().split("|")
-    if len(parts) != 5 or parts[0] not in _KINDS:
+    if not 5 <= len(parts) <= 6 or parts[0] not in _KINDS:
         raise RecordTampered(f"an inbox entry begins with {header[:80]!r}")
-    kind, at_ms, path, claimed_at_ms, process = parts
-    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body)
+    kind, at_ms, path, claimed_at_ms, process = parts[:5]
+    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body, output)
+
+
+def _read_entry_of(text: bytes, record: Mapping[bytes, bytes]) -> InboxEntry:
+    parts = text.partition(b"\n")[0].split(b"|", 5)
+    return read_entry(text, record[WRITE.encode() + parts[5]] if len(parts) == 6 else b"")
 
 
 def read_task(text: bytes) -> TaskRecord | None:
@@ -69,7 +75,7 @@ def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
             state=record.get(b"state", b""),
             fields=fields_of(record, WRITE),
             tasks={path: task for path, task in tasks.items() if task is not None},
-            entries=tuple(read_entry(record[name]) for name in names),
+            entries=tuple(_read_entry_of(record[name], record) for name in names),
             created_at_ms=int(record[b"created"]),
             updated_at_ms=int(record[b"updated"]),
             broken=record.get(b"broken", b""),

@@ -51,7 +51,7 @@ class RunVerbs(RedisBase):
         taken = []
         parts = iter(reply)
         for run_id in parts:
-            etag, entries = next(parts).decode(), [read_entry(text) for text in islice(parts, next(parts))]
+            etag, entries = next(parts).decode(), [read_entry(text, next(parts)) for text in islice(parts, next(parts))]
             taken.append(TakenRun(run_id.decode(), etag, tuple(entries)))
         return taken
 

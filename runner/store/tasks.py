@@ -42,7 +42,7 @@ class TaskVerbs(RedisBase):
             limits.check_name("queue", queue)
         for queue, quota in quotas.items():
             limits.check_quota(queue, quota)
-        batches = list(limits.batches(completions, lambda completion: len(completion.body))) or [()]
+        batches = list(limits.batches(completions, lambda each: len(each.body) + len(each.output))) or [()]
         answers: list[CompletionAnswer] = []
         again = ""
         for position, batch in enumerate(batches):

@@ -29,8 +29,16 @@ log = logging.getLogger(__name__)
 
 decode_message = msgspec.json.Decoder(TaskMessage).decode
 encode_outcome = msgspec.json.Encoder().encode
-
 MAX_AFTER_MS = 365 * 86_400_000
+_NOTHING = Outcome("failed").output
+
+
+def split_outcome(outcome: Outcome, phase: str) -> tuple[bytes, bytes]:
+    """Its JSON, and beside it what is to be stored where it stays: the output of an action, or nothing."""
+    output = bytes(outcome.output) if phase == "action" and outcome.outcome == "completed" else b"null"
+    if output == b"null":
+        return encode_outcome(outcome), b""
+    return encode_outcome(msgspec.structs.replace(outcome, output=_NOTHING)), output
 
 
 class Attempt:

@@ -26,7 +26,7 @@ import msgspec
 
 from runner.errors import ConfigError
 from runner.wire import ErrorRecord, Outcome
-from runner.worker.attempt import Attempt, decode_message, encode_outcome
+from runner.worker.attempt import Attempt, decode_message, encode_outcome, split_outcome
 from runner.worker.context import StopSignal
 from runner.worker.frames import (
     Alive,
@@ -158,7 +158,7 @@ class Child:
 
     def _report(self, running: Running, outcome: Outcome) -> None:
         del self._running[running.number]
-        self._outbox.add(running.number, encode_outcome(outcome))
+        self._outbox.add(running.number, *split_outcome(outcome, running.attempt.message.phase))
 
     def _exit_now(self) -> NoReturn:
         """Without waiting for any thread."""

@@ -152,8 +152,8 @@ class Children:
     def _heed(self, child: ChildProcess, message: FromChild) -> None:
         state = self._state
         if isinstance(message, Done):
-            for number, outcome in message.outcomes:
-                state.ledger.end(number, outcome)
+            for number, outcome, output in message.outcomes:
+                state.ledger.end(number, outcome, output)
             state.business.notify()
         elif isinstance(message, Alive):
             state.ledger.beat(message.number, message.details, uptime_s())

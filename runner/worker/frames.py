@@ -61,9 +61,9 @@ class Broken(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """(number, outcome JSON) of attempts that ended."""
+    """(number, outcome JSON, output JSON) of attempts that ended."""
 
-    outcomes: list[tuple[int, bytes]]
+    outcomes: list[tuple[int, bytes, bytes]]
 
 
 class Alive(msgspec.Struct, frozen=True, array_like=True, tag=7):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from runner.store.ports import ClaimedTask, Completion, Store
 from runner.wire import Outcome
-from runner.worker.attempt import Attempt, decode_message, encode_outcome, overrun
+from runner.worker.attempt import Attempt, decode_message, overrun, split_outcome
 from runner.worker.context import StopSignal
 from runner.worker.identity import new_process_id, process_info
 from runner.worker.registry import Registry
@@ -61,7 +61,7 @@ class InProcessWorker:
             return self.step()  # a virtual clock would skip to whatever is due next, past what waits here
         if not answer.claimed:
             return 0
-        ended = [Completion(task.run_id, task.path, task.token, self._run(task)) for task in answer.claimed]
+        ended = [self._run(task) for task in answer.claimed]
         self._store.exchange(
             self.process_id, self._nonce(), completions=ended, quotas=self._quotas, lease_ms=self._lease_ms
         )
@@ -79,7 +79,7 @@ class InProcessWorker:
         self._turn += 1
         return f"{self.process_id}:{self._turn}"
 
-    def _run(self, task: ClaimedTask) -> bytes:
+    def _run(self, task: ClaimedTask) -> Completion:
         message = decode_message(task.message)
         deadline_s = self._clock_s() + message.timeout_ms / 1000
         attempt = Attempt(
@@ -88,7 +88,10 @@ class InProcessWorker:
             metadata={"queue": task.queue, "queued_at_ms": task.queued_at_ms, "claimed_at_ms": task.claimed_at_ms},
         )
         outcome = _run_to_end(attempt)
-        return encode_outcome(overrun(message) if self._clock_s() > deadline_s else outcome)
+        if self._clock_s() > deadline_s:
+            outcome = overrun(message)
+        body, output = split_outcome(outcome, message.phase)
+        return Completion(task.run_id, task.path, task.token, body, output=output)
 
 
 def _run_to_end(attempt: Attempt) -> Outcome:

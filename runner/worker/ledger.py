@@ -101,13 +101,13 @@ class Ledger:
             task.claimed_at_ms,
         )
 
-    def end(self, number: int, outcome: bytes) -> None:
+    def end(self, number: int, outcome: bytes, output: bytes = b"") -> None:
         """An outcome from a child. Of an attempt that is not held any more it is dropped."""
         held = self.held.get(number)
         if held is not None:
             self._drop(held)
             overran = held.overdue_since_s and held.details
-            self._complete(held.task, _with_last_details(outcome, held.details) if overran else outcome)
+            self._complete(held.task, _with_last_details(outcome, held.details) if overran else outcome, output)
 
     def refuse_unplaced(self) -> None:
         """There is nobody to run them: definite, for they never began."""
@@ -181,8 +181,8 @@ class Ledger:
         if not self.busy[held.child]:
             del self.busy[held.child]
 
-    def _complete(self, task: ClaimedTask, outcome: bytes) -> None:
-        self._waiting.append(Completion(task.run_id, task.path, task.token, outcome))
+    def _complete(self, task: ClaimedTask, outcome: bytes, output: bytes = b"") -> None:
+        self._waiting.append(Completion(task.run_id, task.path, task.token, outcome, output=output))
 
 
 def _limits_of(task: ClaimedTask) -> _Limits:

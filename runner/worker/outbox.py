@@ -21,13 +21,13 @@ class Outbox:
         """`on_broken` is called when nobody is there to read any more."""
         self._pipe = pipe
         self._on_broken = on_broken
-        self._ended: deque[tuple[int, bytes]] = deque()
+        self._ended: deque[tuple[int, bytes, bytes]] = deque()
         self._notes: deque[FromChild] = deque()
         self._sending = threading.Lock()
 
-    def add(self, number: int, outcome: bytes) -> None:
+    def add(self, number: int, outcome: bytes, output: bytes = b"") -> None:
         """An attempt ended. It is told with the next `flush` of anybody."""
-        self._ended.append((number, outcome))
+        self._ended.append((number, outcome, output))
 
     def note(self, message: FromChild) -> None:
         """Tell this now."""

@@ -44,8 +44,9 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     tokens = {path: task.token for path, task in store.load_runs(["r1"])[0].tasks.items()}  # type: ignore[union-attr]
     say(store.beat("worker", [("r1", "a", tokens["a"]), ("r1", "b", "1-forged")], lease_ms=LEASE_MS))
     say(store.exchange("worker", "x2", completions=[
-        Completion("r1", "a", tokens["a"], b"A"), Completion("r1", "a", tokens["a"], b"A"),
-        Completion("r1", "b", "1-forged", b"B")], queues=["q"], quotas=quotas, capacity=0, lease_ms=LEASE_MS))
+        Completion("r1", "a", tokens["a"], b"A", output=b"1"), Completion("r1", "a", tokens["a"], b"A", output=b"2"),
+        Completion("r1", "b", "1-forged", b"B", output=b"3")],
+        queues=["q"], quotas=quotas, capacity=0, lease_ms=LEASE_MS))
     say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
     say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
     say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=(("b", True), ("d", False)),

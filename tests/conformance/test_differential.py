@@ -150,7 +150,10 @@ class Pair:
         quotas: dict[str, Quota],
     ) -> None:
         name = self.nonce(nonce)
-        completions = [Completion(*self.token(index), b"outcome", lost) for index, lost in done]
+        completions = [
+            Completion(*self.token(index), b"outcome", lost, b"%d" % index if index % 2 else b"")
+            for index, lost in done
+        ]
         answer = self.both(lambda store: store.exchange(
             process, name, completions=completions, queues=queues, quotas=quotas, capacity=capacity))
         self.claimed += [(task.run_id, task.path, task.token) for task in answer.claimed]

@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from runner.errors import RecordTampered
 from runner.store.limits import REPAIR_MS
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, Quota, Request
+from runner.store.ports import OUTPUT, Commit, Completion, Dispatch, NewRun, Quota, Request
 from runner.store.scripts import Scripts, load_script
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import LEASE_MS, StoreWorld
@@ -269,6 +269,16 @@ def test_a_run_whose_inbox_makes_no_sense_is_not_handed_out(on_redis: StoreWorld
     on_redis.start("bad", "good")
     break_field(on_redis, "bad", name, value)
     assert [run.run_id for run in on_redis.take()] == ["good"]
+    with pytest.raises(RecordTampered, match="run bad"):
+        on_redis.store.load_runs(["bad"])
+
+
+def test_a_run_whose_kept_output_is_gone_is_not_handed_out(on_redis: StoreWorld):
+    task = on_redis.claimed("bad")
+    done = Completion(task.run_id, task.path, task.token, b"outcome", output=b"1")
+    assert on_redis.store.exchange("worker", "n", completions=[done]).completions == ("recorded",)
+    break_field(on_redis, "bad", f"w:payload{OUTPUT}", None)
+    assert on_redis.take() == []
     with pytest.raises(RecordTampered, match="run bad"):
         on_redis.store.load_runs(["bad"])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runner.errors import StoreError
 from runner.store.limits import MAX_BATCH, REAPED_MS
 from runner.store.memory import MemoryStore
-from runner.store.ports import ClaimedTask, Completion, Dispatch, ProcessInfo
+from runner.store.ports import OUTPUT, ClaimedTask, Completion, Dispatch, ProcessInfo, StoredRun
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 
@@ -26,6 +27,12 @@ def double_first_ref(world: StoreWorld) -> None:
 
 def completion(task: ClaimedTask, body: bytes = b"outcome", token: str = "") -> Completion:
     return Completion(task.run_id, task.path, token or task.token, body)
+
+
+def _stored(world: StoreWorld) -> StoredRun:
+    run = world.store.load_runs(["r1"])[0]
+    assert run is not None
+    return run
 
 
 # -- claiming ---------------------------------------------------------------------------------------
@@ -226,6 +233,44 @@ def test_an_attempt_of_before_is_stale_once_the_next_one_is_dispatched(world: St
     (retry,) = world.claim()
     assert retry.fence > task.fence
     assert world.complete(retry) == "recorded"
+
+
+def test_an_output_is_kept_in_a_field_of_its_own_and_comes_with_its_entry(world: StoreWorld):
+    world.start("r1")
+    world.commit("r1", dispatches=tuple(Dispatch(path, "q", b"", f"given {path}") for path in "abc"))
+    world.take()
+    world.process()
+    first, second, third = world.claim(capacity=3)
+    done = [
+        replace(completion(first, body=b"A"), output=b"1"),
+        completion(second, body=b"B"),
+        replace(completion(third, body=b"C"), output=b"3"),
+    ]
+    assert world.store.exchange("worker", "n", completions=done).completions == ("recorded",) * 3
+    (taken,) = world.take()
+    assert [(entry.path, entry.body, entry.output) for entry in taken.entries] == [
+        ("a", b"A", b"1"), ("b", b"B", b""), ("c", b"C", b"3"),
+    ]
+    run = _stored(world)
+    assert run.entries == taken.entries
+    assert (run.fields[f"given a{OUTPUT}"], run.fields[f"given c{OUTPUT}"]) == (b"1", b"3")
+    assert f"given b{OUTPUT}" not in run.fields
+
+
+def test_an_output_is_kept_when_its_run_ends(world: StoreWorld):
+    task = world.claimed("r1")
+    world.store.exchange("worker", "n", completions=[replace(completion(task), output=b"1")])
+    world.end("r1")
+    assert b"1" in _stored(world).fields.values()
+
+
+@pytest.mark.parametrize("token", ["1-forged", ""])
+def test_an_output_that_does_not_count_is_not_kept(world: StoreWorld, token: str):
+    task = world.claimed("r1")
+    late = completion(task, token=token) if token else replace(completion(task), lost=True)
+    world.store.exchange("worker", "n", completions=[replace(late, output=b"late")])
+    assert b"late" not in _stored(world).fields.values()
+    assert [entry.output for entry in _stored(world).entries] == ([] if token else [b""])
 
 
 def test_an_outcome_for_an_ended_or_unknown_run_is_stale(world: StoreWorld):

@@ -30,8 +30,7 @@ from runner.engine.ticker import Ticker
 from runner.errors import StoreUnavailable
 from runner.interpreter.plan import compile_plan
 from runner.store.ports import ProcessInfo
-from runner.wire import Outcome
-from runner.worker.attempt import Attempt, decode_message, encode_outcome, never_began
+from runner.worker.attempt import Attempt, decode_message, never_began, split_outcome
 from runner.worker.child_process import ChildProcess
 from runner.worker.children import Children
 from runner.worker.context import StopSignal
@@ -281,25 +280,26 @@ class VirtualChild(ChildProcess):
             if self._is_gone and not in_flight:
                 return
             if stop.reason and not in_flight:
-                self._answer(task.number, never_began(message))
+                self._answer(task.number, *split_outcome(never_began(message), message.phase))
                 return
             outside.now = fate.kind
             outcome = attempt.run()
             if fate.crashes:
                 self._crash()
             elif fate.answers and not self._is_gone:
-                loom.call_at(loom.now_ms + fate.after_ms, lambda: self._answer(task.number, outcome))
+                told = split_outcome(outcome, message.phase)
+                loom.call_at(loom.now_ms + fate.after_ms, lambda: self._answer(task.number, *told))
 
         loom.call_at(loom.now_ms + fate.before_ms, take_effect)
 
-    def _answer(self, number: int, outcome: Outcome) -> None:
+    def _answer(self, number: int, outcome: bytes, output: bytes) -> None:
         if self._is_gone:
             return
         frozen_ms = self._family.process.frozen_until_ms
         if self._family.loom.now_ms < frozen_ms:  # it waits in the pipe
-            self._family.loom.call_at(frozen_ms, lambda: self._answer(number, outcome))
+            self._family.loom.call_at(frozen_ms, lambda: self._answer(number, outcome, output))
             return
-        self._family._heed(self, Done([(number, encode_outcome(outcome))]))
+        self._family._heed(self, Done([(number, outcome, output)]))
         self._family.wake()
 
     def _crash(self) -> None:

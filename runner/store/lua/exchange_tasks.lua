@@ -16,7 +16,8 @@
 --      6 max_bytes         after which no further task is claimed
 --      7 queues            how many; then each
 --      8 quotas            how many; then for each: queue max_concurrency rate window_ms (0: no limit)
---      9 completions       how many; then for each: run_id path token lost body
+--      9 completions       how many; then for each: run_id path token lost body output. An output that is not empty is
+--                          kept in the field w:<payload of the task>>, and the inbox entry names that field
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
 --         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
@@ -33,7 +34,7 @@ for i = 1, count() do
 end
 local completions = count()
 local first = position + 1
-position = position + 5 * completions
+position = position + 6 * completions
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
@@ -42,18 +43,25 @@ local ms = now()
 local runs, now_text, due_text = prefix .. 'run:', digits(ms), digits(ms + 2 * lease_ms)
 local added, dropped, taken, woken = {}, {}, {}, {}
 
-local function complete(id, path, token, lost, body)
+local function complete(id, path, token, lost, body, output)
   local key, task_field = runs .. id, 't:' .. path
   local got = try('HMGET', key, task_field, 'tail', 'parked')
   if got.err then return 't' end
   local record = got[1] or ''
-  local holder, claimed_ms, held_token = match(record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|')
+  local holder, claimed_ms, held_token, payload = match(
+    record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|[^|]*|%d+|%d+|(.*)$')
   if held_token ~= token or holder ~= process then return record == 'D|' .. token and 'd' or 's' end
   local tail = whole(got[2])
   if not tail then return 't' end
-  local what = lost == '1' and entry('lost', ms, path, claimed_ms, process, '')
-    or entry('outcome', ms, path, claimed_ms, process, body)
-  call('HSET', key, task_field, 'D|' .. token, 'm:' .. path, '', 'i:' .. digits(tail), what, 'tail', digits(tail + 1))
+  local closed, position = 'D|' .. token, 'i:' .. digits(tail)
+  if output ~= '' then
+    local what = entry('outcome', ms, path, claimed_ms, process .. '|' .. payload .. '>', body)
+    call('HSET', key, task_field, closed, 'm:' .. path, '', position, what, 'tail', digits(tail + 1),
+      'w:' .. payload .. '>', output)
+  else
+    local what = entry(lost == '1' and 'lost' or 'outcome', ms, path, claimed_ms, process, body)
+    call('HSET', key, task_field, closed, 'm:' .. path, '', position, what, 'tail', digits(tail + 1))
+  end
   dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
   if not got[3] then woken[#woken + 1] = id end
   return 'r'
@@ -210,8 +218,8 @@ if last[1] == nonce then
 end
 local answers, ended = {}, {}
 for i = 1, completions do
-  local from = first + 5 * (i - 1)
-  answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4])
+  local from = first + 6 * (i - 1)
+  answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4], ARGV[from + 5])
   if #limited > 0 then ended[i] = concat({ARGV[from], ARGV[from + 1], ARGV[from + 2], process}, '|') end
 end
 local freed = {}

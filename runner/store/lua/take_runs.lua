@@ -13,7 +13,7 @@
 --      5 max_entries      of one run
 --      6 max_bytes        after which no further run is handed out
 -- DERIVED run:<run_id> hash
--- RETURNS for each run: run_id, etag, how many entries, then each; all in one flat list
+-- RETURNS for each run: run_id, etag, how many entries, then each and its output; all in one flat list
 local clock, ready, watch, wake_runs, process = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'list', 'hash'})
 if wrong then return wrong end
@@ -44,12 +44,23 @@ local function read_run(id)
     for i = 1, size do fields[i] = 'i:' .. digits(head + i - 1) end
     entries, from = size > 0 and call('HMGET', key, unpack(fields)) or nothing, 0
   end
-  for i = 1, size do if not entries[from + i] then return end end
+  local kept, owners = {}, {}  -- the fields in which outputs are, and whose
+  for i = 1, size do
+    local text = entries[from + i]
+    if not text then return end
+    local field = match(text, '^outcome|[^|\n]*|[^|\n]*|[^|\n]*|[^|\n]*|([^\n]+)')
+    if field then kept[#kept + 1], owners[#owners + 1] = 'w:' .. field, i end
+  end
+  local outputs = #kept > 0 and call('HMGET', key, unpack(kept)) or nothing
+  for i = 1, #kept do if not outputs[i] then return end end
   local last = #answer + 3
   answer[last - 2], answer[last - 1], answer[last] = id, got[1], size
   for i = 1, size do
     local text = entries[from + i]
-    answer[last + i], bytes = text, bytes + #text
+    answer[last + 2 * i - 1], answer[last + 2 * i], bytes = text, '', bytes + #text
+  end
+  for i = 1, #kept do
+    answer[last + 2 * owners[i]], bytes = outputs[i], bytes + #outputs[i]
   end
   taken[#taken + 1] = id
   put(watched, watch_text, id)

@@ -148,6 +148,55 @@ def test_a_commit_writes_what_changed_and_no_more() -> None:
     assert set(changes_of(world.run)) == {"n:b", "n:c", "p:b:output", "p:c:action", "p:c:undo"}
 
 
+def test_an_output_that_the_store_took_in_is_not_written_again() -> None:
+    world = World(plan_of(step("a"), step("b"), step("c", output="{{ result.did }}"))).start()
+    for path in ("a", "b", "c"):
+        world.tasks.pop(path)
+        written = set(world.fields)
+        world.take(ev.TaskSettled(world.now_ms, path, "completed", {"did": path}, kept=True))
+        assert (f"p:{path}:output" in set(world.fields) - written) is (path == "c")
+        world.fields[f"p:{path}:action>"] = msgspec.json.encode({"did": path})
+        world.fields[f"p:{path}:undo>"] = b"0"
+        world.reload()
+    assert world.run is not None
+    assert [world.run.payloads[f"{path}:output"] for path in "abc"] == [{"did": "a"}, {"did": "b"}, "c"]
+    assert not any(">" in name or name.startswith("a:undo:") for name in world.run.payloads)
+
+
+def test_a_result_that_the_store_took_in_is_there_after_a_load() -> None:
+    world = World(plan_of(step("a", output="{{ result.nothing }}"))).start()
+    world.tasks.pop("a")
+    world.take(ev.TaskSettled(world.now_ms, "a", "completed", {"did": "a"}, kept=True))
+    world.fields["p:a:action>"] = msgspec.json.encode({"did": "a"})
+    world.reload()
+    assert world.run is not None
+    assert world.run.payloads["a:result"] == {"did": "a"}
+    assert "a:output" not in world.run.payloads
+
+
+def test_what_a_later_version_put_is_written_whatever_the_store_took_in_before() -> None:
+    world = World(plan_of(step("a"))).start()
+    assert world.run is not None
+    taken = world.run.draft()
+    taken.put("a:result", 1, kept=True)
+    assert changes_of(taken) == {}
+    changed = taken.draft()
+    changed.put("a:result", 2)
+    assert changes_of(taken, changed) == {"p:a:result": b"2"}
+    again = changed.draft()
+    again.put("a:result", 3, kept=True)
+    assert changes_of(again) == {"p:a:result": b"3"}, "what is written already would hide what the store took in"
+
+
+def test_only_actions_give_results_that_need_not_be_written() -> None:
+    world = World(plan_of(step("a", verify=True))).start()
+    world.tasks.pop("a")
+    world.take(ev.TaskSettled(world.now_ms, "a", "unknown", error=ErrorRecord("timeout")))
+    world.tasks.pop("a")
+    world.take(ev.TaskSettled(world.now_ms, "a", "completed", {"did": "a"}, verdict="landed", kept=True))
+    assert world.fields["p:a:output"] == b'{"did":"a"}'
+
+
 def test_nodes_are_read_in_the_order_in_which_they_began() -> None:
     world = World(plan_of(step("c"), step("a"), step("b"))).finish()
     assert world.run is not None

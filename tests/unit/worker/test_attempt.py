@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import AlreadyUndone, BusinessError, NoEffectError, RetryLater
 from runner.wire import Outcome, TaskMessage
-from runner.worker.attempt import Attempt, encode_outcome, overrun
+from runner.worker.attempt import Attempt, encode_outcome, overrun, split_outcome
 from runner.worker.context import Context, StopSignal, current
 from runner.worker.payload import MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES, MAX_TRACEBACK_BYTES
 from runner.worker.registry import Registry
@@ -49,6 +49,19 @@ def raising(error: BaseException) -> Any:
 def test_a_return_completes_with_the_result():
     outcome = outcome_of(lambda a: {"twice": 2 * a}, b'{"a": 21}')
     assert (outcome.outcome, bytes(outcome.output), outcome.error) == ("completed", b'{"twice":42}', None)
+
+
+@pytest.mark.parametrize(("phase", "outcome", "beside"), [
+    ("action", Outcome("completed", msgspec.Raw(b"[1]")), b"[1]"),
+    ("action", Outcome("completed"), b""),
+    ("action", Outcome("failed", msgspec.Raw(b"[1]")), b""),
+    ("verify", Outcome("completed", msgspec.Raw(b"[1]"), verdict="landed"), b""),
+    ("compensate", Outcome("completed", msgspec.Raw(b"[1]")), b""),
+])
+def test_only_what_an_action_gave_is_handed_in_beside_its_outcome(phase: str, outcome: Outcome, beside: bytes):
+    body, output = split_outcome(outcome, phase)
+    assert output == beside
+    assert bytes(msgspec.json.decode(body, type=Outcome).output) == (b"null" if beside else bytes(outcome.output))
 
 
 def test_an_outcome_says_when_it_began_and_how_long_it_took():

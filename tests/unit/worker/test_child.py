@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runner.errors import ConfigError
 from runner.wire import Outcome, TaskMessage
@@ -84,7 +85,9 @@ class Bench:
         while len(found) < count:
             message = self.hear()
             assert isinstance(message, Done)
-            found |= {number: msgspec.json.decode(data, type=Outcome) for number, data in message.outcomes}
+            for number, data, output in message.outcomes:
+                outcome = msgspec.json.decode(data, type=Outcome)
+                found[number] = replace(outcome, output=msgspec.Raw(output)) if output else outcome
         return found
 
     def end(self) -> int:

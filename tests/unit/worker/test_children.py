@@ -176,7 +176,7 @@ def test_what_a_dead_child_said_last_still_counts(make: Any):
     (stub,) = Stub.born
     bench.ready(stub)
     bench.place(task("a"), task("b"))
-    stub.words, stub.dead = [Done([(1, b'{"outcome":"completed"}')])], True
+    stub.words, stub.dead = [Done([(1, b'{"outcome":"completed"}', b"")])], True
     bench.tick(0.1)
     assert bench.ended() == ["a completed", "b lost"]
     assert len(Stub.born) == 2
@@ -199,7 +199,7 @@ def test_a_child_whose_attempt_stopped_when_asked_takes_new_ones_again(make: Any
     bench.ready(stub)
     bench.place(task("a"))
     bench.tick(1.1)
-    bench.hear(stub, Done([(1, b'{"outcome":"unknown","error":{"code":"timeout"}}')]))
+    bench.hear(stub, Done([(1, b'{"outcome":"unknown","error":{"code":"timeout"}}', b"")]))
     bench.tick(5.0)
     assert bench.free() == 2
     assert len(Stub.born) == 1
@@ -231,7 +231,7 @@ def test_neighbours_have_their_own_time_and_a_successor_takes_the_place(make: An
     assert len(Stub.born) == 2
     bench.ready(Stub.born[1])
     assert bench.free() == 2
-    bench.hear(first, Done([(2, b'{"outcome":"completed"}')]))
+    bench.hear(first, Done([(2, b'{"outcome":"completed"}', b"")]))
     bench.tick(3.0)
     assert first.was_killed
     first.dead = True
@@ -258,7 +258,7 @@ def test_a_child_that_was_replaced_ends_when_it_is_empty(make: Any):
     bench.place(task("a"), task("b", timeout_ms=10_000))
     bench.tick(1.1)
     bench.tick(1.7)
-    bench.hear(first, Done([(1, b'{"outcome":"completed"}'), (2, b'{"outcome":"completed"}')]))
+    bench.hear(first, Done([(1, b'{"outcome":"completed"}', b""), (2, b'{"outcome":"completed"}', b"")]))
     bench.tick(2.0)
     assert first.closed_at_s == 2.0
     assert not first.was_killed

@@ -23,7 +23,9 @@ from runner.worker.frames import (
 
 TASK = TaskFrame(7, b'{"worker":"w"}', b'{"a":"\xc3\xa4"}', 12.5, 3, "q", 1, 2)
 TO_CHILD = [Setup(["workers"], 8, "a:b"), Work([TASK, TASK]), Stop([1, 2], "timeout")]
-FROM_CHILD = [Ready({"w": b"{}"}), Broken("why", True), Done([(1, b"{}"), (2, b"")]), Alive(1, b"3"), Stack(1, "at")]
+FROM_CHILD = [
+    Ready({"w": b"{}"}), Broken("why", True), Done([(1, b"{}", b"1"), (2, b"", b"")]), Alive(1, b"3"), Stack(1, "at"),
+]
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 10_000])

@@ -41,7 +41,7 @@ def test_ends_wait_for_a_flush_and_share_a_frame(bench: Bench):
     bench.outbox.add(2, b"b")
     assert bench.heard() == []
     bench.outbox.flush()
-    assert bench.heard() == [Done([(1, b"a"), (2, b"b")])]
+    assert bench.heard() == [Done([(1, b"a", b""), (2, b"b", b"")])]
 
 
 def test_nothing_is_told_twice(bench: Bench):
@@ -55,7 +55,7 @@ def test_nothing_is_told_twice(bench: Bench):
 def test_a_note_is_told_at_once_with_what_had_ended(bench: Bench):
     bench.outbox.add(1, b"a")
     bench.outbox.note(Alive(2, b"3"))
-    assert bench.heard() == [Alive(2, b"3"), Done([(1, b"a")])]
+    assert bench.heard() == [Alive(2, b"3"), Done([(1, b"a", b"")])]
 
 
 def test_a_reader_that_is_gone_is_told_of(bench: Bench):
