@@ -46,7 +46,7 @@ from runner.worker.registry import Registry, load_modules
 from runner.worker.slots import LOOK_S, Loop, Running, Threads
 
 HEARTBEAT_PAUSE_S = 0.05  # a loop that sends one per row must not fill the pipe
-_RECEIVE_BYTES = 1 << 20
+_RECEIVE_BYTES = 1 << 16  # more is mapped and unmapped by the allocator each time: ten times as long as the read itself
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ _BOOT = """import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from runner.worker.child import main
 main(sys.argv[2:])"""
-_RECEIVE_BYTES = 1 << 20
+_RECEIVE_BYTES = 1 << 16  # more is mapped and unmapped by the allocator each time: ten times as long as the read itself
 
 
 class ChildProcess:
