@@ -15,6 +15,7 @@ from runner.engine.ticker import Ticker
 from runner.errors import StoreError
 from runner.store.opening import open_store
 from runner.store.ports import ProcessInfo, Store
+from runner.store.process_lock import ProcessLock
 from runner.worker.identity import new_process_id
 
 log = logging.getLogger("sagarun.engine")
@@ -41,8 +42,13 @@ class EngineProcess:
             durability=settings.project.durability,
         )
         store = opened.store
+        # Another engine on this machine sees at once when this one is killed, and its runs need not wait for a lease.
+        lock = ProcessLock(settings.project.state / "processes", self.id)
         store.register(
-            ProcessInfo(self.id, "engine", socket.gethostname(), os.getpid(), started_at_ms=store.now_ms())
+            ProcessInfo(
+                self.id, "engine", socket.gethostname(), os.getpid(), started_at_ms=store.now_ms(),
+                lock=str(lock.path),
+            )
         )
         engine = Engine(store, process_id=self.id, retention_ms=settings.project.retention_ms)
         # Several, so that one interprets while the others wait for the server; they share what is cached.
@@ -59,7 +65,8 @@ class EngineProcess:
             pass
         for thread in threads:
             thread.join(END_S)
-        self._sign_off(store)
+        if self._sign_off(store):
+            lock.release()
         opened.close()
         if self._failure is not None:
             raise self._failure
@@ -71,8 +78,10 @@ class EngineProcess:
             self._failure = error
             self._stop.set()
 
-    def _sign_off(self, store: Store) -> None:
+    def _sign_off(self, store: Store) -> bool:
         try:
             store.retire(self.id)
         except StoreError as error:
             log.warning("the engine could not sign off: %s", error)
+            return False
+        return True

@@ -16,6 +16,7 @@ import pytest
 
 from runner.client import Client
 from tests.acceptance.program import Project, await_line, soon
+from tests.servers import until
 
 ORDERS = int(os.environ.get("SAGARUN_ACCEPTANCE_ORDERS", "100"))
 ORDER = "definitions/order.yaml"
@@ -115,3 +116,16 @@ def test_a_killed_worker_process_costs_no_order(named_project: Project, url: str
     assert process.returncode == 0
     assert "completed in" in out
     assert named_project.charges("ORD-004") == [("succeeded", 2_999, 0)]
+
+
+def test_a_killed_engine_is_known_to_be_dead_to_another_one_on_the_machine(named_project: Project, url: str):
+    """What it had taken is free then; without that it would wait for its lease, and its entry for two."""
+    named_project.environment["SAGARUN_REDIS_URL"] = url
+    engines = [named_project.start("engine"), named_project.start("engine")]
+    soon(lambda: _staff(named_project) == {"engine": 2}, "both engines are there")
+    engines[0].kill()
+    engines[0].wait()
+    until(lambda: _staff(named_project) == {"engine": 1}, "the killed one has been reaped", seconds=15)
+    engines[1].send_signal(signal.SIGTERM)
+    assert engines[1].wait(30) == 0
+    soon(lambda: not list((named_project.state / "processes").glob(f"*{engines[1].pid}*")), "its lock file is gone")
