@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
         "validate": "Check definitions, and what they say about workers.",
         "test": "Run the cases of test files, in memory.",
+        "explain": "Say what a code of validate means.",
     },
     "Run": {
         "run": "Start a workflow and follow it to its end.",

@@ -21,6 +21,14 @@ from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan, compile_plan
 
 _NUMBER = re.compile(r"#\d+")
+CODES = {
+    "SR120": "Two cases have one name",
+    "SR121": "There is no such definition beside the test file",
+    "SR122": "The input of a case does not fit",
+    "SR123": "A case names a step that is not there",
+    "SR124": "A case sends a signal that nothing waits for",
+    "SR125": "The data of a signal in a case does not fit",
+}
 
 
 def check_test_file(path: Path, root: Path) -> list[Problem]:
