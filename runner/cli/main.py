@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "validate": "Check definitions, and what they say about workers.",
         "test": "Run the cases of test files, in memory.",
         "explain": "Say what a code of validate means.",
+        "graph": "Draw a definition, with its undo edges.",
     },
     "Run": {
         "run": "Start a workflow and follow it to its end.",
