@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.client import Client
-from runner.interpreter.record import decode_event, decode_header
+from runner.interpreter.record import decode_events, decode_header
 
 TERMINAL = ("completed", "compensated", "cancelled", "abandoned")
 _PAGE = 500
@@ -96,8 +96,7 @@ def _read_history(client: Client, account: StoredAccount) -> None:
     attempts: dict[str, int] = defaultdict(int)
     settled: dict[str, int] = defaultdict(int)
     twice: list[str] = []
-    for entry in client.store.history(account.run_id):
-        event = decode_event(entry, {})
+    for event in decode_events(client.store.history(account.run_id), {}):
         kind, path = type(event).__name__, getattr(event, "path", "")
         if kind == "TaskDispatched":
             if path in out:
