@@ -18,13 +18,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.catalogue import Catalogue
-from runner.definition.inputs import InputChecker
+from runner.definition.inputs import InputChecker, has_secrets
 from runner.definition.model import Definition
 from runner.definition.project import find_project
+from runner.definition.secret_input import Redaction
 from runner.definition.signals import prepare_signal, signal_names, unknown_signal
 from runner.errors import (
     ConfigError,
     DuplicateRun,
+    InputError,
     RecordTampered,
     RunConflict,
     RunLimited,
@@ -137,6 +139,7 @@ class Client:
         self.catalogue = Catalogue(store)
         self._contracts = contracts
         self._checkers: dict[str, InputChecker] = {}
+        self._redactions: dict[str, Redaction] = {}
 
     def close(self) -> None:
         if self._open is not None:
@@ -208,6 +211,11 @@ class Client:
 
     def _start_of(self, definition: Definition, value: Any, key: str, *, rerun_of: str = "") -> _Start:
         slot = slot_of(definition, value)
+        redaction = Redaction(definition.input_schema, value)
+        for what, text in (("idempotency key", key), ("key of concurrency", slot.name if slot else "")):
+            if redaction.text(text) != text:  # keys are shown, logged and part of names in Redis
+                raise InputError([f"the {what} would show a part of it that the schema marks x-secret"],
+                                 wrong="gives no key")
         run = new_run(self.store.namespace, definition, value, key, rerun_of=rerun_of, by=caller(), slot=slot)
         return _Start(definition, value, key, run)
 
@@ -299,6 +307,26 @@ class Client:
             stored.run_id, stored.status if stored.terminal else "stuck", run.payloads.get("~output"),
             run.header.error, run.header.standing, "" if run.header.stuck or not below else below[0],
         )
+
+    def redaction(self, run_id: str) -> Redaction:
+        """What of the run nobody is to see, by `x-secret` in the schema of its input; for whoever shows it.
+
+        Results and events of this class are not redacted: programs need them as they are.
+        """
+        if run_id not in self._redactions:
+            stored = self.stored(run_id)
+            try:
+                schema = self._definition_of(stored).input_schema
+            except RecordTampered:  # the definition is gone; what it marked cannot be known
+                return Redaction()
+            if not has_secrets(schema):
+                self._redactions[run_id] = Redaction()
+            else:
+                state = self.state(stored)
+                if state is None:  # no engine took it up: its input is still in its inbox, and may be shown from there
+                    return Redaction(schema, asked_with(stored))
+                self._redactions[run_id] = Redaction(schema, state.payloads.get("~input"))
+        return self._redactions[run_id]
 
     # -- steering -----------------------------------------------------------------------------------
     def cancel(self, run: str, *, reason: str = "", timeout: float = 5.0) -> Verdict:
@@ -445,6 +473,12 @@ def _checked_signal_id(signal_id: str) -> str:
     if not 0 < len(signal_id) <= MAX_KEY_LENGTH or not signal_id.isprintable() or "|" in signal_id:
         raise UsageError(f"a signal's id has to be printable text of at most {MAX_KEY_LENGTH} characters without '|'")
     return signal_id
+
+
+def asked_with(stored: StoredRun) -> Any:
+    """The input of a run that no engine has looked at: it is in its first inbox entry."""
+    started = [entry.body for entry in stored.entries if entry.kind == "started"]
+    return msgspec.json.decode(started[0]).get("input") if started else None
 
 
 def caller() -> str:

@@ -98,11 +98,12 @@ class Family:
     def _events(self, voice: Voice) -> list[ev.AnyEvent]:
         try:
             entries = self._client.store.history(voice.run_id, start=voice.told)
+            redaction = self._client.redaction(voice.run_id)
         except RunNotFound:  # it was over long ago, and is forgotten
             voice.is_over = voice.ends = True
             return []
         voice.read += len(entries)
-        return decode_events(entries, {})
+        return [redaction.of(event) for event in decode_events(entries, {})]
 
     def _join(self, above: Voice, event: ev.ChildStarted) -> None:
         place = above.narrator.place(event.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 
@@ -27,13 +28,16 @@ def plan_of(client: Client, stored: StoredRun) -> Plan | None:
 
 
 def read_view(client: Client, run_id: str, events: Iterable[ev.AnyEvent] | Story | None = None) -> RunView:
-    """The run as it is now. `events`: its history, if it was read before. Raises RunNotFound."""
+    """The run as it may be shown now. `events`: its history, if it was read before. Raises RunNotFound."""
     stored = client.stored(run_id)
     told = read_events(client, run_id) if events is None else events
     line = client.store.slot(stored.slot, run_id=run_id) if stored.in_line else None
-    return view_run(stored, client.state(stored), plan_of(client, stored), told, line)
+    view = view_run(stored, client.state(stored), plan_of(client, stored), told, line)
+    redaction = client.redaction(run_id)
+    return replace(redaction.of(view), input=redaction.input) if redaction.is_needed else view
 
 
 def read_events(client: Client, run_id: str) -> list[ev.AnyEvent]:
-    """Without their payloads."""
-    return decode_events(client.store.history(run_id), {})
+    """As they may be shown, without their payloads."""
+    redaction = client.redaction(run_id)
+    return [redaction.of(event) for event in decode_events(client.store.history(run_id), {})]

@@ -1,8 +1,8 @@
 """What a command prints: data on stdout, notes and progress on stderr. Every character goes through here.
 
 rich is imported only for a terminal, where a line that would fill half of it is cut (JSON is not). Piped, a line is
-written as it is: never wrapped, cut or coloured. A reader that went away (`| head`) ends the printing, not the command:
-the run it follows still finishes and gives its exit code.
+written as it is: never wrapped, cut or coloured. Control characters are spelled, whoever wrote them. A reader that went
+away (`| head`) ends the printing, not the command: the run it follows still finishes and gives its exit code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+
+from runner.shown import spelled
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -79,7 +81,8 @@ class Screen:
         """For rich. `one_row`: cut to the width of the terminal."""
         from rich.text import Text
 
-        return Text.assemble(*line, no_wrap=one_row, overflow="ellipsis" if one_row else "fold")
+        spans = [(spelled(text), style) for text, style in line]
+        return Text.assemble(*spans, no_wrap=one_row, overflow="ellipsis" if one_row else "fold")
 
     @property
     def console(self) -> Console:
@@ -107,7 +110,7 @@ class Screen:
                 console.print(self.text(_shortened(line, LONGEST * console.width)))
             else:
                 stream = _stream(name)
-                stream.write(plain(line) + "\n")
+                stream.write(spelled(plain(line)) + "\n")
                 stream.flush()
         except BrokenPipeError:
             self._gone.add(name)

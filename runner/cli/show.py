@@ -88,8 +88,9 @@ def _show_events(reach: Access, run_id: str, screen: Screen) -> None:
 
     stored = reach.client.stored(run_id)
     run = reach.client.state(stored)
-    payloads = run.payloads if run is not None else {}
-    told = decode_events(reach.client.store.history(run_id), payloads)
+    redaction = reach.client.redaction(run_id)
+    payloads = {**run.payloads, "~input": redaction.input} if run is not None else {}
+    told = [redaction.of(event) for event in decode_events(reach.client.store.history(run_id), payloads)]
     if screen.format == "json":
         screen.json([msgspec.to_builtins(event) for event in told])
         return

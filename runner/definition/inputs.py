@@ -15,9 +15,11 @@ import jsonschema_rs
 import msgspec
 
 from runner.errors import InputError
+from runner.shown import HIDDEN
 
 MAX_PROBLEMS = 50  # a thousand wrong lines are told by the first ones
 MAX_INPUT_BYTES = 1 << 20
+MARK = "x-secret"  # of a part of a schema whose values nobody is to see
 MAX_DEPTH = 64  # of nesting, and of references followed for defaults
 
 
@@ -93,10 +95,19 @@ def _described(value: Any) -> str:
 
 def _compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
     try:
-        return jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse, validate_formats=True)
+        # Messages quote what does not fit. Where anything is secret, they quote nothing.
+        mask = HIDDEN if has_secrets(schema) else None
+        return jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse, validate_formats=True, mask=mask)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         problem = f"the input schema itself is wrong: {str(error).splitlines()[0]}"
         raise InputError([problem], wrong="cannot be checked") from None
+
+
+def has_secrets(schema: Any) -> bool:
+    """Whether anything in a schema is marked, wherever."""
+    if isinstance(schema, Mapping):
+        return schema.get(MARK) is True or any(map(has_secrets, schema.values()))
+    return isinstance(schema, list) and any(map(has_secrets, schema))
 
 
 def _refuse(uri: str) -> NoReturn:
@@ -109,7 +120,7 @@ def _with_defaults(root: Mapping[str, Any], schema: Any, value: Any, depth: int)
         return value
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        value = _with_defaults(root, _resolve(root, reference), value, depth + 1)
+        value = _with_defaults(root, resolve_local(root, reference), value, depth + 1)
     if isinstance(value, dict):
         for name, below in (schema.get("properties") or {}).items():
             if name in value:
@@ -121,7 +132,7 @@ def _with_defaults(root: Mapping[str, Any], schema: Any, value: Any, depth: int)
     return value
 
 
-def _resolve(root: Mapping[str, Any], reference: str) -> Any:
+def resolve_local(root: Mapping[str, Any], reference: str) -> Any:
     """What a reference within the schema means; None for any other."""
     if reference == "#":
         return root

@@ -7,18 +7,22 @@ is set aside alone, and the batch goes on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import secrets
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import msgspec
 
 from runner.catalogue import Catalogue
+from runner.definition.inputs import has_secrets
+from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.engine.children import ChildInputs
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
@@ -57,6 +61,7 @@ class Engine:
         self._queues: dict[str, str] = {}
         self._queues_read_at = -math.inf
         self._reading_queues = threading.Lock()
+        self._secret_schemas: dict[str, Mapping[str, Any] | None] = {}  # by digest: where the input has secrets
 
     def step(self) -> int:
         """One batch; how many runs were in it."""
@@ -78,7 +83,7 @@ class Engine:
                 )
                 transitions[run_id] = made
             except Exception:
-                self._park(run_id, etag)
+                self._park(run_id, etag, run)
         self._commit(commits, transitions)
         return len(taken)
 
@@ -149,7 +154,7 @@ class Engine:
             else:
                 self._forget(commit.run_id)
             if answer == "ok":
-                report(made)
+                report(made, self._redaction_of)
             elif answer == "tampered":
                 why = "the store refused the commit: a record of this run was tampered with"
                 self._set_aside(commit.run_id, commit.etag_read, why)
@@ -167,10 +172,14 @@ class Engine:
                 del self._cache[next(iter(self._cache))]
             self._cache[commit.run_id] = (commit.etag, run)
 
-    def _park(self, run_id: str, etag: str) -> None:
+    def _park(self, run_id: str, etag: str, run: Run | None = None) -> None:
         """Set aside a run whose interpretation broke; in an except block only."""
         self._forget(run_id)
-        self._set_aside(run_id, etag, traceback.format_exc())
+        why = traceback.format_exc()
+        if run is not None:
+            with contextlib.suppress(RecordTampered):  # its definition is gone, which may be what broke it
+                why = self._redaction_of(run).text(why)
+        self._set_aside(run_id, etag, why)
 
     def _set_aside(self, run_id: str, etag: str, why: str) -> None:
         """For a while that grows, then until a person asks: what is wrong may be mended meanwhile."""
@@ -187,6 +196,15 @@ class Engine:
             "interpreting the run broke; it is %s", "stuck" if stuck else f"tried again in {delay_ms} ms",
             extra={"run_id": run_id, "traceback": why},
         )
+
+    def _redaction_of(self, run: Run) -> Redaction:
+        """What of a run must not get into the log."""
+        digest = run.header.digest
+        if digest not in self._secret_schemas:
+            schema = self._catalogue.definition(digest).input_schema
+            self._secret_schemas[digest] = schema if has_secrets(schema) else None
+        marked = self._secret_schemas[digest]
+        return NOTHING_SECRET if marked is None else Redaction(marked, run.payloads.get("~input"))
 
     # -- queues -------------------------------------------------------------------------------------
     def _queue_of(self, worker: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
 from runner.interpreter.paths import ROOT
@@ -14,13 +15,16 @@ log = logging.getLogger("sagarun.engine")
 log.addHandler(logging.NullHandler())  # who hosts an engine says where its log goes
 
 
-def report(transitions: Sequence[Transition]) -> None:
-    """After the commit only: what was not committed did not happen."""
+def report(
+    transitions: Sequence[Transition], redaction_of: Callable[[Run], Redaction] = lambda _: NOTHING_SECRET
+) -> None:
+    """After the commit only: what was not committed did not happen. `redaction_of`: what of a run nobody is to see."""
     lowest = log.getEffectiveLevel()
     for transition in transitions:
         for event in transition.events:
             level, text = _LINES.get(type(event), _SILENT)
             if level >= lowest and not _is_scope(event):
+                event = redaction_of(transition.run).of(event)
                 log.log(level, text, extra=_fields(transition.run, event))
 
 

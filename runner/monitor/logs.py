@@ -10,11 +10,14 @@ import fcntl
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from runner.errors import ConfigError
+from runner.shown import spelled
 
 MAX_BYTES = 10_000_000
 BACKUPS = 5
+MAX_TEXT = 16_384  # characters of one field; a traceback of the engine has as many
 _FIELDS = ("asctime", "levelname", "name", "process", "message")  # what `extra=` gives follows
 _NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "process": "pid"}
 _CHATTY = ("httpx", "httpcore", "asyncio")  # somebody else's details would drown the project's own
@@ -83,25 +86,41 @@ class SharedLogFile(logging.Handler):
 
 def write_log(path: Path, *, level: str = "info", max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> None:
     """Send everything that is logged to this file; a second call replaces the first. Raises ConfigError."""
-    from pythonjsonlogger.json import JsonFormatter
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = SharedLogFile(path, max_bytes=max_bytes, backups=backups)
     except OSError as error:
         raise ConfigError(f"the log file {path} cannot be written: {error.strerror}") from error
-    log.setFormatter(
-        JsonFormatter(
-            " ".join(f"%({field})s" for field in _FIELDS), rename_fields=_NAMES, json_ensure_ascii=False,
-            json_default=str,
-        )
-    )
+    log.setFormatter(_formatter())
     root = logging.getLogger()
     stop_log()
     root.addHandler(log)
     root.setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter() -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter
+
+    class LineFormatter(JsonFormatter):
+        """Texts are bounded, and what would command a terminal that shows the file is spelled."""
+
+        def process_log_record(self, log_record: dict[str, Any]) -> dict[str, Any]:
+            return {name: _bounded(value) for name, value in super().process_log_record(log_record).items()}
+
+        def format(self, record: logging.LogRecord) -> str:
+            return spelled(super().format(record))
+
+    fields = " ".join(f"%({field})s" for field in _FIELDS)
+    return LineFormatter(fields, rename_fields=_NAMES, json_ensure_ascii=False, json_default=str)
+
+
+def _bounded(value: Any) -> Any:
+    """Its end, which of a traceback says most."""
+    if not isinstance(value, str) or len(value) <= MAX_TEXT:
+        return value
+    return f"({len(value) - MAX_TEXT:,} characters left out) … {value[-MAX_TEXT:]}"
 
 
 def stop_log() -> None:

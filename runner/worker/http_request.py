@@ -21,6 +21,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from runner.errors import BusinessError, NoEffectError, RetryLater, parse_duration_ms
+from runner.shown import Redactor
 from runner.worker.context import Context
 from runner.worker.contract import Contract
 from runner.worker.grants import Grants, granted
@@ -28,7 +29,7 @@ from runner.worker.http_hosts import Target, read_url
 from runner.worker.http_meaning import Meaning, meaning_of, retry_after_ms
 from runner.worker.payload import Problem, clip, encode_plain
 from runner.worker.registry import RESERVED_CODES
-from runner.worker.secret import Redactor, SecretMissing, read_secret
+from runner.worker.secret import SecretMissing, read_secret
 from runner.worker.verdict import Landed, NotLanded
 
 SAFE = ("GET", "HEAD", "OPTIONS")

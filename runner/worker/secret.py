@@ -6,19 +6,15 @@ comes back from a service is searched for it too, because some repeat in an answ
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
-MIN_LENGTH = 4  # anything shorter could not be taken out of an answer without spoiling it
+from runner.shown import MIN_LENGTH
+
 MAX_BYTES = 16_384
-HIDDEN = "***"
 
 
 class SecretSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,39 +61,3 @@ def _of_file(root: str, path: str) -> str:
         return data.decode().strip()
     except UnicodeDecodeError:
         raise SecretMissing(f"the file {path} is not text") from None
-
-
-class Redactor:
-    """Takes secrets out of what a service answered: as they are, and in the forms in which services repeat them."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        self._forms = sorted(forms, key=len, reverse=True)
-
-    def text(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, HIDDEN)
-        return text
-
-    def value(self, value: Any) -> Any:
-        """The same for JSON, with its names and numbers."""
-        if not self._forms:
-            return value
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {self.text(name): self.value(inner) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self.value(inner) for inner in value]
-        if isinstance(value, int | float) and str(value) in self._forms:
-            return HIDDEN
-        return value
-
-
-def _forms(secret: str) -> Iterable[str]:
-    data = secret.encode()
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield quote(secret, safe="")
-    yield base64.b64encode(data).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(data).decode().rstrip("=")

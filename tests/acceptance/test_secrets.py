@@ -1,0 +1,136 @@
+"""What nobody is to see, and what nobody is to be fooled by: secrets of inputs, and control characters in data.
+
+The values are canaries: everything that commands print and every log of the project is searched for them. (Secrets of
+`http.request` are not even in the server: test_http_request.py searches its keys and files too.)
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.acceptance.program import Project
+
+CANARY = "kanarienvogel-eingabe-4711"
+NUMBER = 47110815
+DEFINITION = """
+workflow: token
+version: 1.0.0
+input:
+  type: object
+  properties:
+    token: {type: string, x-secret: true, minLength: 8}
+    number: {type: integer, x-secret: true}
+    fail: {type: boolean, default: false}
+    note: {type: string, default: ""}
+  required: [token, number]
+defaults: {retry: {max_attempts: 2, initial: 10ms}}
+steps:
+  - id: echo
+    worker: canary.echo
+    with: {value: "{{ input }}"}
+    compensate: {worker: canary.undo, with: {value: "{{ input.token }}"}}
+  - id: burst
+    worker: canary.burst
+    with: {value: "{{ input.token }}", fail: "{{ input.fail }}", note: "{{ input.note }}"}
+    raises: [refused]
+    compensate: {worker: canary.undo, with: {value: "{{ input.token }}"}}
+output: {echo: "{{ steps.echo.output }}"}
+"""
+WORKERS = '''
+from typing import Any
+from runner import BusinessError, Context, worker
+
+@worker("canary.echo")
+def echo(value: Any) -> Any:
+    return {"again": value, "text": f"Bearer {value['token']} {value['number']}"}
+
+@worker("canary.undo")
+def undo(value: str) -> None:
+    pass
+
+@worker("canary.burst", raises=["refused"])
+def burst(value: str, fail: bool, note: str, ctx: Context) -> None:
+    if note:
+        raise BusinessError("refused", note, {"note": note})
+    if fail and ctx.attempt == 1:
+        raise RuntimeError(f"cannot use {value}")
+    if fail:
+        raise BusinessError("refused", f"{value} is not accepted", {"value": value})
+'''
+
+
+@pytest.fixture
+def tokens(project: Project) -> Project:
+    (project.root / "definitions" / "token.yaml").write_text(DEFINITION)
+    (project.root / "workers" / "canary.py").write_text(WORKERS)
+    return project
+
+
+def everything_shown(project: Project, run_id: str) -> str:
+    """By the commands that show a run, and what is in the project's logs."""
+    shown = []
+    for words in (("show", run_id, "-v"), ("show", run_id, "--format", "json"), ("show", run_id, "--events"),
+                  ("watch", run_id, "-v"), ("watch", run_id, "--format", "jsonl"), ("list",)):
+        ended = project.sagarun(*words)
+        shown += [ended.out, ended.err]
+    return "\n".join(shown) + logs(project)
+
+
+def logs(project: Project) -> str:
+    found = [*(project.root / "logs").glob("*.log*"), *project.state.glob("*.log")]
+    assert found
+    return "\n".join(path.read_text() for path in found)
+
+
+def started(project: Project, value: object, code: int) -> tuple[str, str]:
+    """The run's id, and what was printed."""
+    ended = project.sagarun("run", "definitions/token.yaml", "--input", "-", "--verbose", given=json.dumps(value),
+                            code=code)
+    (row,) = project.run_json("list", code=0)
+    return row["run_id"], ended.out + ended.err
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_values_that_the_schema_marks_are_in_nothing_that_is_shown_or_logged(tokens: Project, fail: bool):
+    run_id, printed = started(tokens, {"token": CANARY, "number": NUMBER, "fail": fail}, 1 if fail else 0)
+    shown = printed + everything_shown(tokens, run_id)
+    assert CANARY not in shown
+    assert str(NUMBER) not in shown
+    assert "***" in shown
+    document = tokens.run_json("show", run_id)
+    assert document["input"] == {"token": "***", "number": "***", "fail": fail, "note": ""}
+    if fail:
+        assert (document["error"]["code"], document["error"]["message"]) == ("refused", "*** is not accepted")
+        assert "run_id" in logs(tokens)
+    else:
+        assert document["output"]["echo"]["text"] == "Bearer *** ***"
+
+
+def test_an_input_that_does_not_fit_is_not_quoted(tokens: Project):
+    ended = tokens.sagarun("run", "definitions/token.yaml", "--set", "token=kanari", "--set", "number=x1y2z3", code=1)
+    assert "kanari" not in ended.out + ended.err
+    assert "x1y2z3" not in ended.out + ended.err
+    assert "token" in ended.err
+
+
+def test_a_secret_is_no_part_of_a_key(tokens: Project):
+    text = DEFINITION.replace("version: 1.0.0", 'version: 1.0.0\nidempotency_key: "order-{{ input.token }}"')
+    (tokens.root / "definitions" / "token.yaml").write_text(text)
+    given = json.dumps({"token": CANARY, "number": NUMBER})
+    ended = tokens.sagarun("run", "definitions/token.yaml", "--input", "-", given=given, code=1)
+    assert "x-secret" in ended.err
+    assert CANARY not in ended.out + ended.err
+
+
+def test_control_characters_in_data_reach_no_terminal_and_make_no_lines(tokens: Project):
+    forged = '{"level": "CRITICAL", "message": "FORGED"}'
+    evil = f"ok\r\n\x1b[2J\x1b]0;owned\x07 \x9b31m \u202edlrow\u2028{forged}\nFORGED"
+    run_id, printed = started(tokens, {"token": CANARY, "number": NUMBER, "note": evil}, 1)
+    shown = printed + everything_shown(tokens, run_id)
+    assert not [char for char in shown if not char.isprintable() and char not in "\n\t"]
+    assert not [line for line in shown.splitlines() if line.lstrip().startswith(("FORGED", "{\"level\""))]
+    for line in (tokens.root / "logs").glob("*.log"):
+        assert all(isinstance(json.loads(row), dict) for row in line.read_text().split("\n") if row)
+    assert tokens.run_json("show", run_id)["input"]["note"] == evil, "as JSON it is what it was"
