@@ -37,17 +37,17 @@ steps:
   - id: reserve
     worker: stock.reserve
     with: {id: "{{ input.id }}"}
-    compensate: {worker: stock.release, with: {id: "{{ input.id }}", fail: "{{ input.fail }}"}}
+    compensate: {timeout: 2m, worker: stock.release, with: {id: "{{ input.id }}", fail: "{{ input.fail }}"}}
   - id: gift
     worker: stock.reserve
     with: {id: gift}
     when: "{{ input.amount > 100 }}"
-    compensate: {worker: stock.release, with: {id: gift, fail: ""}}
+    compensate: {timeout: 2m, worker: stock.release, with: {id: gift, fail: ""}}
   - id: charge
     worker: card.charge
     with: {amount: "{{ input.amount }}", fail: "{{ input.fail }}"}
     raises: [declined]
-    compensate: {worker: card.refund, with: {}}
+    compensate: {timeout: 2m, worker: card.refund, with: {}}
 output: {charged: "{{ steps.charge.output.amount }}"}
 """
 
@@ -149,7 +149,7 @@ steps:
                 - id: hold
                   worker: stock.reserve
                   with: {id: "{{ line }}"}
-                  compensate: {worker: stock.release, with: {id: "{{ line }}", fail: "{{ input.fail }}"}}
+                  compensate: {timeout: 2m, worker: stock.release, with: {id: "{{ line }}", fail: "{{ input.fail }}"}}
                 - {id: tag, set: {last: "{{ line }}"}}
   - id: again
     repeat:

@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "validate": "Check definitions, and what they say about workers.",
         "test": "Run the cases of test files, in memory.",
         "explain": "Say what a code of validate means.",
+        "explain-time": "Say how long a workflow may take at worst.",
         "graph": "Draw a definition, with its undo edges.",
     },
     "Run": {
@@ -64,7 +65,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in SUMMARIES:
             return None
-        command: click.Command = importlib.import_module(f"runner.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"runner.cli.{cmd_name.replace('-', '_')}").command
         command.name = cmd_name
         return command
 

@@ -18,3 +18,15 @@ def parse_duration(text: str) -> int:
     if duration_ms > MAX_DURATION_MS:
         raise ValueError(f'"{text}" is more than ten years (3650d)')
     return duration_ms
+
+
+def shown_duration(duration_ms: int) -> str:
+    """'10s', '27m 3s', '2d 4h': its two largest units."""
+    parts = []
+    for unit, length in reversed(_UNIT_MS.items()):
+        count, duration_ms = divmod(duration_ms, length)
+        if count:
+            parts.append(f"{count}{unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0s"
