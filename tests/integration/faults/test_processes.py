@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from runner.interpreter import event as ev
-from runner.interpreter.record import decode_event
+from runner.interpreter.record import decode_events
 from runner.store.ports import Completion, ProcessInfo
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from tests.integration.faults.system import FULL, Server, System, system
@@ -202,7 +202,7 @@ def test_an_engine_takes_outcomes_of_a_newer_worker(server: Server, tmp_path: Pa
 
 def test_an_entry_of_the_history_may_have_fields_of_a_newer_release():
     event = ev.StepStarted(at_ms=5, path="a")
-    assert decode_event(newer(event), {}) == event
+    assert decode_events([b"[" + newer(event) + b"]"], {}) == [event]
 
 
 def test_a_run_finishes_with_the_definition_that_it_began_with(house: System):
