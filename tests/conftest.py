@@ -7,7 +7,8 @@ Properties look at the same examples every time, so that a run of the suite says
 about the day; with SAGARUN_EXAMPLES (`make properties`) they look at others each time, and at more of them.
 
 The servers live as long as the test session, keep nothing on disk, and are shared: take a `namespace`, do not
-flush them, do not change their settings (tests/servers.py starts one that is yours alone).
+flush them, do not change their settings (tests/servers.py starts one that is yours alone). Where the suite runs on
+several processes, each of them has its own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,17 @@ settings.register_profile(
     derandomize="SAGARUN_EXAMPLES" not in os.environ,
 )
 settings.load_profile("suite")
+
+MOST_PROCESSES = 4  # each collects all tests and starts its own servers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One for each core, for the whole suite; what is named on the command line runs in one: -s and --pdb work."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES) if cores > 1 else 0
 
 
 @pytest.fixture(scope="session")
