@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from runner.client import Client
 from runner.store.process_lock import is_dead
 from tests.project.repository import ROOT
 from tests.servers import until
@@ -25,6 +27,7 @@ from workers.gateway import process as gateway
 
 COPIED = ("definitions", "schemas", "workers")
 PATIENCE_S = 60.0  # for a machine that has other things to do
+SILENT = ("definitions/order.yaml", "--case", "payment_timeout_charged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,35 @@ class Project:
     def run_json(self, *arguments: str, code: int | None = None) -> Any:
         """The one object that `--format json` prints."""
         return self.sagarun(*arguments, "--format", "json", code=code).json
+
+    def status(self, run_id: str) -> str:
+        """Asked without a process, as what is asked again and again should be."""
+        with Client(self.environment.get("SAGARUN_REDIS_URL"), root=self.root) as client:
+            return client.get(run_id).status()
+
+    # -- a charge in the air --------------------------------------------------------------------------
+    def wait_for_silence(self) -> None:
+        """A gateway that does not answer is waited for until `hang_up`; by itself it hangs up after half a minute."""
+        order = self.root / "definitions/order.yaml"
+        text = order.read_text()
+        assert text.count("timeout: 8s") == 1
+        order.write_text(text.replace("timeout: 8s", f"timeout: {2 * PATIENCE_S:.0f}s"))
+        self.environment["PAYMENT_GATEWAY_TIMEOUT_S"] = f"{1.5 * PATIENCE_S}"
+
+    def charge_in_the_air(self, **options: Any) -> tuple[subprocess.Popen[str], str]:
+        """A command whose order is reserved, and charged by a gateway that does not answer; and its run."""
+        self.wait_for_silence()
+        process = self.start(*SILENT, **options)
+        run_id = await_line(process, "▶")[-1].split()[5]
+        await_line(process, "reserve")
+        soon(lambda: self.charges("ORD-004"), "the gateway has charged the order")
+        return process, run_id
+
+    def hang_up(self) -> None:
+        """Whoever waits for the gateway learns that no answer comes; whoever asks it next starts it again."""
+        address = gateway.find(self.ledger)
+        assert address is not None
+        os.kill(address.pid, signal.SIGKILL)
 
     def close(self) -> None:
         for process in self.running:
@@ -137,16 +169,20 @@ class Books:
 def copy_project(root: Path, name: str = "") -> Project:
     """The order application in `root`; `name` replaces the project's, for a server that others use too."""
     for folder in COPIED:
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what Python has compiled, which is a third of a command's time; not with what it is just writing.
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc.*"))
     config = (ROOT / "sagarun.yaml").read_text()
     if name:
         lines = [f"project: {name}" if line.startswith("project:") else line for line in config.splitlines()]
         config = "\n".join(lines) + "\n"
     (root / "sagarun.yaml").write_text(config)
-    foreign = ("SAGARUN_REDIS_URL", "SAGARUN_CONFIG", "PAYMENT_GATEWAY_URL", "SHOP_DB", "GATEWAY_DB", "FORCE_COLOR")
+    foreign = (
+        "SAGARUN_REDIS_URL", "SAGARUN_CONFIG", "PAYMENT_GATEWAY_URL", "SHOP_DB", "GATEWAY_DB", "FORCE_COLOR",
+        "PYTHONDONTWRITEBYTECODE",
+    )  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if key not in foreign}
     environment |= {
-        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GATEWAY_IDLE_S": "120",
+        "PYTHONPATH": str(ROOT), "GATEWAY_IDLE_S": "120",
         "PAYMENT_GATEWAY_TIMEOUT_S": "0.5", "TERM": "dumb",
     }
     return Project(root, environment)
@@ -161,11 +197,12 @@ def without_workers(project: Project) -> Path:
     return folder
 
 
-def await_line(process: subprocess.Popen[str], word: str) -> list[str]:
+def await_line(process: subprocess.Popen[str], word: str, *, of: Literal["stdout", "stderr"] = "stdout") -> list[str]:
     """Read a command's output up to the line that has this word."""
-    assert process.stdout is not None
+    stream = process.stdout if of == "stdout" else process.stderr
+    assert stream is not None
     seen = []
-    for line in process.stdout:
+    for line in stream:
         seen.append(line)
         if word in line:
             return seen

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.acceptance.program import Project, await_line, soon
+from tests.acceptance.program import PATIENCE_S, Project, await_line
 
 TURN = """\
 workflow: turn
@@ -28,12 +28,8 @@ def one_at_a_time(project: Project, on_limit: str) -> tuple[subprocess.Popen[str
     """The first run is under way."""
     (project.root / "definitions/turn.yaml").write_text(TURN.format(on_limit=on_limit))
     process, run_id = begin(project)
-    soon(lambda: status(project, run_id) == "running", "the first run has begun")
+    await_line(process, "waits for signal go")
     return process, run_id
-
-
-def status(project: Project, run_id: str) -> str:
-    return str(project.run_json("show", run_id)["status"])
 
 
 def test_a_run_beyond_a_limit_that_rejects_is_not_started(project: Project):
@@ -43,7 +39,7 @@ def test_a_run_beyond_a_limit_that_rejects_is_not_started(project: Project):
     assert run_id in second.err
     assert len(project.run_json("list")) == 1
     project.sagarun("cancel", run_id, code=0)
-    assert first.wait(60) == 4
+    assert first.wait(PATIENCE_S) == 4
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -57,9 +53,9 @@ def test_a_run_beyond_the_limit_waits_for_the_other_though_its_command_is_killed
     if killed:
         first.send_signal(signal.SIGKILL)
     project.sagarun("cancel", run_id, code=0)
-    soon(lambda: status(project, waiting) == "running", "the second run has begun")
+    await_line(second, "waits for signal go")
     project.sagarun("cancel", waiting, code=0)
-    _, err = second.communicate(timeout=60)
+    _, err = second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 4, err
     assert f"it waits to begin: turn has 1 of 1 run under way ({run_id})" in err
     before, after = project.run_json("show", run_id), project.run_json("show", waiting)
@@ -70,7 +66,7 @@ def test_a_run_that_waits_is_cancelled_at_once(project: Project):
     first, run_id = one_at_a_time(project, "queue")
     second, waiting = begin(project)
     project.sagarun("cancel", waiting, code=0)
-    assert second.wait(60) == 4
-    assert (status(project, run_id), status(project, waiting)) == ("running", "cancelled")
+    assert second.wait(PATIENCE_S) == 4
+    assert (project.status(run_id), project.status(waiting)) == ("running", "cancelled")
     project.sagarun("cancel", run_id, code=0)
-    assert first.wait(60) == 4
+    assert first.wait(PATIENCE_S) == 4

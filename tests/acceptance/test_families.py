@@ -118,9 +118,9 @@ def test_a_family_whose_command_was_killed_is_finished_by_the_next_engine(family
     process.wait()
     (family.folder / "hold-g").unlink()
     engine = family.project.start("engine")
-    soon(lambda: family.runs()[run_id]["status"] == "completed", "the engine has finished the family")
+    soon(lambda: family.project.status(run_id) == "completed", "the engine has finished the family")
     engine.send_signal(signal.SIGTERM)
-    assert engine.wait(30) == 0
+    assert engine.wait(PATIENCE_S) == 0
     assert {run["status"] for run in family.runs().values()} == {"completed"}
     assert family.told() == ["do first", "do a", "do g", "do g", "do b", "do last"]
     assert len(set(family.log())) == 5  # the second attempt came with the key of the first
@@ -130,10 +130,10 @@ def test_a_family_whose_command_was_killed_is_finished_by_the_next_engine(family
 def test_a_cancel_from_another_shell_undoes_the_whole_family(family: Family):
     process, run_id = held_in_the_grandchild(family)
     asked = family.project.start("cancel", run_id, "--reason", "changed my mind")
-    soon(lambda: family.runs()[run_id]["status"] == "compensating", "the family turns back")
+    soon(lambda: family.project.status(run_id) == "compensating", "the family turns back")
     (family.folder / "hold-g").unlink()
-    assert asked.wait(60) == 0
-    process.communicate(timeout=60)
+    assert asked.wait(PATIENCE_S) == 0
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 4
     assert {run["status"] for run in family.runs().values()} == {"cancelled"}
     assert family.told()[-3:] == ["undo g", "undo a", "undo first"]
@@ -153,7 +153,7 @@ def test_a_stuck_child_is_named_by_its_parent_and_mended_by_itself(family: Famil
     assert f"child of {root['run_id']}" in family.project.sagarun("list", code=0).out
     (family.folder / "locked").unlink()
     family.project.sagarun("resume", child, code=0)
-    soon(lambda: family.runs()[root["run_id"]]["status"] == "compensated", "the parent is undone too")
+    soon(lambda: family.project.status(root["run_id"]) == "compensated", "the parent is undone too")
     assert [line for line in family.told() if line.startswith("undo")] == [f"undo {name}" for name in BACK]
 
 
@@ -191,7 +191,7 @@ def test_families_survive_engines_that_are_killed_again_and_again(named_project:
         ]
     for process in (engine, worker):
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def _are_over(client: Client) -> bool:

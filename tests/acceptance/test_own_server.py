@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from runner.client import Client
-from tests.acceptance.program import Project, await_line, soon
+from tests.acceptance.program import PATIENCE_S, SILENT, Project, await_line, soon
 from tests.servers import until
 
 ORDERS = int(os.environ.get("SAGARUN_ACCEPTANCE_ORDERS", "100"))
@@ -39,7 +39,7 @@ def engine_and_two_workers(project: Project, url: str) -> Iterator[list[subproce
     living = [process for process in (*workers, engine) if process.poll() is None]
     for process in living:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(30) for process in living] == [0] * len(living)
+    assert [process.wait(PATIENCE_S) for process in living] == [0] * len(living)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_every_one_of_many_orders_is_processed_once(staffed: Project):
     ]
     with Client(staffed.environment["SAGARUN_REDIS_URL"], root=staffed.root) as client:
         handles = client.start_many(staffed.root / ORDER, inputs)
-        statuses = Counter(handle.result(timeout=110).status for handle in handles)
+        statuses = Counter(handle.result(timeout=2 * PATIENCE_S).status for handle in handles)
     assert statuses == {"completed": ORDERS}
     once = [(order["order_id"], 1) for order in inputs]
     count = "SELECT {0}, count(*) FROM {1} WHERE {0} LIKE 'MANY-%' GROUP BY 1 ORDER BY 1"
@@ -86,25 +86,27 @@ def test_a_verb_is_answered_by_the_engine_elsewhere(staffed: Project):
     assert "everything undone" in watched.out
 
 
-def test_without_engine_and_workers_the_command_says_what_is_missing(named_project: Project, url: str):
-    named_project.environment["SAGARUN_REDIS_URL"] = url
-    waited = named_project.sagarun(ORDER, "--wait", "3s", code=5)
-    assert "no engine is running on this server: start one with `sagarun engine`" in waited.err
+def test_without_engine_and_workers_the_command_says_what_is_missing(named_project: Project, valkey_url: str):
+    named_project.environment["SAGARUN_REDIS_URL"] = valkey_url
+    command = named_project.start(ORDER)
+    run_id = await_line(command, "▶")[-1].split()[5]
+    await_line(command, "no engine is running on this server: start one with `sagarun engine`", of="stderr")
     engine = named_project.start("engine")
-    soon(lambda: named_project.run_json("list")[0]["status"] == "running", "the engine has taken it up")
-    run_id = named_project.run_json("list")[0]["run_id"]
-    waited = named_project.sagarun("watch", run_id, "--wait", "4s", code=5)
-    assert "nobody serves the queue orders.validate" in waited.err
+    await_line(command, "nobody serves the queue orders.validate", of="stderr")
+    command.send_signal(signal.SIGINT)
+    assert command.wait(PATIENCE_S) == 130
+    waited = named_project.sagarun("watch", run_id, "--wait", "1ms", code=5)
+    assert f"sagarun watch {run_id}" in waited.err
     asked = named_project.sagarun("cancel", run_id, code=0)
     assert "accepted" in asked.out
     engine.send_signal(signal.SIGTERM)
-    assert engine.wait(30) == 0
+    assert engine.wait(PATIENCE_S) == 0
 
 
 def test_a_killed_worker_process_costs_no_order(named_project: Project, url: str):
-    named_project.environment["PAYMENT_GATEWAY_TIMEOUT_S"] = "6"
+    named_project.wait_for_silence()
     with engine_and_two_workers(named_project, url) as workers:
-        process = named_project.start(ORDER, "--case", "payment_timeout_charged")
+        process = named_project.start(*SILENT)
         await_line(process, "reserve")
         soon(lambda: named_project.charges("ORD-004"), "the gateway has charged the order")
         with Client(url, root=named_project.root) as client:
@@ -112,7 +114,7 @@ def test_a_killed_worker_process_costs_no_order(named_project: Project, url: str
         killed = next(worker for worker in workers if worker.pid == holder)
         killed.kill()
         killed.wait()
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert "completed in" in out
     assert named_project.charges("ORD-004") == [("succeeded", 2_999, 0)]

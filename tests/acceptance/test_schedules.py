@@ -9,7 +9,7 @@ import pytest
 
 from runner.schedules import StoredSchedule
 from runner.store.opening import open_store
-from tests.acceptance.program import Project, soon
+from tests.acceptance.program import PATIENCE_S, Project, soon
 
 GREET = """\
 workflow: greet
@@ -86,9 +86,9 @@ def test_an_engine_makes_up_for_the_latest_time_that_was_missed(scheduled: Proje
     last = listed(scheduled)["last"]
     assert isinstance(last, dict)
     assert last["missed"] >= 2
-    soon(lambda: scheduled.run_json("show", last["run_id"])["status"] == "completed", "the run is over")
+    soon(lambda: scheduled.status(last["run_id"]) == "completed", "the run is over")
     run = scheduled.run_json("show", last["run_id"])
     assert (run["output"], run["key"].startswith("schedule:greet:20")) == ("hello Bo", True)
     engine.send_signal(signal.SIGTERM)
-    assert engine.wait(30) == 0
+    assert engine.wait(PATIENCE_S) == 0
     assert "before it missed" in scheduled.sagarun("schedule", "list", code=0).out

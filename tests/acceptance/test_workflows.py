@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
+import subprocess
 
 import pytest
 
-from tests.acceptance.program import Project
-from tests.servers import until
+from tests.acceptance.program import PATIENCE_S, Project, await_line
 
 FULFILMENT, TRIP, RENEWAL = (f"definitions/{name}.yaml" for name in ("fulfilment", "trip_booking", "renewal"))
 
 
-def waiting_run(project: Project, definition: str, *arguments: str, step: str) -> tuple[str, Any]:
-    """A run that has come to this step, and the command that follows it."""
+def waiting_run(
+    project: Project, definition: str, *arguments: str, signal: str = "review"
+) -> tuple[str, subprocess.Popen[str]]:
+    """A run that waits for this signal, and the command that follows it."""
     command = project.start(definition, *arguments)
-
-    def found() -> str:
-        for row in project.sagarun("list", "--format", "json", code=0).json:
-            shown = project.run_json("show", row["run_id"])
-            if any(each["id"] == step and each["status"] == "running" for each in shown["steps"]):
-                return str(row["run_id"])
-        return ""
-
-    run_id: list[str] = []
-
-    def waits() -> bool:
-        run_id[:] = [found()]
-        return bool(run_id[0])
-
-    until(waits, f"{step} waits", seconds=60)
-    return run_id[0], command
+    run_id = await_line(command, "▶")[-1].split()[5]
+    await_line(command, f"waits for signal {signal}")
+    return run_id, command
 
 
 @pytest.mark.parametrize("definition", [FULFILMENT, TRIP, RENEWAL])
@@ -56,13 +44,13 @@ def test_a_trip_without_a_car_is_undone_whole(project: Project):
 
 
 def test_a_doubtful_order_waits_for_a_person_whose_no_undoes_it(project: Project):
-    run_id, command = waiting_run(project, FULFILMENT, "--case", "risky_rejected", step="review")
+    run_id, command = waiting_run(project, FULFILMENT, "--case", "risky_rejected")
     refused = project.sagarun("signal", run_id, "review", "--set", "approved=perhaps", code=1)
     assert "approved" in refused.err
     misspelt = project.sagarun("signal", run_id, "reveiw", code=1)
     assert "review" in misspelt.err
     project.sagarun("signal", run_id, "review", "--set", "approved:=false", "--set", "by=grace")
-    out, _ = command.communicate(timeout=60)
+    out, _ = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 1, out
     assert "review_rejected: refused by grace" in out
     assert project.run_json("show", run_id)["status"] == "compensated"
@@ -71,22 +59,20 @@ def test_a_doubtful_order_waits_for_a_person_whose_no_undoes_it(project: Project
 
 
 def test_a_review_outlives_the_command_that_is_killed_while_it_waits(project: Project):
-    run_id, command = waiting_run(project, FULFILMENT, "--case", "risky_approved", step="review")
+    run_id, command = waiting_run(project, FULFILMENT, "--case", "risky_approved")
     command.send_signal(signal.SIGKILL)
     command.wait()
     project.sagarun("signal", run_id, "review", "--set", "approved:=true", "--set", "by=grace")
-    project.sagarun("watch", run_id)
-    until(lambda: project.run_json("show", run_id)["status"] == "completed", "the order is done", seconds=60)
-    assert project.run_json("show", run_id)["output"]["reviewed_by"] == "grace"
+    assert project.run_json("watch", run_id, code=0)["output"]["reviewed_by"] == "grace"
     assert project.charges("FUL-002") == [("succeeded", 149_985, 0)]
 
 
 def test_a_declined_renewal_ends_when_the_customer_sends_another_card(project: Project):
     run_id, command = waiting_run(
-        project, RENEWAL, "--case", "new_card", "--set", "pause=1d", step="answer"
+        project, RENEWAL, "--case", "new_card", "--set", "pause=1d", signal="customer"
     )
     project.sagarun("signal", run_id, "customer", "--data", '{"action": "pay", "token": "tok_valid"}')
-    out, _ = command.communicate(timeout=60)
+    out, _ = command.communicate(timeout=PATIENCE_S)
     assert command.returncode == 0, out
     assert project.charges("SUB-003") == [("succeeded", 1_200, 0)]
 
