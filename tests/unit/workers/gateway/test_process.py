@@ -26,7 +26,7 @@ def found(ledger: Path) -> process.Address:
     return address
 
 
-def wait_until(fact: Callable[[], bool], *, timeout_s: float = 5) -> None:
+def wait_until(fact: Callable[[], bool], *, timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while not fact():
         assert time.monotonic() < deadline, "it did not come true"
@@ -178,6 +178,6 @@ def test_in_the_foreground_it_serves_until_it_is_told_to_end(ledger: Path):
     assert gateway_program("serve").returncode == 1, "there is one gateway a ledger"
     assert found(ledger).pid == program.pid
     program.send_signal(signal.SIGINT)
-    program.communicate(timeout=10)
+    program.communicate(timeout=30)
     assert program.returncode == 0
     assert process.find(ledger) is None
