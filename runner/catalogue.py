@@ -33,11 +33,14 @@ class Catalogue:
             self._stored[definition.digest] = began_s
         return definition.digest
 
+    def is_settled(self, definition: Definition) -> bool:
+        """Whether it was put so long ago that no crash undoes that. Ask before the start that needs it."""
+        since_s = self._stored.get(definition.digest)
+        return since_s is not None and time.monotonic() - since_s >= SETTLED_S
+
     def put_again(self, definition: Definition) -> None:
         """After a start: a server that crashed just before it may have been set back to before the definition came."""
-        since_s = self._stored.get(definition.digest, 0.0)
-        if time.monotonic() - since_s < SETTLED_S:
-            self._put(definition)
+        self._put(definition)
 
     def _put(self, definition: Definition) -> None:
         # Children first: whoever finds the parent must find them too.

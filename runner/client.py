@@ -177,8 +177,10 @@ class Client:
             self._start_of(definition, value, check_key(key))
             for value, key in zip(prepared, idempotency_keys, strict=True)
         ]
+        is_settled = self.catalogue.is_settled(definition)
         answers = self.store.start([start.run for start in starts])
-        self.catalogue.put_again(definition)
+        if not is_settled:
+            self.catalogue.put_again(definition)
         return [self._started(start, answer) for start, answer in zip(starts, answers, strict=True)]
 
     def resolve_definition(self, workflow: str | Path | Definition) -> Definition:

@@ -26,7 +26,7 @@ from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.engine.children import ChildInputs
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
-from runner.errors import RecordTampered
+from runner.errors import RecordTampered, StoreUnavailable
 from runner.interpreter.advance import Transition
 from runner.interpreter.record import run_of
 from runner.interpreter.state import Run
@@ -82,6 +82,8 @@ class Engine:
                     )
                 )
                 transitions[run_id] = made
+            except StoreUnavailable:
+                raise  # an outage says nothing of the run; what was taken is handed out again
             except Exception:
                 self._park(run_id, etag, run)
         self._commit(commits, transitions)

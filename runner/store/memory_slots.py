@@ -71,6 +71,6 @@ def admit_waiting(tables: MemoryState, name: str, now_ms: int) -> None:
         state.holders.append(run.run_id)
         run.place = "H"
         run.inbox[0] = replace(run.inbox[0], at_ms=now_ms)
-        tables.wake(run, now_ms)
+        tables.wake(run, now_ms, even_parked=True)  # nobody had it in hand, so there is nothing to wait for
     if not state.line and not state.holders:
         del tables.slots[name]

@@ -6,7 +6,7 @@ So whatever a test shows in memory holds on a server, and a rule that only one o
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,8 @@ CALLS = st.one_of(
     st.tuples(st.just("beat"), PROCESSES, st.lists(st.integers(0, 9), max_size=2)),
     st.tuples(st.just("register"), PROCESSES),
     st.tuples(st.sampled_from(["reap", "retire"]), PROCESSES),
+    st.tuples(st.just("schedule"), st.sampled_from(["w1", "w2"]), st.sampled_from(["put", "remove", "fire"]),
+              st.integers(0, 3)),
     st.tuples(st.just("advance"), STEPS_MS),
     st.tuples(st.just("tick")),
 )
@@ -73,8 +75,8 @@ QUOTA_CALLS = st.one_of(
     st.tuples(st.sampled_from(["reap", "register", "register"]), PROCESSES),
     st.tuples(st.just("tick")),
 )
-PARTS = ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running", "places", "holders",
-         "lines", "busy", "pace")
+PARTS = ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "known_timers", "queued", "running",
+         "places", "limits", "holders", "lines", "busy", "pace", "processes")
 
 
 @dataclass
@@ -171,6 +173,14 @@ class Pair:
     def retire(self, process: str) -> None:
         self.both(lambda store: store.retire(process))
 
+    def schedule(self, workflow: str, what: str, number: int) -> None:
+        if what == "put":
+            self.both(lambda store: store.put_schedule(workflow, b"%d" % number))
+        elif what == "remove":
+            self.both(lambda store: store.remove_schedule(workflow))
+        else:
+            self.both(lambda store: store.note_fire(workflow, number, b"fired"))
+
     def advance(self, ms: int) -> None:
         self.clock.advance(ms)
 
@@ -184,7 +194,15 @@ class Pair:
         self.both(lambda store: {queue: depth for queue, depth in store.queue_depths().items() if depth})
         self.both(lambda store: [store.slot(name, run_id=run) for name in ("a", "b|c") for run in ("r1", "r2", "r3")])
         self.both(lambda store: store.processes())
+        self.both(lambda store: store.schedules())
+        self.both(lambda store: store.find_runs("r"))
+        self.both(lambda store: [store.list_runs(status=status) for status in ("stuck", "pending")])
         self.both(lambda store: (store.count_live(), store.now_ms()))
+
+
+def _without_empty(lists: Mapping[str, Any]) -> dict[str, Any]:
+    """A server has no empty lists."""
+    return {name: refs for name, refs in lists.items() if refs}
 
 
 def _answer(ask: Callable[[Store], Any], store: Store) -> Any:
@@ -213,6 +231,8 @@ def compare(server: str, calls: Sequence[tuple[Any, ...]]) -> None:
         found = StoreWorld(redis, clock, redis._connection._client).snapshot()
         check_invariants(found)
         expected = StoreWorld(memory, clock).snapshot()
+        queues, held = _without_empty(expected.queues), _without_empty(expected.held)
+        assert (_without_empty(found.queues), _without_empty(found.held)) == (queues, held)
         for part in PARTS:
             assert getattr(found, part) == getattr(expected, part), part
     finally:

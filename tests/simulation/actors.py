@@ -27,7 +27,7 @@ import runner.worker.state
 from runner.definition.load import parse_document
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
-from runner.errors import StoreUnavailable
+from runner.errors import StoreError, StoreUnavailable
 from runner.interpreter.plan import compile_plan
 from runner.store.ports import ProcessInfo
 from runner.worker.attempt import Attempt, decode_message, never_began, split_outcome
@@ -106,12 +106,12 @@ def start_engine(server: Server, process: Process, process_id: str) -> None:
     engine = Engine(store, process_id=process_id)  # type: ignore[arg-type]
 
     def interpret() -> None:
-        while True:
-            with contextlib.suppress(StoreUnavailable):
-                store.register(ProcessInfo(process_id, "engine", "here", 1), lease_ms=runner.engine.ticker.LEASE_MS)
-                loom.spawn(process, "ticker", Ticker(store, process_id, stop).run)  # type: ignore[arg-type]
-                break
-            loom.sleep(1_000)
+        try:
+            store.register(ProcessInfo(process_id, "engine", "here", 1), lease_ms=runner.engine.ticker.LEASE_MS)
+        except StoreError:  # it ends, and whatever looks after it starts another
+            server.kill(process)
+            return
+        loom.spawn(process, "ticker", Ticker(store, process_id, stop).run)  # type: ignore[arg-type]
         while not stop.is_set():
             try:
                 engine.run(stop)
@@ -321,7 +321,7 @@ def start_worker(
     def live() -> None:
         try:
             worker.live(stop_after_ms)
-        except StoreUnavailable:
+        except StoreError:
             pass
         else:
             if not stop_after_ms:

@@ -6,11 +6,14 @@ stored before: that is kept in the `Watch`, which forgets and sees everything an
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
+from runner.engine.engine import LEASE_MS
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_events, decode_header, run_of
 from runner.interpreter.state import Run
+from runner.store.limits import LEASE_MS as WORKER_LEASE_MS
 from runner.store.limits import fence_of
 from runner.store.memory import MemoryStore
 from runner.store.memory_state import Run as StoredRun
@@ -28,8 +31,11 @@ class Violated(AssertionError):
     """An invariant does not hold. `name` is what is shown and counted."""
 
     def __init__(self, name: str, what: str) -> None:
-        self.name = name
+        self.name, self.what = name, what
         super().__init__(f"{name}: {what}")
+
+    def __reduce__(self) -> Any:
+        return Violated, (self.name, self.what)
 
 
 def hold(name: str, fact: object, what: str) -> None:
@@ -55,17 +61,21 @@ class Watch:
         self.living: set[str] = set()
         self.gone: set[str] = set()
         self.nonces: dict[str, str] = {}
-        self.seen = 0
+        self.beaten: dict[tuple[str, str, str], int] = {}  # when a task was last found held by its process
         self.limits_passed: set[str] = set()  # slots of runs that were resumed: they come back without a check
         self._events: dict[str, tuple[list[Any], int]] = {}  # with how many entries they were in
 
     # -- around a script ----------------------------------------------------------------------------
     def before(self, store: Any, entry: Entry) -> None:
-        self.seen = 0
+        if self._looks_inside and entry.verb == "tick":
+            self._running = _running(store)
         if self._looks_inside and entry.verb == "exchange":
             self._look_at_completions(store, entry)
 
     def after(self, store: Any, entry: Entry) -> None:
+        if entry.verb == "beat" and entry.answer:
+            answers = zip(entry.args[1], entry.answer, strict=True)
+            self.beaten |= {ref: entry.clock_ms for ref, what in answers if what != "lost"}
         if entry.verb in IDLE or not self._looks_inside or isinstance(entry.answer, Exception):
             return
         if entry.verb == "lose_lists":
@@ -77,11 +87,16 @@ class Watch:
             self._look_at_tables(store)
         self._look_at_processes(store, entry)
 
+    def about_to_repeat(self, store: Any) -> None:
+        self._before_repeat = _shape(store) if self._looks_inside else None
+
     def repeated(self, store: Any, first: Entry, second: Entry) -> None:
         if first.verb == "take_runs" and first.args[0] not in self.living:
             return  # of an engine that is not registered it is not remembered
         hold("nonce", first.answer == second.answer,
              f"a repeated {first.verb} is answered with {second.answer}, and not with {first.answer}")
+        if self._looks_inside and first.verb != "take_runs":
+            hold("nonce", self._before_repeat == _shape(store), f"a repeated {first.verb} changes what is stored")
 
     # -- verbs --------------------------------------------------------------------------------------
     def _after_commit(self, store: MemoryStore, entry: Entry) -> None:
@@ -142,6 +157,18 @@ class Watch:
             known = self.tokens.get((task.run_id, task.path))
             hold("I4", known == task.token, f"{task.run_id}/{task.path} is handed out under an old token")
 
+    def _after_park(self, store: MemoryStore, entry: Entry) -> None:
+        """Only a crash that rewound its definition may keep a run from being interpreted, and not for long."""
+        why = entry.options["error"].decode()
+        if "is not in the store any more" not in why and "the store refused the commit" not in why:
+            raise Violated("parked", f"the interpretation of {entry.args[0]} broke: {why}")
+
+    def _after_tick(self, store: MemoryStore, entry: Entry) -> None:
+        if entry.answer.lost:
+            for ref in self._running - _running(store):
+                silent_ms = entry.clock_ms - self.beaten.get(ref, 0)
+                hold("lease", silent_ms >= 2 * WORKER_LEASE_MS, f"{ref} was held {silent_ms} ms ago, and is lost")
+
     def _after_start(self, store: MemoryStore, entry: Entry) -> None:
         for new, answer in zip(entry.args[0], entry.answer, strict=True):
             if answer.answer == "created":
@@ -157,14 +184,21 @@ class Watch:
             check_invariants(found)
         except AssertionError as error:
             raise Violated("tables", str(error).split("\nassert ")[0]) from error
-        for run in store._tables.runs.values():
+        for name, refs in found.queues.items():
+            twice = len(refs) > len(set(refs)) and not self.has_lost_lists and not _were_queued_at_once(refs)
+            hold("queue", not twice, f"a task is in the queue {name} twice")
+        tables = store._tables
+        for run in tables.runs.values():
             if run.terminal:
                 self._look_at_ended(run)
             elif run.status == "stuck" or run.parked:
                 self.limits_passed.add(run.slot)
-            elif not run.inbox and not run.again:
+            elif not run.has_work:
                 self._look_at_future(store, run)
-        for name, state in store._tables.slots.items():
+            elif run.place != "W" and run.run_id not in tables.ready:
+                soon_ms = tables.watch[run.run_id] - tables.clock.last_ms
+                hold("I8", soon_ms <= LEASE_MS, f"{run.run_id} has work, nobody has it, and it is not ready")
+        for name, state in tables.slots.items():
             hold("slots", len(state.holders) <= state.limit or name in self.limits_passed,
                  f"{len(state.holders)} runs hold {name}, which has room for {state.limit}")
         for queue, most in NARROW.items():
@@ -216,6 +250,23 @@ class Watch:
         self.living = here
 
 
+def _were_queued_at_once(refs: list[tuple[str, str, str]]) -> bool:
+    """Fences order the tasks of one run; those of two runs in one millisecond may seem to be out of order."""
+    fences = sorted({fence_of(ref[2]) for ref in refs})
+    return any(later - earlier < 1_000 for earlier, later in pairwise(fences))
+
+
+def _running(store: MemoryStore) -> set[tuple[str, str, str]]:
+    tables = store._tables
+    return {ref for ref in tables.deadlines if tables.runs[ref[0]].tasks[ref[1]].state == "R"}
+
+
+def _shape(store: MemoryStore) -> tuple[Any, ...]:
+    """What no repeat may change."""
+    found = memory_snapshot(store)
+    return found.live, found.waiting, found.queued, found.running, found.queues, found.held, found.places, found.timers
+
+
 def _close_children(state: Run) -> None:
     """A step that waits for its child has something out that is no task of the store."""
     for node in state.nodes.values():
@@ -238,6 +289,10 @@ class RunView:
             hold("I2", node is not None and node.open, f"{stored.run_id}: a task of {path}, which has none")
             assert node is not None
             self.tasks[path] = _Task(node.phase)  # type: ignore[assignment]
+            task = stored.tasks.get(path)
+            if task is not None and task.state == "R":
+                hold("kill", task.cancelled == node.killing, f"{stored.run_id}/{path}: cancelled {task.cancelled}, and "
+                     f"the run wants {node.killing}")
         self._timers = {name for of, name in store._tables.timers if of == stored.run_id}
         fired = {entry.path for entry in stored.inbox if entry.kind == "timer"}  # some of them too late to be dropped
         self._timers |= fired & {node.timer for node in run.nodes.values()}

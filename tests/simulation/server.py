@@ -23,6 +23,9 @@ STRETCH = 4  # idle waits are longer than in production: what ends them in time 
 READS = frozenset({"load_runs", "history", "get_definition", "get_workers", "processes", "find_runs", "list_runs",
                    "schedules", "slot", "count_live", "queue_depths"})
 AT_ONCE = frozenset({"get_definition", "get_workers", "put_definition", "now_ms"})  # nobody comes between
+WRITES = frozenset({"start", "take_runs", "commit", "post", "exchange", "register"})
+# Faults that would mean little for other calls: they wait for one of these.
+AIMS = dict.fromkeys(("repeat", "straggle", "lose_reply", "crash"), WRITES)
 REPEATABLE = frozenset({"start", "take_runs", "commit", "post", "exchange"})  # by nonce: the same answer, no change
 
 
@@ -55,6 +58,8 @@ class Witness(Protocol):
     def before(self, store: Any, entry: Entry) -> None: ...
 
     def after(self, store: Any, entry: Entry) -> None: ...
+
+    def about_to_repeat(self, store: Any) -> None: ...
 
     def repeated(self, store: Any, first: Entry, second: Entry) -> None: ...
 
@@ -93,7 +98,7 @@ class Server:
         self.trace: list[Entry | str] = []  # everything that happened, also what was rewound
         self.happened: Counter[str] = Counter()
         self.is_calm = False
-        self._faults = {fault.at: fault for fault in faults}
+        self._faults = sorted(faults)
         self._away_until_ms = 0
         self._deaf_until_ms = 0
         self._idle: dict[str, list[Fiber]] = {"engine": [], "worker": []}
@@ -106,7 +111,7 @@ class Server:
         self.calls += 1
         if verb not in AT_ONCE:
             self.loom.sleep(self._delay_ms(process, number))
-        fault = None if self.is_calm else self._faults.get(number)
+        fault = None if self.is_calm else self._due(number, verb, options)
         if fault is not None:
             self.happened[fault.kind] += 1
             self.tell(process.name, f"!! {fault.kind} {fault.ms or ''} at {verb}")
@@ -115,6 +120,16 @@ class Server:
         if fault is None:
             return execute()
         return _FAULTS[fault.kind](self, process, fault, execute)
+
+    def _due(self, number: int, verb: str, options: dict[str, Any]) -> Fault | None:
+        for fault in self._faults:
+            if fault.at > number:
+                return None
+            wanted = AIMS.get(fault.kind)
+            if wanted is None or (verb in wanted and (verb != "exchange" or options["completions"])):
+                self._faults.remove(fault)
+                return fault
+        return None
 
     def idle(self, who: str, process: Process, timeout_s: float) -> bool:
         """Wait to be woken. A wake-up may get lost, so it is no promise."""
@@ -219,6 +234,7 @@ class Server:
         if fault.ms:
             self.loom.sleep(fault.ms)
         self._reach(process)
+        self.witness.about_to_repeat(self.store)
         answer = execute()
         first, second = (self.log[-2:] if len(self.log) > 1 else (None, None))
         if first is not None and second is not None and first.args is second.args and second.verb in REPEATABLE:
@@ -228,7 +244,11 @@ class Server:
     def straggle(self, process: Process, fault: Fault, execute: Callable[[], Any]) -> Any:
         """The request was taken for lost and asked again; it arrives, much later, on its old connection."""
 
+        crashes = self.happened["crash"]
+
         def arrive() -> None:
+            if self.happened["crash"] > crashes:
+                return  # no connection outlives its server
             self.tell(process.name, "a request arrives that was taken for lost")
             with contextlib.suppress(StoreError):  # nobody hears the answer
                 execute()

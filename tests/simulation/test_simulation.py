@@ -15,7 +15,7 @@ from tests.simulation.on_server import difference, server_of
 from tests.simulation.schedule import KINDS, Result, draw_plot, play, shrink, simulate
 from tests.simulation.server import Fault
 
-NUMBER = 250
+NUMBER = 500
 ON_SERVERS = 25
 
 

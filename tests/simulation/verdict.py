@@ -60,6 +60,9 @@ def _check_record(each: Ended) -> None:
             if worker is not None and worker.compensate is not None and node.effect:
                 hold("I5", undone[path] == 1 or node.undo == "undone",
                      f"{each.run_id} is {header.status.value}, and {path} was never undone")
+    over = [event.path for event in each.events
+            if isinstance(event, ev.TaskDispatched) and event.attempt > event.max_attempts]
+    hold("budget", not over, f"{each.run_id}: {over} had more attempts than their retry gives them")
     hold("I5", header.busy == 0 or header.status.value == "abandoned", f"{each.run_id} is over, and busy")
     hold("I6", not list(_steps_begun_on_the_way_back(each)), f"{each.run_id} began steps while it went back")
 

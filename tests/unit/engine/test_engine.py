@@ -174,6 +174,32 @@ def test_a_broken_run_is_tried_again_when_a_person_asks() -> None:
     assert bench.status("r") == "completed"
 
 
+class AwayStore(MemoryStore):
+    """Cannot be reached when the engine asks for what it needs to interpret a run."""
+
+    is_away = False
+
+    def get_definition(self, digest: str) -> bytes | None:
+        if self.is_away:
+            raise StoreUnavailable("connection lost")
+        return super().get_definition(digest)
+
+
+def test_an_outage_is_not_held_against_the_run() -> None:
+    """Set aside, it would wait for a person after a few of them."""
+    clock = VirtualClock()
+    store = AwayStore(clock=clock)
+    bench = Bench(store)
+    bench.clock = clock
+    bench.start("r")
+    store.is_away = True
+    with pytest.raises(StoreUnavailable):
+        bench.settle()
+    stored = store.load_runs(["r"])[0]
+    assert stored is not None
+    assert not stored.parked
+
+
 def test_a_retry_waits_for_its_time() -> None:
     bench = Bench()
     bench.start("r", second="b")
