@@ -98,6 +98,7 @@ class Server:
         self.trace: list[Entry | str] = []  # everything that happened, also what was rewound
         self.happened: Counter[str] = Counter()
         self.is_calm = False
+        self._crashes = 0
         self._faults = sorted(faults)
         self._away_until_ms = 0
         self._deaf_until_ms = 0
@@ -244,10 +245,10 @@ class Server:
     def straggle(self, process: Process, fault: Fault, execute: Callable[[], Any]) -> Any:
         """The request was taken for lost and asked again; it arrives, much later, on its old connection."""
 
-        crashes = self.happened["crash"]
+        crashes = self._crashes
 
         def arrive() -> None:
-            if self.happened["crash"] > crashes:
+            if self._crashes > crashes:
                 return  # no connection outlives its server
             self.tell(process.name, "a request arrives that was taken for lost")
             with contextlib.suppress(StoreError):  # nobody hears the answer
@@ -286,6 +287,7 @@ class Server:
 
     def rewind(self, cut: int) -> None:
         self.tell("server", f"crashes; the last {len(self.log) - cut} calls never happened")
+        self._crashes += 1
         self.on_rewind(cut)
         del self.log[cut:]
         self.store = self.make_store(self.clock)
