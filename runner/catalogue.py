@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 
@@ -24,19 +25,24 @@ class Catalogue:
         self._store = store
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._stored: dict[str, float] = {}  # by digest: since when
+        self._settled: set[str] = set()
 
     def put(self, definition: Definition) -> str:
         """Keep the definition and those that its steps start, and give its content hash."""
         if definition.digest not in self._stored:
-            began_s = time.monotonic()
             self._put(definition)
-            self._stored[definition.digest] = began_s
+            self._stored[definition.digest] = time.monotonic()
         return definition.digest
 
     def is_settled(self, definition: Definition) -> bool:
-        """Whether it was put so long ago that no crash undoes that. Ask before the start that needs it."""
-        since_s = self._stored.get(definition.digest)
-        return since_s is not None and time.monotonic() - since_s >= SETTLED_S
+        """Whether no crash can undo that it was put: it was there long afterwards. Ask before the start."""
+        digest = definition.digest
+        if digest in self._settled:
+            return True
+        is_old = time.monotonic() - self._stored.get(digest, math.inf) >= SETTLED_S
+        if is_old and self._store.get_definition(digest) is not None:
+            self._settled.add(digest)
+        return digest in self._settled
 
     def put_again(self, definition: Definition) -> None:
         """After a start: a server that crashed just before it may have been set back to before the definition came."""

@@ -78,7 +78,7 @@ class Engine:
                 commits.append(
                     commit_of(
                         run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
-                        retention_ms=self._retention_ms,
+                        retention_ms=self._retention_ms, last_seen=entries[-1].mark if entries else "",
                     )
                 )
                 transitions[run_id] = made

@@ -132,7 +132,7 @@ def _known(run: Run | None) -> Run:
 
 def commit_of(
     run_id: str, etag_read: str, etag: str, entries_seen: int, transitions: Sequence[Transition],
-    queue_of: Callable[[str], str], *, retention_ms: int = 0,
+    queue_of: Callable[[str], str], *, retention_ms: int = 0, last_seen: str = "",
 ) -> Commit:
     """One commit for several transitions of one run, the later ones on top of the earlier."""
     run = transitions[-1].run
@@ -168,7 +168,7 @@ def commit_of(
                     if timers.pop(command.name, None) is None:
                         cleared.append(command.name)
     return Commit(
-        run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen,
+        run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen, last_seen=last_seen,
         state=state_of(run), status=run.header.status.value, terminal=run.is_terminal,
         writes=changes_of(*(transition.run for transition in transitions)),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),

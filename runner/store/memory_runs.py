@@ -114,6 +114,8 @@ class RunsInMemory(MemoryBase):
             return "ok"
         if run.terminal or run.etag != commit.etag_read or len(run.inbox) < commit.entries_seen:
             return "stale"
+        if commit.last_seen and run.inbox[commit.entries_seen - 1].mark != commit.last_seen:
+            return "stale"
         if any(dispatch.path in run.tasks and run.tasks[dispatch.path].is_open for dispatch in commit.dispatches):
             return "tampered"
         if any(new.run_id in tables.runs for new in commit.starts):

@@ -77,6 +77,11 @@ class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     body: bytes = b""
     output: bytes = b""  # outcome: what was handed in as such, and is in its field
 
+    @property
+    def mark(self) -> str:
+        """What tells it from any other entry that could be in its place."""
+        return f"{self.kind}|{self.at_ms}|{self.path}|"
+
 
 class TakenRun(msgspec.Struct, frozen=True, gc=False):
     """A run that has something in its inbox. `etag` is "" for one that was never committed."""
@@ -131,7 +136,8 @@ class Dispatch(msgspec.Struct, frozen=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, gc=False):
     """One run's next state and everything that follows from it, atomically.
 
-    Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait.
+    Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait, the last of them the
+    one whose `mark` is `last_seen`: a server that was set back may have lost some since, and taken others in.
     `revokes`: a task still queued is taken back and answered with a `revoked` entry. The outcome of one that is
     claimed still comes; with `kill` it is marked cancelled (its process hears of it with its next heartbeat), without
     it is left undisturbed.
@@ -158,6 +164,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     retention_ms: int = 0
     starts: tuple[NewRun, ...] = ()
     tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
+    last_seen: str = ""  # not looked at if empty
 
 
 # tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which

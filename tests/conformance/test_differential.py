@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from runner.errors import StoreError
 from runner.store.memory import MemoryStore
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store, StoredRun
 from runner.store.redis_store import RedisStore
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants
 
@@ -122,6 +122,7 @@ class Pair:
             (("t", due_at_ms),) if timer == "set" else (), ("t",) if timer == "clear" else (), (b"event",), again,
             retention_ms, tuple(NewRun(new, "n", "d", b"{}", b"child") for new in starts if new != run_id),
             tuple((other, b"told") for other in tells if other != run_id),
+            _mark(run, {"all": waiting, "none": 0, "more": waiting + 1}[seen]),
         )
         self.both(lambda store: store.commit([commit, commit]))
 
@@ -198,6 +199,14 @@ class Pair:
         self.both(lambda store: store.find_runs("r"))
         self.both(lambda store: [store.list_runs(status=status) for status in ("stuck", "pending")])
         self.both(lambda store: (store.count_live(), store.now_ms()))
+
+
+def _mark(run: StoredRun | None, seen: int) -> str:
+    """Of the last entry that is seen, if there is one; of every third run it is another's."""
+    if run is None or not 0 < seen <= len(run.entries):
+        return ""
+    mark = run.entries[seen - 1].mark
+    return f"{mark}other" if run.updated_at_ms % 3 == 0 else mark
 
 
 def _without_empty(lists: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Its other halves are test_store_tasks.py (worker processes) and test_store_time.
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from runner.errors import StoreError
 from runner.store.limits import FRESH_MS, MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
@@ -203,6 +204,22 @@ def test_a_repeated_commit_is_answered_and_not_done_again(world: StoreWorld):
 def test_a_commit_that_saw_more_entries_than_wait_is_stale(world: StoreWorld):
     world.start("r1")
     assert world.store.commit([world.next_commit("r1", entries_seen=2)]) == ["stale"]
+
+
+def test_a_commit_that_saw_another_entry_is_stale(world: StoreWorld):
+    """A server that was set back lost the entry, and another one came in its place."""
+    world.running("r1", "a", "b")
+    world.process()
+    first, second = world.claim(capacity=2)
+    world.complete(first)
+    seen = world.entries("r1")[0].mark
+    commit = world.next_commit("r1", last_seen=seen)
+    assert world.store.commit([replace(commit, last_seen=seen.replace("|a|", "|b|"))]) == ["stale"]
+    world.complete(second)
+    assert world.store.commit([commit]) == ["ok"]
+    assert [entry.path for entry in world.entries("r1")] == ["b"]
+    again = world.next_commit("r1", last_seen=world.entries("r1")[0].mark)
+    assert world.store.commit([replace(again, etag="x", last_seen=seen), again]) == ["stale", "ok"]
 
 
 def test_a_commit_of_an_unknown_run_is_gone(world: StoreWorld):

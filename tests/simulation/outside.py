@@ -21,6 +21,7 @@ from runner.worker.verdict import Landed, NotLanded, Pending
 from tests.simulation.loom import Loom
 
 REGISTRY = Registry()
+LONG_MS = 31_000  # more than two leases
 
 
 class Fate(NamedTuple):
@@ -55,6 +56,7 @@ class Outside:
     _number: int = 0
 
     def __post_init__(self) -> None:
+        self.pace_ms = 1_500 if self.loom.draw("pace") < 0.3 else 40
         self.database = sqlite3.connect(":memory:", check_same_thread=False)
 
     def fate_of(self, message: TaskMessage) -> Fate:
@@ -69,9 +71,11 @@ class Outside:
         def draw(what: str) -> float:
             return self.loom.draw(what, key, nth)
 
-        before_ms, after_ms = round(40 * draw("before") ** 2), round(40 * draw("after") ** 2)
+        before_ms, after_ms = round(self.pace_ms * draw("before") ** 2), round(self.pace_ms * draw("after") ** 2)
         if message.phase == "action" and self.trouble and self.loom.draw("poison", key) < self.trouble / 25 and nth < 7:
             return Fate("poison", before_ms, answers=False, crashes=True)
+        if self.trouble and message.timeout_ms > LONG_MS and draw("long") < 0.4:
+            return Fate("long", round(LONG_MS + 30_000 * draw("slow")), after_ms)
         if draw("trouble") >= self.trouble:
             return Fate("well", before_ms, after_ms)
         kinds = _TROUBLES[message.phase]

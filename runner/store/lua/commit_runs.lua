@@ -17,7 +17,7 @@
 --      4 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
---                  these, starts, tells. Each from `fields` on is one flat list: fields (name value; of the run's
+--                  these, starts, tells. entries_seen: how many, or that and how the last one begins. Each from `fields` on is one flat list: fields (name value; of the run's
 --                  hash: etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
 --                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
 --                  summary body), tells (run_id body)
@@ -64,8 +64,15 @@ local function are_timers(list)
   return #list <= 8000
 end
 
+local function seen_by(item)
+  if type(item[4]) == 'table' then return item[4][1], item[4][2] end
+  return item[4]
+end
+
 local function is_sound(item)
-  local id, read, etag, seen, terminal, again, retention_ms, fields, tasks, history = unpack(item)
+  local id, read, etag, _, terminal, again, retention_ms, fields, tasks, history = unpack(item)
+  local seen, mark = seen_by(item)
+  if mark ~= nil and (type(mark) ~= 'string' or not is_whole(seen) or seen < 1) then return false end
   local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
   check_values(fields)
   check_values(history)
@@ -113,6 +120,8 @@ local function read_run(item, key)
   local tasks, revokes, size = item[9], item[11] or nothing, 8
   for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
   for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
+  local seen, mark = seen_by(item)
+  if mark then size = size + 1 read_fields[size] = 'i:' .. digits(seen - 1) end
   local got = try('HMGET', key, unpack(read_fields, 1, size))
   if got.err then return nil, 'tampered' end
   local etag = got[1]
@@ -121,7 +130,12 @@ local function read_run(item, key)
   if etag ~= item[2] or got[2] == '1' then return nil, 'stale' end
   local head, tail = whole(got[3]), whole(got[4])
   if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
-  if tail - head < item[4] then return nil, 'stale' end
+  if tail - head < seen then return nil, 'stale' end
+  if mark then
+    local last = got[size]  -- nearly every inbox begins at 0
+    if head > 0 then last = call('HGET', key, 'i:' .. digits(head + seen - 1)) end
+    if not last or sub(last, 1, #mark) ~= mark then return nil, 'stale' end
+  end
   for i = 1, #tasks, 4 do
     local record = got[8 + (i + 3) / 4]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
@@ -269,7 +283,7 @@ local function end_run(item, key)
 end
 
 local function commit(item)
-  local id, seen, terminal, again, set, history = item[1], item[4], item[5], item[6], item[8], item[10]
+  local id, seen, terminal, again, set, history = item[1], seen_by(item), item[5], item[6], item[8], item[10]
   local key = records .. id
   local got, head, tail = read_run(item, key)
   if not got then return head end
