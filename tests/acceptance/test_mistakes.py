@@ -91,7 +91,7 @@ def test_a_mistake_in_standard_input_is_told_with_its_line(project: Project):
     ],
     ids=["import", "attribute", "syntax", "exit"],
 )
-@pytest.mark.parametrize("arguments", [(ORDER,), ("validate",), ("engine",)], ids=lambda words: words[0])
+@pytest.mark.parametrize("arguments", [(ORDER,), ("validate", "--live"), ("engine",)], ids=lambda words: words[0])
 def test_workers_that_cannot_be_imported_are_told_with_their_line(
     project: Project, arguments: tuple[str, ...], text: str, message: str
 ):
@@ -162,6 +162,7 @@ def test_doctor_says_what_named_the_server(project: Project):
 
 def test_what_can_be_checked_without_workers_is_offered(project: Project):
     (project.root / "workers").rename(project.root / "arbeiter")
+    (project.root / "schemas/workers.json").unlink()
     environment = {"PYTHONPATH": str(without_workers(project))}
     assert "--no-workers" in project.sagarun("validate", code=1, environment=environment).err
     project.sagarun("validate", "--no-workers", code=0, environment=environment)
