@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.client import Client
-from runner.interpreter.record import decode_events, decode_header
 
 TERMINAL = ("completed", "compensated", "cancelled", "abandoned")
 _PAGE = 500
@@ -84,7 +83,8 @@ def read_account(client: Client, ledger: Path, by_id: Mapping[str, int]) -> Acco
 
 def _read_run(client: Client, run_id: str) -> StoredAccount:
     stored = client.stored(run_id)
-    error = decode_header(stored.state).error if stored.state else None
+    state = client.state(stored)
+    error = state.header.error if state is not None else None
     account = StoredAccount(run_id, stored.status or "pending", f"{error.code}: {error.message}" if error else "")
     _read_history(client, account)
     return account
@@ -96,7 +96,7 @@ def _read_history(client: Client, account: StoredAccount) -> None:
     attempts: dict[str, int] = defaultdict(int)
     settled: dict[str, int] = defaultdict(int)
     twice: list[str] = []
-    for event in decode_events(client.store.history(account.run_id), {}):
+    for event in client.get(account.run_id).events():
         kind, path = type(event).__name__, getattr(event, "path", "")
         if kind == "TaskDispatched":
             if path in out:

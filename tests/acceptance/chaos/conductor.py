@@ -7,6 +7,7 @@ left has to come to its end within a minute. When nothing moves for 30 s, it is 
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -46,6 +47,8 @@ class Settings:
     engines: int = 2
     workers: int = 3
     has_barrier: bool = True
+    most_blows: int = sys.maxsize
+    pause_s: float = 0.0  # before each batch of starts, so that a fast machine is not done before the first blow
     dump_to: Path = Path("chaos-dump")
     say: Callable[[str], None] = print
 
@@ -98,7 +101,9 @@ class _Play:
         self.result = Result(settings, planned)
         self.recovery = Recovery(str(cluster.socket), "chaos")
         self.blows = Blows(cluster, self.recovery, random, settings.lease_s)
-        self.starter = Starter(cluster.root, cluster.url, planned, settings.window, self.recovery.count_live)
+        self.starter = Starter(
+            cluster.root, cluster.url, planned, settings.window, settings.pause_s, self.recovery.count_live
+        )
         self._ledger = sqlite3.connect(f"file:{cluster.ledger}?mode=ro", uri=True, timeout=10)
         self._moved_at = self._said_at = time.monotonic()
         self._seen: tuple[int, int | None] = (0, None)
@@ -135,7 +140,7 @@ class _Play:
             few = self._live is not None and self._live < self.settings.window // 2
             if self.starter.is_done.is_set() and few:
                 return
-            if time.monotonic() >= next_blow:
+            if time.monotonic() >= next_blow and sum(self.blows.struck.values()) < self.settings.most_blows:
                 self.blows.strike(self._seen[0])
                 next_blow = max(next_blow + self.settings.every_s, time.monotonic() - 1)
 

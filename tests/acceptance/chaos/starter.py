@@ -19,8 +19,9 @@ class Starter(threading.Thread):
     """Keeps about `window` runs under way. `by_id` has every run whose start was acknowledged."""
 
     def __init__(
-        self, root: Path, url: str, planned: Sequence[PlannedRun], window: int, count_live: Callable[[], int | None]
-    ) -> None:
+        self, root: Path, url: str, planned: Sequence[PlannedRun], window: int, pause_s: float,
+        count_live: Callable[[], int | None],
+    ) -> None:  # fmt: skip
         super().__init__(name="chaos-starter", daemon=True)
         self.by_id: dict[str, int] = {}
         self.again = 0  # starts that were asked for again
@@ -28,7 +29,7 @@ class Starter(threading.Thread):
         self.is_done = threading.Event()
         self.stop = threading.Event()
         self._root, self._url = root, url
-        self._planned, self._window, self._count_live = planned, window, count_live
+        self._planned, self._window, self._pause_s, self._count_live = planned, window, pause_s, count_live
 
     def run(self) -> None:
         try:
@@ -37,6 +38,7 @@ class Starter(threading.Thread):
                 definitions = {name: client.resolve_definition(folder / f"{name}.yaml") for name in SCENARIOS}
                 for at in range(0, len(self._planned), BATCH):
                     self._await_room()
+                    self.stop.wait(self._pause_s)
                     batch = sorted(self._planned[at : at + BATCH], key=lambda run: run.workflow)
                     for workflow, runs in groupby(batch, key=lambda run: run.workflow):
                         self._start(client, definitions[workflow], list(runs))

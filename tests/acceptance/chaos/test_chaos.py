@@ -13,6 +13,7 @@ from tests.acceptance.chaos.conductor import Settings, play
 
 RUNS = 150
 SEED = 11
+MOST_BLOWS = 20  # so that a busy machine comes to an end
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def folder() -> Iterator[Path]:
 
 def test_under_blows_every_run_ends_as_it_has_to_and_every_effect_happens_once(folder: Path, tmp_path: Path):
     settings = Settings(
-        runs=RUNS, seed=SEED, lease_ms=2_000, window=60, workers=2, dump_to=tmp_path, say=lambda _line: None
-    )
+        runs=RUNS, seed=SEED, lease_ms=2_000, window=60, workers=2, most_blows=MOST_BLOWS, pause_s=2,
+        dump_to=tmp_path, say=lambda _line: None,
+    )  # fmt: skip
     result = play(settings, folder)
     assert result.is_good, "\n".join(report(result))
     assert sum(result.struck.values()) >= 5
