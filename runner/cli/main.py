@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
         "validate": "Check definitions, and what they say about workers.",
         "test": "Run the cases of test files, in memory.",
+        "schema": "Print the schema of definitions, for editors.",
         "explain": "Say what a code of validate means.",
         "explain-time": "Say how long a workflow may take at worst.",
         "graph": "Draw a definition, with its undo edges.",
