@@ -40,7 +40,7 @@ from runner.interpreter.run_id import ALPHABET
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
 from runner.lint.checked import load_checked
-from runner.starting import MAX_KEY_LENGTH, check_key, key_of, new_run, slot_of
+from runner.starting import check_key, check_signal_id, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
 from runner.store.ports import NewRun, Request, RunRow, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
@@ -361,7 +361,7 @@ class Client:
         Raises VerbRefused (also for a name that no step of it waits for), SignalMisfit, RunNotFound.
         """
         stored = self.stored(self.find(run))
-        nonce = f"signal:{secrets.token_hex(8) if signal_id is None else _checked_signal_id(signal_id)}"
+        nonce = f"signal:{secrets.token_hex(8) if signal_id is None else check_signal_id(signal_id)}"
         if signal_id is not None and self._was_taken(stored.run_id, nonce):
             return "repeated"
         try:
@@ -462,19 +462,13 @@ def _check_answer(start: _Start, answer: StartAnswer) -> None:
     if answer.answer == "tampered":
         raise RecordTampered(f"what the store has under the keys of run {start.run.run_id} does not fit; see doctor")
     if answer.answer == "limited" and start.run.slot is not None:
-        slot, holders = start.run.slot, ", ".join(answer.holders)
-        key = slot.name.partition(":")[2]
+        slot = start.run.slot
+        holders, key = ", ".join(answer.holders), slot.name.partition(":")[2]
         raise RunLimited(
             f"{start.definition.workflow} has at most {slot.limit} run{'s'[: slot.limit > 1]} under way at once"
             f"{f' with the key {key!r}' if key else ''}, on_limit says reject, and under way "
             f"{'are' if len(answer.holders) > 1 else 'is'} {holders or 'another'}"
         )
-
-
-def _checked_signal_id(signal_id: str) -> str:
-    if not 0 < len(signal_id) <= MAX_KEY_LENGTH or not signal_id.isprintable() or "|" in signal_id:
-        raise UsageError(f"a signal's id has to be printable text of at most {MAX_KEY_LENGTH} characters without '|'")
-    return signal_id
 
 
 def asked_with(stored: StoredRun) -> Any:
@@ -497,6 +491,6 @@ def run_info(row: RunRow) -> RunInfo:
     return RunInfo(
         run_id=row.run_id, status=row.status or "pending", workflow=summary.get("workflow", ""),
         version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
-        parent=summary.get("parent", ""), created_at_ms=row.created_at_ms, updated_at_ms=row.updated_at_ms,
-        waits_for=row.waits_for,
+        parent=summary.get("parent", ""), created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms, waits_for=row.waits_for,
     )

@@ -13,7 +13,7 @@ import msgspec
 
 from runner.definition.model import Definition
 from runner.definition.parse import digest_of
-from runner.errors import ExpressionError, InputError
+from runner.errors import ExpressionError, InputError, UsageError
 from runner.expression.evaluate import compile_template
 from runner.interpreter import event as ev
 from runner.interpreter.run_id import run_id_of
@@ -89,6 +89,13 @@ def check_key(key: str, what: str = "the idempotency key") -> str:
         problem = f"{what} has to be printable text of at most {MAX_KEY_LENGTH} characters"
         raise InputError([problem], wrong="gives no key")
     return key
+
+
+def check_signal_id(signal_id: str) -> str:
+    """The id as it is given. Raises UsageError."""
+    if not 0 < len(signal_id) <= MAX_KEY_LENGTH or not signal_id.isprintable() or "|" in signal_id:
+        raise UsageError(f"a signal's id has to be printable text of at most {MAX_KEY_LENGTH} characters without '|'")
+    return signal_id
 
 
 def derived_run_id(namespace: str, workflow: str, key: str) -> str:

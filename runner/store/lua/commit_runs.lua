@@ -17,10 +17,10 @@
 --      4 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
---                  these, starts, tells. entries_seen: how many, or that and how the last one begins. Each from `fields` on is one flat list: fields (name value; of the run's
---                  hash: etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
---                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
---                  summary body), tells (run_id body)
+--                  these, starts, tells. entries_seen: how many, or that and how the last one begins. Each from
+--                  `fields` on is one flat list: fields (name value; of the run's hash: etag, state, status, in this
+--                  order, then w:<name>, m:<path>), tasks (path queue payload queue_timeout_ms), revokes (path kill),
+--                  timers (name due_at_ms), starts (run_id nonce digest summary body), tells (run_id body)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
 --         slot:<name> hash, holders:<name> zset, line:<name> zset
 -- RETURNS for each commit: ok | stale | gone | tampered
