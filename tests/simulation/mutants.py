@@ -36,8 +36,8 @@ REDUNDANT = frozenset({
     # Whoever could hand in under an old token is refused before: a process that lost a task was reaped with it, or the
     # task is another's. It is the second line of defence, and what a straggling request of the same process meets.
     "outcome under any token",
-    # A commit names the last entry that it saw, and whoever was overtaken saw another: 3,000 schedules meet none that only
-    # the etag refuses. It is still what tells a commit that consumed nothing.
+    # A commit names the last entry that it saw, and whoever was overtaken saw another: in 3,000 schedules there is none
+    # that only the etag refuses. It is still what tells a commit that consumed nothing.
     "commit without compare-and-set of the etag",
 })  # fmt: skip
 MUTANTS = (
