@@ -37,7 +37,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in ("SAGARUN_REDIS_URL", "SAGARUN_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(sys, "modules", {**sys.modules})
+    # Only this one, and not all of sys.modules: what is imported meanwhile would be half there.
+    monkeypatch.setitem(sys.modules, "shelf", sys)
+    monkeypatch.delitem(sys.modules, "shelf")
     monkeypatch.setattr(registry, "REGISTRY", Registry(registry.BUILTIN))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "definitions").mkdir()
