@@ -203,11 +203,12 @@ class MemoryState:
     def repair_queued(self, ref: Ref, task: Task, now_ms: int) -> bool:
         """Push a ref again that is not in its queue any more; True if it was pushed.
 
-        Queues are in the order of their fences, so a ref is lost exactly if the next one to be popped is
-        younger. Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
+        Queues are in the order of their fences, but for runs that were committed together. So a ref is lost exactly
+        if the next one to be popped is younger, by a millisecond: the fences of one script are closer than that.
+        Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
         """
         waiting = self.queues.setdefault(task.queue, deque())
-        lost = not waiting or fence_of(waiting[0][2]) > fence_of(ref[2])
+        lost = not waiting or fence_of(waiting[0][2]) >= fence_of(ref[2]) + 1_000
         if lost:
             waiting.appendleft(ref)
             self.hushed.discard(task.queue)

@@ -198,6 +198,17 @@ def test_tasks_behind_a_backlog_are_not_doubled(world: StoreWorld):
     assert len(world.claim(capacity=10)) == 5
 
 
+def test_tasks_of_runs_committed_together_are_not_doubled(world: StoreWorld):
+    """Their fences begin at the same number: the second task of one run is not younger than the first of the next."""
+    world.start("r1", "r2")
+    assert world.store.commit([world.next_commit("r1", "a", "b"), world.next_commit("r2", "a", "b")]) == ["ok", "ok"]
+    world.process()
+    world.claim()
+    world.pass_time(10 * REPAIR_MS, "worker")
+    assert world.store.queue_depths() == {"q": 3}
+    assert [(task.run_id, task.path) for task in world.claim(capacity=5)] == [("r1", "b"), ("r2", "a"), ("r2", "b")]
+
+
 def test_repairing_twice_does_not_let_a_task_run_twice(world: StoreWorld):
     """A ref that is there twice is claimed once: its token is not queued any more when the second is popped."""
     world.running("r1", "a")

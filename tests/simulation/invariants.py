@@ -6,7 +6,6 @@ stored before: that is kept in the `Watch`, which forgets and sees everything an
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from runner.engine.engine import LEASE_MS
@@ -177,6 +176,8 @@ class Watch:
     # -- what is stored -----------------------------------------------------------------------------
     def _look_at_tables(self, store: MemoryStore) -> None:
         found = memory_snapshot(store)
+        for name, refs in found.queues.items():
+            hold("queue", len(refs) == len(set(refs)), f"a task is in the queue {name} twice")
         if self.has_lost_lists:
             for ref, queue in found.queued.items():  # they come back when their deadlines are due
                 found.queues.setdefault(queue, []).append(ref)
@@ -184,9 +185,6 @@ class Watch:
             check_invariants(found)
         except AssertionError as error:
             raise Violated("tables", str(error).split("\nassert ")[0]) from error
-        for name, refs in found.queues.items():
-            twice = len(refs) > len(set(refs)) and not self.has_lost_lists and not _were_queued_at_once(refs)
-            hold("queue", not twice, f"a task is in the queue {name} twice")
         tables = store._tables
         for run in tables.runs.values():
             if run.terminal:
@@ -248,12 +246,6 @@ class Watch:
         hold("I12", not (here & self.gone), f"a reaped process came back: {here & self.gone}")
         self.gone |= self.living - here
         self.living = here
-
-
-def _were_queued_at_once(refs: list[tuple[str, str, str]]) -> bool:
-    """Fences order the tasks of one run; those of two runs in one millisecond may seem to be out of order."""
-    fences = sorted({fence_of(ref[2]) for ref in refs})
-    return any(later - earlier < 1_000 for earlier, later in pairwise(fences))
 
 
 def _running(store: MemoryStore) -> set[tuple[str, str, str]]:

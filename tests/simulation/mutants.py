@@ -81,7 +81,7 @@ MUTANTS = (
     Mutant("queued tasks have no deadline", STATE + "enqueue", "self.deadlines[ref] = ", "_ = "),
     Mutant("a lost queue entry is not pushed again", STATE + "repair_queued", "if lost:", "if False:"),
     Mutant("queued tasks are pushed again behind a backlog", STATE + "repair_queued",
-           "lost = not waiting or fence_of(waiting[0][2]) > fence_of(ref[2])", "lost = True"),
+           "lost = not waiting or fence_of(waiting[0][2]) >= fence_of(ref[2]) + 1_000", "lost = True"),
     Mutant("a lost task is not told", STATE + "lose", 'run.inbox.append(InboxEntry("lost", now_ms, ref[1], '
            'task.claimed_at_ms, task.process))', "pass"),
     Mutant("leases never end", TICK + "_expire_tasks", "tables.lose(ref, task, now)\n            lost += 1",
@@ -155,8 +155,7 @@ LUA_MUTANTS = (
     Mutant("no grace after an outage", "begin_tick", "local in_grace = ms < grace", "local in_grace = false"),
     Mutant("a lost queue entry is not pushed again", "expire_tasks",
            "call('LPUSH', key, task.ref .. '|' .. task.payload)", ""),
-    Mutant("queued tasks are pushed again behind a backlog", "expire_tasks", "if not failed(front) and (not front or "
-           "fence_of(match(front, '^[^|]*|[^|]*|([^|]*)|')) > fence_of(task.token)) then", "if not failed(front) then"),
+    Mutant("queued tasks are pushed again behind a backlog", "expire_tasks", "is_lost(front, task.token)", "true"),
     Mutant("the id of a reaped process comes back", "register_process",
            "if call('ZSCORE', reaped, process) then return 'reaped' end", ""),
 )  # fmt: skip

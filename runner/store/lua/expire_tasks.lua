@@ -30,12 +30,17 @@ local function close(run, task, got, kind)
   if not got[3] then woken[#woken + 1] = task.id end
 end
 
--- Queues are in the order of their fences, so a ref is lost exactly if the next one to be popped is
--- younger. Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
+-- Queues are in the order of their fences, but for runs that were committed together (their fences begin at the same
+-- microsecond). So a ref is lost exactly if the next one to be popped is younger, by more than one script can spread.
+-- Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
+local function is_lost(front, token)
+  return not front or fence_of(match(front, '^[^|]*|[^|]*|([^|]*)|')) >= fence_of(token) + 1000
+end
+
 local function repair(task)
   local key = prefix .. 'q:' .. task.queue
   local front = try('LINDEX', key, 0)
-  if not failed(front) and (not front or fence_of(match(front, '^[^|]*|[^|]*|([^|]*)|')) > fence_of(task.token)) then
+  if not failed(front) and is_lost(front, task.token) then
     call('LPUSH', key, task.ref .. '|' .. task.payload)
     push_token(prefix .. 'wake:q:' .. task.queue)
     counts[3] = counts[3] + 1
