@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "runner" / "store" / "lua"
-SECTIONS = ("KEYS", "ARGV", "DERIVED", "RETURNS")
+SECTIONS = ("KEYS", "ARGV", "DERIVED", "PUBLISHES", "RETURNS")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from redis.exceptions import TimeoutError as LostReply
 from redis.retry import Retry
 
 from runner.errors import RecordTampered, ServerRefused, StoreError, StoreUnavailable
+from runner.store.subscription import Subscription
 
 PATIENCE_S = 30.0  # how long an outage is waited out
 REPLY_S = 6.0  # how long one reply may take
@@ -48,6 +49,7 @@ class Connection:
 
     def __init__(self, target: str | Mapping[str, Any], *, patience_s: float = PATIENCE_S) -> None:
         self.address = address_of(target)
+        self._target = target
         self._patience_s = patience_s
         self._client = _client(target, REPLY_S)
         self._waiting = _client(target, MAX_BLOCK_S + REPLY_S)
@@ -99,6 +101,14 @@ class Connection:
                 raise final from error
             self._closed.wait(min(0.2, timeout_s))
         return False
+
+    def subscribe(self, channel: str) -> Subscription:
+        """Raises StoreUnavailable and ServerRefused; a server that is away is not waited for."""
+        return Subscription(_client(self._target, REPLY_S), channel, self._refusal)
+
+    def _refusal(self, error: RedisError) -> StoreError:
+        away = StoreUnavailable(f"Redis at {self.address} cannot be reached: {error}")
+        return self._judge(error, admits=False) or away
 
     def close(self) -> None:
         self._closed.set()

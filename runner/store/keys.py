@@ -40,6 +40,7 @@ class Keys:
         self.schedules = prefix + "schedules"  # hash: workflow -> its schedule
         self.fires = prefix + "fires"  # hash: workflow -> its latest fire time|what became of it
         self.wake_runs = prefix + "wake:runs"  # list: tokens that idle engines block on
+        self.events = prefix + "events"  # no key, but a channel: run id and history entry of every commit
 
     def wake_queue(self, queue: str) -> str:
         return f"{self.prefix}wake:q:{queue}"

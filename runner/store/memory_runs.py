@@ -122,6 +122,7 @@ class RunsInMemory(MemoryBase):
             return "tampered"
         del run.inbox[: commit.entries_seen]
         run.history.extend(commit.history)
+        self._tell_listeners(commit.run_id, commit.history)
         run.fields.update(commit.writes)
         run.etag, run.state, run.status, run.updated_at_ms = commit.etag, commit.state, commit.status, now
         run.parked, run.broken, run.again = 0, b"", commit.again

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -246,6 +246,29 @@ class MemoryState:
             self.runs.pop(run_id, None)
 
 
+class StreamInMemory:
+    """ports.EventStream. Its connection is never lost."""
+
+    def __init__(self, changed: threading.Condition, on_close: Callable[[StreamInMemory], None]) -> None:
+        self._changed = changed
+        self._on_close = on_close
+        self._waiting: list[tuple[str, bytes]] = []
+
+    def tell(self, run_id: str, history: Sequence[bytes]) -> None:
+        """Under the store's lock."""
+        self._waiting += [(run_id, entry) for entry in history]
+
+    def read(self, timeout_s: float) -> Sequence[tuple[str, bytes]]:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting), timeout_s)
+            read, self._waiting = self._waiting, []
+            return read
+
+    def close(self) -> None:
+        with self._changed:
+            self._on_close(self)
+
+
 class MemoryBase:
     """The tables, the lock that every verb takes, and the signal that waiting calls wait for."""
 
@@ -255,6 +278,17 @@ class MemoryBase:
         self._tick_ms = tick_ms
         self._tables = MemoryState(clock)
         self._changed = threading.Condition(threading.RLock())
+        self._listeners: list[StreamInMemory] = []
+
+    def listen(self) -> StreamInMemory:
+        with self._changed:
+            stream = StreamInMemory(self._changed, self._listeners.remove)
+            self._listeners.append(stream)
+            return stream
+
+    def _tell_listeners(self, run_id: str, history: Sequence[bytes]) -> None:
+        for stream in self._listeners:
+            stream.tell(run_id, history)
 
     def _wait(self, is_ready: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:

@@ -299,6 +299,19 @@ class Ticked(msgspec.Struct, frozen=True, gc=False):
     now_ms: int = 0  # when it was, by the store's clock
 
 
+class EventStream(Protocol):
+    """What is committed from now on, of all runs: (run id, history entry), in the order of each run's history.
+
+    A view, not a record: what happens while nobody listens is in the histories only.
+    """
+
+    def read(self, timeout_s: float) -> Sequence[tuple[str, bytes]]:
+        """What came meanwhile; empty when nothing did in this time. Raises StoreUnavailable when the connection was
+        lost: nothing more comes of this stream, and what is committed until another one listens is missed."""
+
+    def close(self) -> None: ...
+
+
 class Store(Protocol):
     """What engine, workers and client need of Redis."""
 
@@ -401,6 +414,9 @@ class Store(Protocol):
     def history(self, run_id: str, *, start: int = 0) -> list[bytes]: ...
 
     def queue_depths(self) -> Mapping[str, int]: ...
+
+    def listen(self) -> EventStream:
+        """Hear what is committed, until `close`. Raises StoreUnavailable, and ServerRefused without the right to."""
 
     def count_live(self) -> int:
         """Runs that are not terminal."""

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from runner.store.base import RedisBase
 from runner.store.limits import check_number, check_schedule
-from runner.store.ports import MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, EventStream, RunRow, ScheduleRow, SlotInfo
 from runner.store.records import is_in_line
 
 _PAGE = 500
@@ -33,6 +33,9 @@ class ViewVerbs(RedisBase):
     def get_workers(self) -> Mapping[str, bytes]:
         workers = self._read(lambda client: client.hgetall(self._keys.workers))
         return {name.decode(): contract for name, contract in workers.items()}
+
+    def listen(self) -> EventStream:
+        return self._connection.subscribe(self._keys.events)
 
     def put_schedule(self, workflow: str, body: bytes) -> None:
         check_schedule(workflow, body)

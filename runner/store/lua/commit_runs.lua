@@ -23,6 +23,7 @@
 --                  timers (name due_at_ms), starts (run_id nonce digest summary body), tells (run_id body)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
 --         slot:<name> hash, holders:<name> zset, line:<name> zset
+-- PUBLISHES events: `run_id entry` for each history entry of what was accepted, while somebody listens
 -- RETURNS for each commit: ok | stale | gone | tampered
 local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset'})
@@ -106,6 +107,7 @@ local timer_at = {}  -- by member: a time, or false to take it out; the last com
 local pushed, pushes, woken = {}, {}, {}
 local created, reborn = {}, {}  -- runs that were started, and their histories
 local freed = {}  -- names of slots that have room again, perhaps
+local accepted = {}  -- the commits that changed something
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -314,7 +316,19 @@ local function commit(item)
     start_runs(item[14])
     tell_runs(item[15])
   end
+  accepted[#accepted + 1] = item
   return 'ok'
+end
+
+-- Nobody listens most of the time, and the first answer says so. A user whose rights leave the channel out is refused,
+-- and the commits stand: who listens is told nothing, and nothing waits for that.
+local function tell_listeners()
+  for _, item in ipairs(accepted) do
+    for _, what in ipairs(item[10]) do
+      local heard = try('PUBLISH', prefix .. 'events', item[1] .. ' ' .. what)
+      if failed(heard) or heard == 0 then return end
+    end
+  end
 end
 
 local answers = {}
@@ -346,4 +360,5 @@ local ids = {}
 for id in pairs(woken) do ids[#ids + 1] = id end
 for name in pairs(freed) do admit_waiting(name, ms, ids) end
 make_ready(ready, wake_runs, ids, ms)
+tell_listeners()
 return answers

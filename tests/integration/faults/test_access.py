@@ -54,7 +54,20 @@ def url_of(server: Server, user: str = "sagarun", password: str = SECRET) -> str
 
 def test_every_verb_works_with_the_documented_rights(limited: Server):
     world = redis_world(url_of(limited), "faults")
+    stream = world.store.listen()
     assert tell(world.store, world.clock)
+    assert ("r1", b"1") in stream.read(2)
+    stream.close()
+    world.store.close()
+
+
+def test_without_the_channel_commits_stand_and_who_listens_is_refused(limited: Server):
+    with Redis.from_url(url_of(limited, "admin")) as admin:
+        admin.execute_command("ACL", "SETUSER", "sagarun", "resetchannels")
+    world = redis_world(url_of(limited), "faults")
+    assert tell(world.store, world.clock)
+    with pytest.raises(ServerRefused, match="ACL"):
+        world.store.listen()
     world.store.close()
 
 
@@ -83,6 +96,7 @@ def test_no_documented_right_can_be_left_out(limited: Server):
         world.store.get_definition("digest")
         world.store.get_workers()
         world.store.find_runs("r")
+        world.store.listen().close()
         world.store.remove_schedule("order")
         world.clock.advance(10**6)
         for _ in range(3):
