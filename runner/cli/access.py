@@ -48,8 +48,10 @@ class Access:
 
 
 @contextmanager
-def access(settings: Settings, *, contracts: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[Access]:
-    """Raises StoreUnavailable, ServerRefused, ConfigError."""
-    with opened_store(settings) as opened:
+def access(
+    settings: Settings, *, contracts: Mapping[str, Mapping[str, Any]] | None = None, wait_s: float = 0.0
+) -> Iterator[Access]:
+    """wait_s: see open_now. Raises StoreUnavailable, ServerRefused, ConfigError."""
+    with opened_store(settings, wait_s=wait_s) as opened:
         client = Client(root=settings.project.root, store=opened.store, contracts=contracts)
         yield Access(settings, opened, client)

@@ -8,7 +8,7 @@ import click
 
 from runner.cli.failure import Exit
 from runner.cli.options import shared_options
-from runner.cli.parameters import workers_option
+from runner.cli.parameters import patience_option, workers_option
 
 if TYPE_CHECKING:
     from runner.cli.settings import Settings
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 @click.command(short_help="Host an engine: it decides what runs do next.")
 @click.option("--until-idle", is_flag=True, hidden=True, help="End when no run is under way (what --detach starts).")
 @workers_option
+@patience_option
 @shared_options
-def command(until_idle: bool, workers: tuple[str, ...]) -> int:
+def command(until_idle: bool, workers: tuple[str, ...], patience: int) -> int:
     """Host an engine until SIGTERM or Ctrl-C. Any number may run; they share the work.
 
     On a server of your own it needs no definitions and no workers: those run with `sagarun worker`. On the embedded
@@ -29,7 +30,7 @@ def command(until_idle: bool, workers: tuple[str, ...]) -> int:
     chosen = settings()
     chosen.open_log()
     if chosen.redis_url is not None:
-        return _serve(chosen)
+        return _serve(chosen, patience / 1_000)
     if until_idle:
         from runner.cli.background import serve
 
@@ -38,13 +39,13 @@ def command(until_idle: bool, workers: tuple[str, ...]) -> int:
     return _serve_embedded(chosen, workers)
 
 
-def _serve(chosen: Settings) -> int:
+def _serve(chosen: Settings, patience_s: float) -> int:
     from runner.cli.access import access
     from runner.cli.engine_process import EngineProcess
 
-    with access(chosen) as reach:
+    with access(chosen, wait_s=patience_s) as reach:
         reach.warn()
-        process = EngineProcess(reach)
+        process = EngineProcess(reach, patience_s)
         chosen.screen.note(f"engine {process.id} on {reach.opened.label}; log {chosen.project.log_file}")
         process.run()
         chosen.screen.note("engine stopped")

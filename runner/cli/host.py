@@ -32,7 +32,7 @@ from runner.monitor.families import families
 from runner.monitor.shapes import RunView
 from runner.monitor.views import live_runs
 from runner.store.ports import ProcessInfo, StoredRun
-from runner.store.process_lock import forget_dead
+from runner.store.process_lock import forget_unknown
 from runner.store.redis_store import RedisStore
 
 log = logging.getLogger("sagarun.host")
@@ -284,10 +284,8 @@ class Host:
 
     def _sweep(self) -> None:
         """Remove the lock files of processes that are gone and reaped."""
-        known = {process.lock for process in self.reach.client.store.processes()}
-        for path in self.crew.lock.path.parent.glob("*.lock"):
-            if str(path) not in known:
-                forget_dead(path)
+        known = (process.lock for process in self.reach.client.store.processes())
+        forget_unknown(self.crew.lock.path.parent, known)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -20,4 +20,8 @@ def duration_ms(_context: click.Context, _parameter: click.Parameter, value: str
 workers_option = click.option(
     "--workers", multiple=True, metavar="MODULE", help="Modules with the workers, instead of the project's."
 )
+patience_option = click.option(
+    "--patience", metavar="DURATION", callback=duration_ms, default="30s", show_default=True,
+    help="How long to wait for a server that does not answer yet.",
+)  # fmt: skip
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")

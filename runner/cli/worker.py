@@ -8,7 +8,7 @@ import click
 
 from runner.cli.failure import Exit
 from runner.cli.options import shared_options
-from runner.cli.parameters import duration_ms
+from runner.cli.parameters import duration_ms, patience_option
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     "--grace", metavar="DURATION", callback=duration_ms, default="25s", show_default=True,
     help="On SIGTERM, how long running tasks may take to finish.",
 )
+@patience_option
 @shared_options
-def command(modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace: int) -> int:
+def command(
+    modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace: int, patience: int
+) -> int:
     """Host the workers of these MODULEs (default: the project's) until SIGTERM or Ctrl-C, which drain."""
     from runner.cli.access import access
     from runner.cli.settings import settings
 
     chosen = settings()
-    with access(chosen) as reach:
+    with access(chosen, wait_s=patience / 1_000) as reach:
         chosen.open_log()
         reach.warn()
         return _serve(reach, modules, children, slots, queues, grace / 1_000)
@@ -42,12 +45,13 @@ def _serve(
     from runner.cli.collector import spare_the_collector
     from runner.cli.workshop import import_failure, modules_of, worker_process
     from runner.errors import ConfigError
-    from runner.store.process_lock import ProcessLock
+    from runner.store.process_lock import ProcessLock, forget_unknown
     from runner.worker.identity import new_process_id
 
     project, screen = reach.settings.project, reach.settings.screen
     lock = ProcessLock(project.state / "processes", new_process_id())
     try:
+        forget_unknown(lock.path.parent, (process.lock for process in reach.client.store.processes()))
         workers = worker_process(
             reach.opened.store, project, modules_of(project, modules), children=children, slots=slots,
             queues=queues or None, lock=lock,

@@ -10,7 +10,7 @@ import time
 from runner.engine.scheduler import Scheduler
 from runner.errors import StoreUnavailable
 from runner.store.ports import Store
-from runner.store.process_lock import is_dead
+from runner.store.process_lock import forget_dead, is_dead
 
 log = logging.getLogger("sagarun.engine")
 
@@ -66,5 +66,8 @@ class Ticker(threading.Thread):
 def reap_dead_processes(store: Store) -> int:
     """Processes of this machine whose lock is free are dead: what they held is free at once, without a lease."""
     host = socket.gethostname()
-    dead = [p.id for p in store.processes() if p.host == host and p.lock and is_dead(p.lock)]
-    return sum(store.reap(process_id) for process_id in dead)
+    dead = [p for p in store.processes() if p.host == host and p.lock and is_dead(p.lock)]
+    reaped = sum(store.reap(process.id) for process in dead)
+    for lock in {process.lock for process in dead}:  # after all of them: an engine and its workers may share one
+        forget_dead(lock)
+    return reaped

@@ -7,6 +7,7 @@ name first. A file that is missing proves nothing (it may have been deleted), so
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -73,3 +74,14 @@ def forget_dead(path: Path | str) -> bool:
         return False
     Path(path).unlink(missing_ok=True)
     return True
+
+
+def forget_unknown(directory: Path, known: Iterable[str]) -> None:
+    """Remove the files of dead processes that no store knows any more: `known` are the lock files it does know.
+
+    Who holds a file has it before it registers, and is not dead; so it loses nothing.
+    """
+    kept = set(known)
+    for path in directory.glob("*.lock"):
+        if str(path) not in kept:
+            forget_dead(path)

@@ -51,7 +51,10 @@ UNREACHABLE = ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock"]
 
 
 @pytest.mark.parametrize("url", UNREACHABLE)
-@pytest.mark.parametrize("arguments", [(ORDER,), ("list",), ("engine",), ("worker",)], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "arguments", [(ORDER,), ("list",), ("engine", "--patience", "0s"), ("worker", "--patience", "0s")],
+    ids=lambda words: words[0],
+)  # fmt: skip
 def test_a_server_that_is_not_there_is_exit_code_6(project: Project, url: str, arguments: tuple[str, ...]):
     ended = project.sagarun("--redis-url", url, *arguments, code=6)
     assert f"error: Redis at {url} cannot be reached" in ended.err

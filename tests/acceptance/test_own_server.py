@@ -16,7 +16,8 @@ import pytest
 
 from runner.client import Client
 from tests.acceptance.program import PATIENCE_S, SILENT, Project, await_line, soon
-from tests.servers import until
+from tests.integration.faults.system import Server
+from tests.servers import until, valkey_binary
 
 ORDERS = int(os.environ.get("SAGARUN_ACCEPTANCE_ORDERS", "100"))
 ORDER = "definitions/order.yaml"
@@ -131,3 +132,36 @@ def test_a_killed_engine_is_known_to_be_dead_to_another_one_on_the_machine(named
     engines[1].send_signal(signal.SIGTERM)
     assert engines[1].wait(30) == 0
     soon(lambda: not list((named_project.state / "processes").glob(f"*{engines[1].pid}*")), "its lock file is gone")
+
+
+@pytest.fixture
+def late_server(named_project: Project) -> Iterator[Server]:
+    """Not started yet, and known to all commands."""
+    server = Server(valkey_binary(), "strict", ())
+    named_project.environment["SAGARUN_REDIS_URL"] = server.url
+    yield server
+    server.remove()
+
+
+def test_engine_and_worker_wait_for_a_server_that_starts_after_them(named_project: Project, late_server: Server):
+    """As at a machine's start: a service manager that sees them end again and again would give up."""
+    processes = [named_project.start("engine"), named_project.start("worker")]
+    for process in processes:
+        told = await_line(process, "trying again", of="stderr")[-1]
+        assert f"Redis at {late_server.url} cannot be reached" in told
+        assert told.strip().endswith("; trying again for 30 s")
+    late_server.start()
+    soon(lambda: _staff(named_project) == {"engine": 1, "worker": 1}, "both are at work")
+
+
+def test_an_engine_ends_soon_when_it_is_asked_to_also_while_the_server_is_away(
+    named_project: Project, late_server: Server
+):
+    """Service managers kill after 10 s, some after 30; its patience with the server is longer."""
+    late_server.start()
+    engine = named_project.start("engine")
+    soon(lambda: _staff(named_project) == {"engine": 1}, "it is at work")
+    late_server.kill()
+    engine.send_signal(signal.SIGTERM)
+    _, told = engine.communicate(timeout=10)
+    assert (engine.returncode, "error" in told) == (0, False), told

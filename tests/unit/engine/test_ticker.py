@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 import runner.engine.ticker
-from runner.engine.ticker import Ticker
+from runner.engine.ticker import Ticker, reap_dead_processes
 from runner.errors import RecordTampered, StoreUnavailable
 from runner.store.memory import MemoryStore
-from runner.store.ports import Ticked
+from runner.store.ports import ProcessInfo, Ticked
+from runner.store.process_lock import ProcessLock
 from tests.servers import until
 
 
@@ -45,3 +49,16 @@ def test_a_tick_that_failed_is_said_and_followed_by_another(
     told = [record for record in caplog.records if record.message.startswith("no tick")]
     assert len(told) == 2
     assert all(record.levelno >= logging.WARNING for record in told)
+
+
+def test_the_lock_file_of_a_dead_process_goes_with_its_record(tmp_path: Path):
+    """Of an engine and its workers, which share one, when both are reaped."""
+    store = MemoryStore(namespace="n")
+    lock = ProcessLock(tmp_path, "killed")
+    with ProcessLock(tmp_path, "living") as living:
+        for name, held in (("killed", lock), ("killed:engine", lock), ("living", living)):
+            store.register(ProcessInfo(name, "worker", socket.gethostname(), os.getpid(), lock=str(held.path)))
+        os.close(lock.fileno())  # as the kernel does
+        reap_dead_processes(store)
+        assert [process.id for process in store.processes()] == ["living"]
+        assert list(tmp_path.iterdir()) == [living.path]

@@ -11,7 +11,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.store.file_lock import try_lock
-from runner.store.process_lock import ProcessLock, forget_dead, is_dead
+from runner.store.process_lock import ProcessLock, forget_dead, forget_unknown, is_dead
 from tests.project.repository import ROOT
 
 HOLDER = """
@@ -114,3 +114,17 @@ def test_forget_dead_removes_only_the_dead(holder):
 def test_an_id_that_is_no_file_name_is_refused(tmp_path, name):
     with pytest.raises(UsageError):
         ProcessLock(tmp_path, name)
+
+
+def test_of_files_that_no_store_knows_those_of_the_dead_are_removed(tmp_path, holder):
+    """Killed before it registered, or reaped by its lease: nobody else would ever remove it."""
+    path = Path(holder.stdout.readline().strip())
+    with ProcessLock(tmp_path, "host:2:def") as living:
+        forget_unknown(tmp_path, [])
+        assert path.exists()
+        holder.kill()
+        holder.wait()
+        forget_unknown(tmp_path, [str(path)])
+        assert path.exists(), "its death is still to be seen"
+        forget_unknown(tmp_path, ["/elsewhere/x.lock"])
+        assert list(tmp_path.iterdir()) == [living.path]
