@@ -15,7 +15,7 @@ from runner.definition.model import Definition
 from runner.definition.problem import Problem
 from runner.definition.schema import check_schema
 from runner.definition.signals import prepare_signal, signal_names, unknown_signal
-from runner.definition.source import Source, read_file
+from runner.definition.source import Source, read_file, read_text
 from runner.errors import DefinitionError, InputError, SignalMisfit
 from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan, compile_plan
@@ -31,10 +31,10 @@ CODES = {
 }
 
 
-def check_test_file(path: Path, root: Path) -> list[Problem]:
-    """Every problem, in the order of the file."""
+def check_test_file(path: Path, root: Path, text: str | None = None) -> list[Problem]:
+    """Every problem, in the order of the file. `text`: what is to be in it, and is not yet."""
     try:
-        source = read_file(path)
+        source = read_file(path) if text is None else read_text(text, str(path))
     except DefinitionError as error:
         return list(error.problems)
     problems = check_schema(source, "test")

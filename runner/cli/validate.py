@@ -45,28 +45,63 @@ _SUFFIXES = (".yaml", ".yml")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Not these. Errors cannot be ignored.")
 @click.option("--fail-on", type=click.Choice(_SEVERITIES), help="From which severity on the exit code is 1 (error).")
 @click.option("--stdin-name", default="-", metavar="FILE", help="What a definition from standard input (-) is called.")
+@click.option("--fix", is_flag=True, help="Mend slips of the pen, where there is no doubt what was meant.")
+@click.option("--diff", "only_shown", is_flag=True, help="With --fix: show what would be mended, and write nothing.")
 @plain_options
 def command(
     paths: tuple[Path, ...], workers: tuple[str, ...], no_workers: bool, live: bool, select: tuple[str, ...],
-    ignore: tuple[str, ...], fail_on: str | None, stdin_name: str,
+    ignore: tuple[str, ...], fail_on: str | None, stdin_name: str, fix: bool, only_shown: bool,
 ) -> int:
     """Check definitions and test files: PATHs are files or folders, by default the project's definitions/; - is
     standard input.
 
     Exit code 1 if there is an error; warnings alone are 0, unless --fail-on says otherwise. A warning is ignored by a
     comment in its line, or above it: # sagarun: ignore[SR301] the reason
+
+    --fix changes misspelt words and nothing else, checks the file again and says what it did; what it reports then is
+    what is left. With --diff the exit code is also 1 if there is something to mend.
     """
     from runner.builtin import builtin_contracts
-    from runner.cli import problems as form
+    from runner.cli.problems import has_errors
     from runner.cli.settings import settings
 
     chosen = settings(next((path for path in paths if path != _STDIN), None))
     files = list(files_of(paths or (chosen.project.definitions,)))
+    if only_shown and not fix:
+        raise click.UsageError("--diff shows what --fix would do: give both")
+    if fix and _STDIN in files:
+        raise click.UsageError("--fix writes files, and standard input is none")
     contracts = None if no_workers else _contracts(chosen, workers, live)
     texts = {stdin_name: sys.stdin.read()} if _STDIN in files else {}
     files = [Path(stdin_name) if file == _STDIN else file for file in files]
     wanted = _choice(chosen, select, ignore)
-    found = [problem for problem in check_all(files, chosen, contracts, texts) if wanted.takes(problem)]
+
+    def findings() -> list[Problem]:
+        return [problem for problem in check_all(files, chosen, contracts, texts) if wanted.takes(problem)]
+
+    found = findings()
+    mendable = False
+    if fix:
+        from runner.cli.fixing import mend_files, show, write
+
+        changes = mend_files(
+            files, found, lambda file, text: list(filter(wanted.takes, _check(file, chosen, contracts, text=text)))
+        )
+        (show if only_shown else write)(changes, chosen.screen)
+        mendable = only_shown and bool(changes)
+        found = findings() if changes and not only_shown else found
+    if not only_shown:
+        _report(found, chosen, files, texts)
+    if contracts is not None and contracts.keys() == builtin_contracts().keys() and has_errors(found):
+        chosen.screen.note("the project has no workers of its own; what can be said without them: --no-workers")
+    bad = _SEVERITIES[: _SEVERITIES.index(fail_on or chosen.project.validate.fail_on) + 1]
+    return Exit.NEGATIVE if mendable or any(problem.severity in bad for problem in found) else Exit.DONE
+
+
+def _report(found: list[Problem], chosen: Settings, files: list[Path], texts: Mapping[str, str]) -> None:
+    """In the form that was asked for, and how many they are."""
+    from runner.cli import problems as form
+
     screen = chosen.screen
     form_name = chosen.format
     if form_name == "text" and os.environ.get("GITHUB_ACTIONS") == "true" and not sys.stdout.isatty():
@@ -88,10 +123,6 @@ def command(
             for line in form.full(found, chosen.project.root, texts)[:-1]:
                 screen.data(line)
     screen.note(f"{form.total(found)} in {len(files)} file{'' if len(files) == 1 else 's'}")
-    if contracts is not None and contracts.keys() == builtin_contracts().keys() and form.has_errors(found):
-        screen.note("the project has no workers of its own; what can be said without them: --no-workers")
-    bad = _SEVERITIES[: _SEVERITIES.index(fail_on or chosen.project.validate.fail_on) + 1]
-    return Exit.NEGATIVE if any(problem.severity in bad for problem in found) else Exit.DONE
 
 
 def _choice(chosen: Settings, select: tuple[str, ...], ignore: tuple[str, ...]) -> Choice:
@@ -122,7 +153,7 @@ def check_all(
     given = texts or {}
     files = [path for path in paths if str(path) in given]
     files += files_of([path for path in paths if str(path) not in given])
-    found = (problem for file in files for problem in _check(file, chosen, contracts, given.get(str(file))))
+    found = (problem for file in files for problem in _check(file, chosen, contracts, given=given.get(str(file))))
     return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
 
 
@@ -160,20 +191,22 @@ def _contracts(chosen: Settings, workers: Sequence[str], live: bool) -> Mapping[
 
 
 def _check(
-    file: Path, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None, text: str | None = None
+    file: Path, chosen: Settings, contracts: Mapping[str, Mapping[str, Any]] | None, *, given: str | None = None,
+    text: str | None = None,
 ) -> list[Problem]:
-    if text is not None:
+    """`given`: a definition that is in no file. `text`: what is to be in the file, and is not yet."""
+    if given is not None:
         from runner.definition.load import examine_text
         from runner.lint.linter import lint_draft
 
-        return lint_draft(examine_text(text, file=str(file), root=chosen.project.root, contracts=contracts), contracts)
+        return lint_draft(examine_text(given, file=str(file), root=chosen.project.root, contracts=contracts), contracts)
     if is_test_file(file):
         from runner.cli.test_files import check_test_file
 
-        return check_test_file(file, chosen.project.root)
+        return check_test_file(file, chosen.project.root, text)
     from runner.lint.checked import check_file
 
-    return check_file(file, root=chosen.project.root, contracts=contracts)[1]
+    return check_file(file, root=chosen.project.root, contracts=contracts, text=text)[1]
 
 
 def is_test_file(file: Path) -> bool:

@@ -8,8 +8,11 @@ only misspelt is not missing as well.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -22,6 +25,7 @@ ACTIONS = (
     "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "set", "fail",
 )
 _COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
+_LONG_WORD = 8
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -46,9 +50,41 @@ def complaints(error: _Error, source: Source) -> Iterator[Finding]:
 
 def closest(word: str, known: Iterable[str]) -> str:
     """What was probably meant, or nothing: a word that looks alike, or the only one that it begins."""
-    words = list(islice(known, _COMPARED)) if len(word) <= _LONGEST else []
-    alike = get_close_matches(word, words, n=1) or [name for name in words if len(word) > 2 and name.startswith(word)]
+    words = tuple(islice(known, _COMPARED)) if len(word) <= _LONGEST else ()
+    alike = _alike(word, words)[:1] or [name for name in words if len(word) > 2 and name.startswith(word)]
     return alike[0] if len(alike) == 1 else ""
+
+
+@lru_cache(maxsize=64)  # of one mistake, it is asked for the hint and for the correction
+def _alike(word: str, words: tuple[str, ...]) -> list[str]:
+    return get_close_matches(word, words, n=4)
+
+
+def slip(word: str, known: Iterable[str]) -> dict[str, Any]:
+    """Of a Finding: the one word that this is a slip of the pen of, or nothing where another one is about as near.
+
+    A slip is one letter too many, too few, wrong or in its neighbour's place; in a long word two of them.
+    """
+    words = tuple(islice(known, _COMPARED)) if len(word) <= _LONGEST else ()
+    alike = _alike(word, words)
+    far = [_edits(word, each) for each in alike]
+    if not far or far[0] > (1 if len(word) < _LONG_WORD else 2) or any(other <= far[0] + 1 for other in far[1:]):
+        return {}
+    return {"instead": alike[0], "is_slip": True}
+
+
+def _edits(one: str, other: str) -> int:
+    """How many letters were added, left out, changed or swapped with their neighbour."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, above, row = row, before, [i]
+        for j, wanted in enumerate(other, 1):
+            least = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                least = min(least, above[j - 2] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -90,14 +126,19 @@ def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
     pointer, known = _pointer(error), error.schema.get("properties", {})
     inside = f" in {_name(pointer)}" if _name(pointer) else f" in a {error.schema['title']}" if pointer else ""
     says_nothing = _is_step(error) and not any(action in error.instance for action in ACTIONS)
-    for key in _unknown_keys(error):
-        meant = _meant(key, known)
+    unknown = {key: _meant(key, known) for key in _unknown_keys(error)}
+    often = Counter(unknown.values())
+    free = [name for name in known if name not in error.instance]
+    for key, meant in unknown.items():
         hint = f'did you mean "{meant}"?' if meant else habit(key) if _is_step(error) else ""
         hint = hint or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
         if not meant and last(pointer) == "parallel" and isinstance(error.instance[key], list):
             hint = _WRITTEN["parallel"]
         message = f"unknown key {shown(key)}{inside}"
-        yield Finding("SR102", child(pointer, key), message, hint, on_key=True, instead=meant)
+        found = Finding("SR102", child(pointer, key), message, hint, on_key=True, instead=meant)
+        correction = slip(key, free)  # a word of another language may look like one of ours, and mean another
+        is_slip = correction.get("instead") == meant and often[meant] == 1
+        yield replace(found, is_slip=True) if is_slip else found
 
 
 def _missing(error: _Error, _source: Source) -> Iterator[Finding]:
@@ -195,7 +236,8 @@ def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str
     choices = ", ".join(f'"{constant}"' for constant in constants) + (f" {more}" if more else "")
     is_not = "is not one of" if len(constants) > 1 else "is not"
     hint = did_you_mean(instance, constants) if isinstance(instance, str) else ""
-    return Finding("SR104", pointer, f"{shown(instance)} {is_not} {choices}", hint)
+    correction = slip(instance, constants) if isinstance(instance, str) else {}
+    return Finding("SR104", pointer, f"{shown(instance)} {is_not} {choices}", hint, **correction)
 
 
 def _action_findings(error: _Error) -> Iterator[Finding]:

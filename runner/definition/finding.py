@@ -32,6 +32,7 @@ class Finding:
     length: int = 0
     severity: Severity = "error"
     instead: str = ""  # what was probably meant, where that is one word
+    is_slip: bool = False  # and nothing else can have been meant: it may be written in its place
 
 
 def child(pointer: str, key: str | int) -> str:

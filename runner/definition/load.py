@@ -57,11 +57,16 @@ def check(
     return (draft.definition if draft.is_sound else None), list(draft.problems)
 
 
-def examine(path: Path | str, *, root: Path | str, contracts: Contracts | None = None) -> Draft:
-    """All that can be made of a file; raises nothing for what is wrong with it."""
+def examine(
+    path: Path | str, *, root: Path | str, contracts: Contracts | None = None, text: str | None = None
+) -> Draft:
+    """All that can be made of a file; raises nothing for what is wrong with it.
+
+    `text`: what is to be in the file, and is not yet. What is beside it is read as it is.
+    """
     path = Path(path)
     try:
-        source = read_file(path)
+        source = read_file(path) if text is None else read_text(text, str(path))
     except DefinitionError as error:
         return Draft(problems=error.problems)
     return _examine_family(source, Path(root), path.parent, contracts)

@@ -20,6 +20,7 @@ class Problem:
     severity: Severity = "error"
     length: int = 1
     hint: str = ""
+    instead: str = ""  # what would mend it in place of what is underlined, where there is no doubt
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""

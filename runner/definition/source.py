@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.definition.events import Span, build
-from runner.definition.finding import Finding, clean, parent
+from runner.definition.finding import Finding, clean, last, parent
 from runner.definition.flaw import Flaw
 from runner.definition.problem import Problem
 from runner.errors import DefinitionError
@@ -57,12 +57,21 @@ class Source:
     def problem(self, finding: Finding) -> Problem:
         """Places a finding: in its node, else in the nearest one around it that the file has."""
         start, end = self._extent(finding)
-        return self._problem(finding, start, end)
+        return self._problem(finding, start, end, self._correction(finding, start, end) if finding.is_slip else "")
 
     def flawed(self, flaw: Flaw) -> Problem:
         return self._problem(Finding(flaw.code, "", flaw.message, flaw.hint), flaw.start, flaw.end)
 
-    def _problem(self, finding: Finding, start: int, end: int) -> Problem:
+    def _correction(self, finding: Finding, start: int, end: int) -> str:
+        """What to write in place of a text, in the same quotes; nothing where the text is not just the wrong word."""
+        wrong = last(finding.pointer) if finding.on_key else self._string_at(finding.pointer)
+        written = self.text[start:end]
+        quote = written[:1] if written[:1] in ("'", '"') else ""
+        if finding.column:
+            wrong = wrong[finding.column - 1 :][: finding.length].strip(quote)
+        return f"{quote}{finding.instead}{quote}" if written == f"{quote}{wrong}{quote}" else ""
+
+    def _problem(self, finding: Finding, start: int, end: int, instead: str = "") -> Problem:
         line, column = self.at(start)
         line_end = self.text.find("\n", start)
         if line_end >= 0:
@@ -76,6 +85,7 @@ class Source:
             severity=finding.severity,
             length=max(len(self.text[start:end].rstrip()), 1),
             hint=clean(finding.hint),
+            instead=instead,
         )
 
     def _extent(self, finding: Finding) -> tuple[int, int]:
@@ -115,7 +125,10 @@ class Source:
     def _string_at(self, pointer: str) -> str:
         node = self.value
         for key in pointer.split("/")[1:]:
-            node = node[int(key)] if isinstance(node, list) else node[key.replace("~1", "/").replace("~0", "~")]
+            key = key.replace("~1", "/").replace("~0", "~")
+            if not isinstance(node, list) and not (isinstance(node, dict) and key in node):
+                return ""  # a part that was filled in
+            node = node[int(key)] if isinstance(node, list) else node[key]
         return node if isinstance(node, str) else ""
 
 

@@ -12,10 +12,13 @@ from runner.lint.linter import lint_draft
 
 
 def check_file(
-    path: Path | str, *, root: Path | str, contracts: Contracts | None = None
+    path: Path | str, *, root: Path | str, contracts: Contracts | None = None, text: str | None = None
 ) -> tuple[Definition | None, list[Problem]]:
-    """The definition, if nothing is wrong with it, and every problem in the order of the file."""
-    draft = examine(path, root=root, contracts=contracts)
+    """The definition, if nothing is wrong with it, and every problem in the order of the file.
+
+    `text`: what is to be in the file, and is not yet.
+    """
+    draft = examine(path, root=root, contracts=contracts, text=text)
     problems = lint_draft(draft, contracts)
     is_sound = draft.is_sound and not any(problem.severity == "error" for problem in problems)
     return (draft.definition if is_sound else None), problems

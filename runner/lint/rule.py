@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.builtin import builtin_contracts
+from runner.definition.complaint import slip
 from runner.definition.finding import Finding
 from runner.definition.model import Call, Definition, WorkerAction
 from runner.expression.evaluate import Reference
@@ -58,7 +59,13 @@ def calls_of(site: Site) -> Iterator[tuple[str, Call]]:
             yield f"{site.pointer}/{key}", call
 
 
-def at_segment(code: str, text: Text, reference: Reference, index: int, message: str, hint: str = "") -> Finding:
-    """A finding that underlines one part of a path: index 1 of steps.charge.output is "charge"."""
+def at_segment(
+    code: str, text: Text, reference: Reference, index: int, message: str, hint: str = "", known: Iterable[str] = ()
+) -> Finding:
+    """A finding that underlines one part of a path: index 1 of steps.charge.output is "charge".
+
+    `known` are the words that can stand there, one of which it may be a slip of.
+    """
     column, length = reference.segments[index]
-    return Finding(code, text.pointer, message, hint, column=reference.offset + column, length=length)
+    meant = slip(str(reference.path[index]), known)
+    return Finding(code, text.pointer, message, hint, column=reference.offset + column, length=length, **meant)

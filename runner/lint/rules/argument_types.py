@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner.definition.complaint import did_you_mean
+from runner.definition.complaint import did_you_mean, slip
 from runner.definition.finding import Finding, child, shown
 from runner.definition.inputs import InputChecker
 from runner.definition.model import Call, ChildAction
@@ -91,8 +91,9 @@ def _of_child(shapes: Shapes, site: Site, action: ChildAction, schema: Mapping[s
     for name in given:
         if name not in known and schema.get("additionalProperties") is False:
             hint = did_you_mean(name, known) or f"it takes {', '.join(known) or 'nothing'}"
-            at = child(f"{site.pointer}/with", name)
-            yield Finding("SR220", at, f"{action.workflow} takes no {shown(name)}", hint, on_key=True)
+            at, message = child(f"{site.pointer}/with", name), f"{action.workflow} takes no {shown(name)}"
+            meant = slip(name, [each for each in known if each not in given])
+            yield Finding("SR220", at, message, hint, on_key=True, **meant)
     for name in schema.get("required", ()):
         has_default = isinstance(known.get(name), Mapping) and "default" in known[name]
         if name not in given and not has_default:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from runner.definition.complaint import did_you_mean
+from runner.definition.complaint import did_you_mean, slip
 from runner.definition.finding import Finding, child, shown
 from runner.definition.model import FailAction, SignalAction, WorkerAction
 from runner.lint.outline import Site
@@ -43,7 +43,8 @@ def _unknown_codes(subject: Subject) -> Iterator[Finding]:
             known = [*listed, *KINDS, *OWN_CODES] if is_caught else list(listed)  # to be suggested
             if code not in known and code not in RESERVED:
                 hint = did_you_mean(code, known) or "add it there"
-                yield Finding("SR212", pointer, f"no error {shown(code)} in use.errors", hint)
+                message = f"no error {shown(code)} in use.errors"
+                yield Finding("SR212", pointer, message, hint, **slip(code, known))
 
 
 def _reserved_codes(subject: Subject) -> Iterator[Finding]:

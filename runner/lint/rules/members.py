@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.definition.complaint import did_you_mean
+from runner.definition.complaint import did_you_mean, slip
 from runner.definition.finding import Finding, shown
 from runner.definition.model import LoopAction
 from runner.expression.evaluate import Reference
@@ -70,7 +70,8 @@ def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
     column, length = reference.segments[index]
     code = "SR210" if reference.path[0] == "input" else "SR216"
     return Finding(
-        code, text.pointer, message, hint, column=reference.offset + column, length=length, severity=gap.certainty
+        code, text.pointer, message, hint, column=reference.offset + column, length=length, severity=gap.certainty,
+        **slip(missing, gap.known),
     )
 
 

@@ -46,14 +46,14 @@ def _unknown_names(subject: Subject) -> Iterator[Finding]:
             message = f"there is no name {shown(name)}"
             hint = did_you_mean(name, text.names) or f"in scope: {', '.join(sorted(text.names))}"
             hint = 'did you mean "none"?' if name == "null" else hint
-            yield at_segment("SR205", text, reference, 0, message, hint)
+            yield at_segment("SR205", text, reference, 0, message, hint, text.names)
 
 
 def _unknown_member(text: Text, reference: Reference) -> Iterator[Finding]:
     path = reference.path
     if path[0] == "steps" and len(path) > 2 and path[2] not in _OF_STEP:
         hint = did_you_mean(str(path[2]), _OF_STEP) or f"write steps.{path[1]}.output.{path[2]}"
-        yield at_segment("SR205", text, reference, 2, f"a step has no {shown(path[2])}", hint)
+        yield at_segment("SR205", text, reference, 2, f"a step has no {shown(path[2])}", hint, _OF_STEP)
     elif path[0] in _MEMBERS and len(path) > 1:
         name, member = str(path[0]), path[1]
         in_finally = text.site is not None and text.site.in_finally
@@ -63,7 +63,7 @@ def _unknown_member(text: Text, reference: Reference) -> Iterator[Finding]:
         elif member not in _MEMBERS[name]:
             known = _MEMBERS[name] + (("status",) if name == "run" and in_finally else ())
             hint = did_you_mean(str(member), known) or f"it has {', '.join(known)}"
-            yield at_segment("SR205", text, reference, 1, f'"{name}" has no {shown(member)}', hint)
+            yield at_segment("SR205", text, reference, 1, f'"{name}" has no {shown(member)}', hint, known)
 
 
 RULES = (

@@ -26,9 +26,10 @@ def _unknown_steps(subject: Subject) -> Iterator[Finding]:
         target = subject.outline.by_id.get(str(step_id))
         if target is None:
             message, hint = _no_such_step(subject, text, str(step_id))
+            yield at_segment("SR204", text, reference, 1, message, hint, text.view.visible)
         else:
             message, hint = _apart(subject, text, target) or _not_visible(text, target)
-        yield at_segment("SR204", text, reference, 1, message, hint)
+            yield at_segment("SR204", text, reference, 1, message, hint)
 
 
 def _no_such_step(subject: Subject, text: Text, step_id: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def _unknown_variables(subject: Subject) -> Iterator[Finding]:
         if reference.path[0] == "vars" and len(reference.path) > 1 and reference.path[1] not in known:
             name = str(reference.path[1])
             hint = did_you_mean(name, known) or "declare it under vars"
-            yield at_segment("SR209", text, reference, 1, f"there is no variable {shown(name)}", hint)
+            yield at_segment("SR209", text, reference, 1, f"there is no variable {shown(name)}", hint, known)
 
 
 RULES = (Rule({"SR209": "An unknown variable"}, _unknown_variables),)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.builtin import builtin_contracts
-from runner.definition.complaint import closest, did_you_mean
+from runner.definition.complaint import closest, did_you_mean, slip
 from runner.definition.finding import Finding, child, shown
 from runner.definition.model import Call
 from runner.lint.rule import Rule, Subject, calls_of
@@ -19,7 +19,10 @@ def _unknown_workers(subject: Subject) -> Iterator[Finding]:
         for pointer, call in calls_of(site):
             if call.worker not in subject.contracts:
                 hint = did_you_mean(call.worker, subject.contracts) or _known(subject.contracts)
-                yield Finding("SR201", f"{pointer}/worker", f"there is no worker {shown(call.worker)}", hint)
+                yield Finding(
+                    "SR201", f"{pointer}/worker", f"there is no worker {shown(call.worker)}", hint,
+                    **slip(call.worker, subject.contracts),
+                )
 
 
 def _wrong_arguments(subject: Subject) -> Iterator[Finding]:
@@ -39,7 +42,9 @@ def _arguments(pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[
                 meant.add(closest(name, known))
                 message = f"{call.worker} takes no argument {shown(name)}"
                 hint = did_you_mean(name, known) or f"it takes {', '.join(known) or 'none'}"
-                yield Finding("SR202", child(f"{pointer}/with", name), message, hint, on_key=True)
+                free = [each for each in known if each not in call.with_]
+                at = child(f"{pointer}/with", name)
+                yield Finding("SR202", at, message, hint, on_key=True, **slip(name, free))
     for name in schema.get("required", ()):
         if name not in call.with_ and name not in meant:
             yield Finding("SR203", f"{pointer}/worker", f"{call.worker} needs the argument {shown(name)}")

@@ -44,6 +44,6 @@ def test_as_json_every_field_is_there():
     assert form.as_json([ERROR]) == [
         {
             "file": "a.yaml", "line": 2, "column": 3, "code": "SR102", "message": 'unknown key "stp"',
-            "severity": "error", "length": 3, "hint": 'did you mean "step"?',
+            "severity": "error", "length": 3, "hint": 'did you mean "step"?', "instead": "",
         }
     ]  # fmt: skip

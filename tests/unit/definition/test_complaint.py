@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runner.definition.complaint import closest, did_you_mean
+from runner.definition.complaint import closest, did_you_mean, slip
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,23 @@ def test_huge_words_and_lists_are_not_compared() -> None:
     assert closest("x" * 100_000, ["y" * 100_000]) == ""
     closest("name", [f"name_{number}" for number in range(100_000)])
     assert time.thread_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("chrage", ["charge", "ship"], "charge"),  # two neighbours swapped
+        ("chage", ["charge"], "charge"),
+        ("chharge", ["charge"], "charge"),
+        ("cherge", ["charge"], "charge"),
+        ("chrgae", ["charge"], None),  # two slips in a short word
+        ("shippnig_adress", ["shipping_address"], "shipping_address"),
+        ("steos", ["steps", "step"], None),  # the other one is nearly as near
+        ("item", ["items", "item_id"], "items"),
+        ("a", ["b", "c"], None),
+        ("x" * 200, ["x" * 199], None),
+        ("anything", [], None),
+    ],
+)
+def test_a_slip_is_what_can_have_been_meant_one_way_only(word: str, known: list[str], meant: str | None) -> None:
+    assert slip(word, known).get("instead") == meant
