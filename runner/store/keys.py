@@ -59,6 +59,10 @@ class Keys:
     def run(self, run_id: str) -> str:
         return f"{self.prefix}run:{run_id}"
 
+    def figures(self, span: str) -> str:
+        """hash: name -> how much was counted, in `m:<minute>`, in `t:<ten minutes>`, in `all`; or `last` when."""
+        return f"{self.prefix}figures:{span}"
+
     def slot(self, name: str) -> str:
         return f"{self.prefix}slot:{name}"
 

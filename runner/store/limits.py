@@ -27,6 +27,10 @@ MAX_NUMBER = 2**53 - 1  # Lua and sorted sets count in doubles
 MAX_CONCURRENCY = 1_000  # of a queue with a quota: when all slots are taken, each is looked at
 MAX_RATE = 10_000  # claims in a window: so many are remembered, one number each
 MAX_WINDOW_MS = 3_600_000
+MAX_SERIES = 10_000  # names in one hash of figures; what is beyond them is summed up as `other`
+MAX_COUNTED = 4_000  # names in one call of a script; likewise
+MINUTE_MS, TENS_MS = 60_000, 600_000  # figures are kept by the minute for an hour, by ten minutes for a day
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 LEASE_MS = 15_000
 TICK_MS = 1_000
@@ -124,6 +128,8 @@ def check_commit(commit: Commit) -> int:
     size = len(commit.state) + sum(map(len, commit.writes.values())) + sum(map(len, commit.history))
     for dispatch in commit.dispatches:
         size += len(dispatch.message)
+    if len(commit.counts) > MAX_PARTS:
+        raise ValueError(f"run {commit.run_id}: one commit takes {MAX_PARTS} counts")
     if commit.starts or commit.tells:
         size += _check_others(commit)
     if size > MAX_VALUE_BYTES:

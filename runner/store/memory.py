@@ -15,7 +15,7 @@ from runner.store.limits import LEASE_MS, TICK_MS, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, Figures, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -101,6 +101,10 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def queue_depths(self) -> Mapping[str, int]:
         with self._changed:
             return {queue: len(waiting) for queue, waiting in self._tables.queues.items()}
+
+    def figures(self, window_ms: int = 0) -> Figures:
+        with self._changed:
+            return self._tables.figures.read(window_ms, self._tables.clock.now_ms())
 
     def count_live(self) -> int:
         return len(self._tables.watch)

@@ -101,12 +101,16 @@ class RunsInMemory(MemoryBase):
             now = self._tables.clock.now_ms()
             self._changed.notify_all()
             freed: dict[str, None] = {}
-            answers = [self._commit(commit, now, freed) for commit in commits]
+            counts: list[tuple[str, int]] = []
+            answers = [self._commit(commit, now, freed, counts) for commit in commits]
+            self._tables.figures.keep(counts, now)
             for name in freed:
                 slots.admit_waiting(self._tables, name, now)
             return answers
 
-    def _commit(self, commit: Commit, now: int, freed: dict[str, None]) -> CommitAnswer:
+    def _commit(
+        self, commit: Commit, now: int, freed: dict[str, None], counts: list[tuple[str, int]]
+    ) -> CommitAnswer:
         tables, run = self._tables, self._tables.runs.get(commit.run_id)
         if run is None:
             return "gone"
@@ -139,6 +143,7 @@ class RunsInMemory(MemoryBase):
             tables.wake(child, now)
         for run_id, body in commit.tells:
             self._tell(run_id, body, now)
+        counts += commit.counts
         return "ok"
 
     def _go_on(self, run: Run, commit: Commit, now: int) -> None:

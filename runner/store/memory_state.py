@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
 from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
 
@@ -157,6 +158,7 @@ class MemoryState:
         self.workers: dict[str, bytes] = {}
         self.slots: dict[str, SlotState] = {}
         self.schedules: dict[str, ScheduleRow] = {}
+        self.figures = FiguresInMemory()
         self.busy: dict[str, dict[tuple[Ref, str], int]] = {}  # by queue: who holds a slot -> 0, or when it is given up
         self.pace: dict[str, deque[int]] = {}  # by queue: when the last tasks were claimed under a rate
         self.hushed: set[str] = set()  # queues in which tasks wait, and a quota lets nobody take them

@@ -144,6 +144,9 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     `starts`: runs to be, none of which may be there already (tampered). They belong to what has begun, so they do not
     count as new ones. `tells`: bodies for the inboxes of other runs, one `told` entry each; one to a run that is gone,
     over or tampered with is dropped, because what it would say has lost its hearer and this run must go on.
+    `counts`: how much named figures grow, once if the commit is accepted, else not. How a name begins says where it is
+    kept: `~` in the windows only, `=` in the sum only (it may sink), `@` only when it was last named; any other in
+    sum and windows. Figures never hold a run up.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 
@@ -165,6 +168,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     starts: tuple[NewRun, ...] = ()
     tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
     last_seen: str = ""  # not looked at if empty
+    counts: tuple[tuple[str, int], ...] = ()  # name, by how much
 
 
 # tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which
@@ -284,6 +288,15 @@ class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     fired_at_ms: int = 0
     note: bytes = b""
+
+
+class Figures(msgspec.Struct, frozen=True, gc=False):
+    """What commits counted between two times, by name; `other`: what had a name beyond the bound."""
+
+    counts: Mapping[str, int]
+    last: Mapping[str, int]  # names that begin with `@`: when they were last named, ever
+    since_ms: int  # of the sum: of the first count, or now
+    until_ms: int
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):
@@ -417,6 +430,10 @@ class Store(Protocol):
 
     def listen(self) -> EventStream:
         """Hear what is committed, until `close`. Raises StoreUnavailable, and ServerRefused without the right to."""
+
+    def figures(self, window_ms: int = 0) -> Figures:
+        """What commits counted: since ever (0), or in the last `window_ms` (at most a day) and what of a minute, for
+        more than an hour of ten minutes, came before it: whole ones are kept."""
 
     def count_live(self) -> int:
         """Runs that are not terminal."""

@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError
 
 from runner.store import limits
 from runner.store.connection import Connection
+from runner.store.figures import pack_counts
 from runner.store.keys import MESSAGE, WRITE, Keys
 from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Quota, Request, Slot
 
@@ -82,7 +83,7 @@ class Scripts:
     def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
         k = self._keys
         keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs, k.runs)
-        args = (limits.WATCH_MS, limits.REPAIR_MS, _pack_commits(commits))
+        args = (limits.WATCH_MS, limits.REPAIR_MS, limits.MAX_SERIES, pack_counts(commits), _pack_commits(commits))
         reply: list[bytes] = self._call("commit_runs", keys, args)
         return reply
 

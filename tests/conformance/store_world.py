@@ -210,7 +210,7 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
             found.busy[name] = {(_ref(ref), process): free_at_ms for (ref, process), free_at_ms in holders.items()}
         elif family == "pace":
             found.pace[name] = [int(time) for time in value]
-        elif key not in _PLAIN and family not in ("wake", "history", "process"):
+        elif key not in _PLAIN and family not in ("wake", "history", "process", "figures"):
             found.strange.add(key)
     found.ready, found.watch = set(dump.get("ready", {})), dump.get("watch", {})
     found.deadlines = {_ref(text): due_ms for text, due_ms in dump.get("deadlines", {}).items()}

@@ -34,7 +34,8 @@ QUOTAS = st.sampled_from(
         {"q1": Quota(max_concurrency=2, rate=3, window_ms=3_000), "q2": Quota(max_concurrency=1)},
     ]
 )  # fmt: skip
-STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, -10_000])
+COUNTS = st.tuples(st.sampled_from(["a", "b|c", "~p", "=live", "@seen"]), st.sampled_from([1, 2, -1, 700]))
+STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, 700_000, -10_000])
 
 CALLS = st.one_of(
     st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"]), SLOTS),
@@ -47,6 +48,7 @@ CALLS = st.one_of(
         st.sampled_from(["running"] * 4 + ["stuck", "ended"]), st.sampled_from([0, 3_000]),
         st.sampled_from([()] * 3 + [("r3",)]),
         st.lists(st.sampled_from(["r1", "r2", "r3", "nobody"]), max_size=2).map(tuple),
+        st.lists(COUNTS, max_size=4).map(tuple),
     ),
     st.tuples(st.just("park"), RUNS, st.sampled_from([1, 5_000]), st.booleans()),
     st.tuples(st.just("post"), RUNS, NONCES, st.booleans()),
@@ -110,7 +112,8 @@ class Pair:
 
     def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
                revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, status: str,
-               retention_ms: int, starts: tuple[str, ...], tells: tuple[str, ...]) -> None:
+               retention_ms: int, starts: tuple[str, ...], tells: tuple[str, ...],
+               counts: tuple[tuple[str, int], ...] = ()) -> None:
         run = self.memory.load_runs([run_id])[0]
         waiting = len(run.entries) if run is not None else 0
         due_at_ms = self.clock.now_ms + 45
@@ -122,7 +125,7 @@ class Pair:
             (("t", due_at_ms),) if timer == "set" else (), ("t",) if timer == "clear" else (), (b"event",), again,
             retention_ms, tuple(NewRun(new, "n", "d", b"{}", b"child") for new in starts if new != run_id),
             tuple((other, b"told") for other in tells if other != run_id),
-            _mark(run, {"all": waiting, "none": 0, "more": waiting + 1}[seen]),
+            _mark(run, {"all": waiting, "none": 0, "more": waiting + 1}[seen]), counts,
         )
         self.both(lambda store: store.commit([commit, commit]))
 
@@ -199,6 +202,7 @@ class Pair:
         self.both(lambda store: store.find_runs("r"))
         self.both(lambda store: [store.list_runs(status=status) for status in ("stuck", "pending")])
         self.both(lambda store: (store.count_live(), store.now_ms()))
+        self.both(lambda store: [store.figures(ms) for ms in (0, 60_000, 900_000, 3_600_000, 86_400_000)])
 
 
 def _mark(run: StoredRun | None, seen: int) -> str:

@@ -14,7 +14,10 @@
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 repair_ms
---      4 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
+--      4 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
+--      5 counts    MessagePack: a list of names, and for each commit a flat list (position among the names from 0, by
+--                  how much). How a name begins says where it is kept: ports.Commit. "" where nothing is counted
+--      6 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells. entries_seen: how many, or that and how the last one begins. Each from
@@ -22,14 +25,14 @@
 --                  order, then w:<name>, m:<path>), tasks (path queue payload queue_timeout_ms), revokes (path kill),
 --                  timers (name due_at_ms), starts (run_id nonce digest summary body), tells (run_id body)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
---         slot:<name> hash, holders:<name> zset, line:<name> zset
+--         slot:<name> hash, holders:<name> zset, line:<name> zset, figures:<span> hash
 -- PUBLISHES events: `run_id entry` for each history entry of what was accepted, while somebody listens
 -- RETURNS for each commit: ok | stale | gone | tampered
 local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset'})
 if wrong then return wrong end
 
-local watch_ms, repair_ms, packed = number(), number(), text()
+local watch_ms, repair_ms, max_series, counted, packed = number(), number(), number(), text(), text()
 wrong = refuse_arguments()
 if wrong then return wrong end
 
@@ -86,15 +89,35 @@ local function is_sound(item)
 end
 
 -- What the caller packed must be as the header says, or nothing of the call is done.
-local function unpack_commits()
+local function unpacked(packed)
   local list, more = cmsgpack.unpack(packed)
-  local sound = type(list) == 'table' and more == nil
-  for i = 1, sound and #list or 0 do sound = sound and is_sound(list[i]) end
+  return more == nil and type(list) == 'table' and list
+end
+
+local function unpack_commits()
+  local list = unpacked(packed)
+  for i = 1, list and #list or 0 do list = is_sound(list[i]) and list end
+  return list
+end
+
+local function unpack_counts(commits)
+  if counted == '' then return {nothing, nothing} end
+  local list = unpacked(counted)
+  local names, flats = list[1], list[2]
+  local sound = are_texts(names) and #flats == #commits
+  for _, flat in ipairs(flats) do
+    for i = 1, #flat, 2 do
+      local at, by = flat[i], flat[i + 1]
+      sound = sound and is_whole(at) and at < #names and type(by) == 'number' and is_whole(math.abs(by))
+    end
+  end
   return sound and list
 end
 
 local is_packed, items = pcall(unpack_commits)
 if not is_packed or not items then return redis.error_reply('ARGUMENTS commits are not as they have to be') end
+local is_counted, counts = pcall(unpack_counts, items)
+if not is_counted or not counts then return redis.error_reply('ARGUMENTS counts are not as they have to be') end
 
 local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
@@ -107,7 +130,7 @@ local timer_at = {}  -- by member: a time, or false to take it out; the last com
 local pushed, pushes, woken = {}, {}, {}
 local created, reborn = {}, {}  -- runs that were started, and their histories
 local freed = {}  -- names of slots that have room again, perhaps
-local accepted = {}  -- the commits that changed something
+local accepted = {}  -- positions of the commits that were written now
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -284,7 +307,7 @@ local function end_run(item, key)
   if item[7] > 0 then put(expire, digits(ms + item[7]), id) end
 end
 
-local function commit(item)
+local function commit(item, number)
   local id, seen, terminal, again, set, history = item[1], seen_by(item), item[5], item[6], item[8], item[10]
   local key = records .. id
   local got, head, tail = read_run(item, key)
@@ -316,14 +339,55 @@ local function commit(item)
     start_runs(item[14])
     tell_runs(item[15])
   end
-  accepted[#accepted + 1] = item
+  accepted[#accepted + 1] = number
   return 'ok'
+end
+
+-- Grows a figure; true if its name is new there. One that is new to a full hash is not told apart from others.
+local function grow(span, name, by)
+  local key = prefix .. 'figures:' .. span
+  local sum = try('HINCRBY', key, name, by)
+  if sum == 0 then try('HDEL', key, name) end
+  if sum ~= by then return false end
+  local size = try('HLEN', key)
+  if size == 1 and span ~= 'all' then try('EXPIRE', key, sub(span, 1, 1) == 'm' and 4200 or 90000) end
+  if not failed(size) and size > max_series and name ~= 'other' then
+    try('HDEL', key, name)
+    grow(span, 'other', by)
+  end
+  return true
+end
+
+-- What the accepted commits count, each name once a batch. Figures are for people to look at: whatever is wrong with
+-- their keys, no run waits for it.
+local function keep_figures(names, flats)
+  local sums, latest, last = {}, {}, prefix .. 'figures:last'
+  for _, number in ipairs(accepted) do
+    local flat = flats[number] or nothing
+    for i = 1, #flat, 2 do sums[flat[i]] = (sums[flat[i]] or 0) + flat[i + 1] end
+  end
+  local minute, tens = 'm:' .. digits(floor(ms / 60000)), 't:' .. digits(floor(ms / 600000))
+  for at = 0, #names - 1 do
+    local name, by = names[at + 1], sums[at]
+    local kind = sub(name, 1, 1)
+    if by and kind == '@' then put(latest, name, now_text)
+    elseif by and by ~= 0 then
+      if kind ~= '~' and grow('all', name, by) then try('HSETNX', last, '', now_text) end
+      if kind ~= '=' then
+        grow(minute, name, by)
+        grow(tens, name, by)
+      end
+    end
+  end
+  local size = #latest > 0 and try('HLEN', last)
+  if size and not failed(size) and size < max_series then all('HSET', last, latest) end
 end
 
 -- Nobody listens most of the time, and the first answer says so. A user whose rights leave the channel out is refused,
 -- and the commits stand: who listens is told nothing, and nothing waits for that.
 local function tell_listeners()
-  for _, item in ipairs(accepted) do
+  for _, number in ipairs(accepted) do
+    local item = items[number]
     for _, what in ipairs(item[10]) do
       local heard = try('PUBLISH', prefix .. 'events', item[1] .. ' ' .. what)
       if failed(heard) or heard == 0 then return end
@@ -332,7 +396,8 @@ local function tell_listeners()
 end
 
 local answers = {}
-for i = 1, #items do answers[i] = commit(items[i]) end
+for i = 1, #items do answers[i] = commit(items[i], i) end
+keep_figures(counts[1], counts[2])
 local timers_set, timers_gone = {}, {}
 for member, due_ms in pairs(timer_at) do
   if due_ms then put(timers_set, digits(due_ms), member) else timers_gone[#timers_gone + 1] = member end
