@@ -24,6 +24,7 @@ from runner.catalogue import Catalogue
 from runner.definition.inputs import has_secrets
 from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.engine.children import ChildInputs
+from runner.engine.faults import with_faults
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
 from runner.errors import RecordTampered, StoreUnavailable
@@ -75,12 +76,11 @@ class Engine:
                 made = interpret(self._catalogue.plan, run, entries, self._child_inputs.prepare)
                 if not made:
                     continue
-                commits.append(
-                    commit_of(
-                        run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
-                        retention_ms=self._retention_ms, last_seen=entries[-1].mark if entries else "",
-                    )
+                commit = commit_of(
+                    run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
+                    retention_ms=self._retention_ms, last_seen=entries[-1].mark if entries else "",
                 )
+                commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made
             except StoreUnavailable:
                 raise  # an outage says nothing of the run; what was taken is handed out again
@@ -137,6 +137,15 @@ class Engine:
                 return []
             return [stored for run_id in run_ids for stored in self._load([run_id])]
         return [stored for stored in found if stored is not None]
+
+    def _with_faults(self, commit: Commit, made: Sequence[Transition]) -> Commit:
+        try:
+            return with_faults(commit, made, self._catalogue.plan, self._redaction_of)
+        except StoreUnavailable:
+            raise
+        except Exception:  # what is only counted must not keep a run from going on
+            log.exception("the faults of a commit could not be counted", extra={"run_id": commit.run_id})
+            return commit
 
     # -- committing ---------------------------------------------------------------------------------
     def _commit(self, commits: Sequence[Commit], transitions: dict[str, list[Transition]]) -> None:

@@ -39,6 +39,7 @@ class Keys:
         self.workers = prefix + "workers"  # hash: worker name -> contract
         self.schedules = prefix + "schedules"  # hash: workflow -> its schedule
         self.fires = prefix + "fires"  # hash: workflow -> its latest fire time|what became of it
+        self.faults = prefix + "faults"  # zset: group of faults -> when it was seen last
         self.wake_runs = prefix + "wake:runs"  # list: tokens that idle engines block on
         self.events = prefix + "events"  # no key, but a channel: run id and history entry of every commit
 
@@ -71,6 +72,11 @@ class Keys:
 
     def line(self, name: str) -> str:
         return f"{self.prefix}line:{name}"
+
+    def fault(self, group: str) -> str:
+        """hash: about, count, first, last, state, note, regressed; h:<hour of the ring>, m:<mark>, s:<sample>; marks
+        and samples, how many there are or were."""
+        return f"{self.prefix}fault:{group}"
 
     def history(self, run_id: str) -> str:
         return f"{self.prefix}history:{run_id}"

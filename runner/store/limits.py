@@ -17,6 +17,8 @@ from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, 
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
 MAX_STARTS = 100  # of one commit
+MAX_FAULTS = 100  # of one commit
+MAX_MARKS = 10  # of one fault
 MAX_PARTS = 4_000  # writes, timers, history entries or tells of one commit
 MAX_WAITING = 1_000  # entries in one inbox; more requests are refused
 MAX_REQUESTS = 10_000  # ever taken by one run: their nonces are kept
@@ -132,6 +134,8 @@ def check_commit(commit: Commit) -> int:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_PARTS} counts")
     if commit.starts or commit.tells:
         size += _check_others(commit)
+    if commit.faults:
+        size += _check_faults(commit)
     if size > MAX_VALUE_BYTES:
         _check_sizes(commit)
     return size
@@ -153,6 +157,18 @@ def _check_others(commit: Commit) -> int:
             raise ValueError(f"run {run_id} tells itself something")
         check_size(f"what run {commit.run_id} tells run {run_id}", body)
     return sum(len(run.summary) + len(run.body) for run in commit.starts) + sum(len(body) for _, body in commit.tells)
+
+
+def _check_faults(commit: Commit) -> int:
+    if len(commit.faults) > MAX_FAULTS or any(len(fault.marks) > MAX_MARKS for fault in commit.faults):
+        raise ValueError(f"run {commit.run_id}: one commit takes {MAX_FAULTS} faults, each with {MAX_MARKS} marks")
+    for fault in commit.faults:
+        check_place("group", fault.group)
+        check_number("count", fault.count)
+        for mark in fault.marks:
+            check_place("mark", mark)
+        check_size(f"what is said of the faults {fault.group}", fault.about)
+    return sum(len(fault.about) for fault in commit.faults)
 
 
 def _check_sizes(commit: Commit) -> None:

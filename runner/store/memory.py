@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from runner.store.limits import LEASE_MS, TICK_MS, check_number, check_schedule
+from runner.store import memory_faults
+from runner.store.limits import LEASE_MS, TICK_MS, check_name, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import MAX_HOLDERS, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, FaultGroup, FaultState, Figures, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -68,6 +69,15 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
                 return there is not None and (there.fired_at_ms, there.note) == (at_ms, note)
             self._tables.schedules[workflow] = replace(there, fired_at_ms=at_ms, note=note)
             return True
+
+    def fault_groups(self, *, since_ms: int = 0) -> list[FaultGroup]:
+        with self._changed:
+            return memory_faults.fault_groups(self._tables.faults, since_ms)
+
+    def note_fault(self, group: str, state: FaultState, note: bytes) -> bool:
+        check_name("group", group)
+        with self._changed:
+            return memory_faults.note_fault(self._tables.faults, group, state, note)
 
     def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
         with self._changed:

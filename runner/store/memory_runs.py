@@ -18,6 +18,7 @@ from runner.store.limits import (
     check_number,
     check_request,
 )
+from runner.store.memory_faults import count_faults, forget_spare
 from runner.store.memory_state import MemoryBase, Run, Task
 from runner.store.ports import (
     MAX_BATCH,
@@ -104,6 +105,7 @@ class RunsInMemory(MemoryBase):
             counts: list[tuple[str, int]] = []
             answers = [self._commit(commit, now, freed, counts) for commit in commits]
             self._tables.figures.keep(counts, now)
+            forget_spare(self._tables.faults)
             for name in freed:
                 slots.admit_waiting(self._tables, name, now)
             return answers
@@ -144,6 +146,7 @@ class RunsInMemory(MemoryBase):
         for run_id, body in commit.tells:
             self._tell(run_id, body, now)
         counts += commit.counts
+        count_faults(tables.faults, run.run_id, commit.faults, now)
         return "ok"
 
     def _go_on(self, run: Run, commit: Commit, now: int) -> None:

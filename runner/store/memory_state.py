@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
+from runner.store.memory_faults import FaultCounts
 from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
 
 Ref = tuple[str, str, str]  # run id, path, token
@@ -159,6 +160,7 @@ class MemoryState:
         self.slots: dict[str, SlotState] = {}
         self.schedules: dict[str, ScheduleRow] = {}
         self.figures = FiguresInMemory()
+        self.faults: dict[str, FaultCounts] = {}
         self.busy: dict[str, dict[tuple[Ref, str], int]] = {}  # by queue: who holds a slot -> 0, or when it is given up
         self.pace: dict[str, deque[int]] = {}  # by queue: when the last tasks were claimed under a rate
         self.hushed: set[str] = set()  # queues in which tasks wait, and a quota lets nobody take them

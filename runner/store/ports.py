@@ -17,6 +17,10 @@ MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer l
 MAX_INBOX = 100  # entries of one run handed out at once
 OUTPUT = ">"  # behind the name of a payload: the field that holds what the task gave
 MAX_HOLDERS = 20  # of a slot, named at once
+MAX_FAULT_GROUPS = 1_000  # kept: those that were seen last
+MAX_FAULT_MARKS = 100  # different ones of a group
+MAX_FAULT_SAMPLES = 20  # of a group
+FAULT_HOURS = 168  # counted apart
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
@@ -133,6 +137,18 @@ class Dispatch(msgspec.Struct, frozen=True, gc=False):
     queue_timeout_ms: int = 0
 
 
+class Fault(msgspec.Struct, frozen=True, gc=False):
+    """Something went wrong in a run, `count` times more; counted in its group. Opaque: the store only counts.
+
+    about: what the group is, for people; that of the latest fault is kept. marks: what is counted apart in the group.
+    """
+
+    group: str
+    about: bytes
+    marks: tuple[str, ...] = ()
+    count: int = 1
+
+
 class Commit(msgspec.Struct, frozen=True, gc=False):
     """One run's next state and everything that follows from it, atomically.
 
@@ -147,6 +163,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     `counts`: how much named figures grow, once if the commit is accepted, else not. How a name begins says where it is
     kept: `~` in the windows only, `=` in the sum only (it may sink), `@` only when it was last named; any other in
     sum and windows. Figures never hold a run up.
+    `faults`: counted once, with the run as a sample, if the commit is accepted; a repeat or a stale one counts nothing.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 
@@ -169,6 +186,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
     last_seen: str = ""  # not looked at if empty
     counts: tuple[tuple[str, int], ...] = ()  # name, by how much
+    faults: tuple[Fault, ...] = ()
 
 
 # tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which
@@ -279,6 +297,25 @@ class SlotInfo(msgspec.Struct, frozen=True, gc=False):
     waiting: int
     holders: tuple[str, ...]  # at most MAX_HOLDERS, sorted
     ahead: int = 0  # how many wait before the run that was asked about
+
+
+FaultState = Literal["open", "resolved", "ignored"]
+
+
+class FaultGroup(msgspec.Struct, frozen=True, gc=False):
+    """What was counted of the faults of one group. The MAX_FAULT_GROUPS that were seen last are kept."""
+
+    group: str
+    about: bytes
+    count: int
+    first_at_ms: int
+    last_at_ms: int
+    hours: Mapping[int, int]  # count by hours since 1970, of the last FAULT_HOURS; hours without any are left out
+    marks: Mapping[str, int]  # the first MAX_FAULT_MARKS different ones
+    samples: tuple[tuple[str, int], ...]  # the runs that had it last, each with when; the latest first
+    state: FaultState = "open"
+    note: bytes = b""  # of who changed the state last
+    regressed_at_ms: int = 0  # when it came back after it was resolved; 0: it did not
 
 
 class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
@@ -399,6 +436,14 @@ class Store(Protocol):
 
     def note_fire(self, workflow: str, at_ms: int, note: bytes) -> bool:
         """What became of a fire time. False, and nothing noted: it or a later one was, or the schedule is gone."""
+
+    # -- faults -----------------------------------------------------------------------------------
+    def fault_groups(self, *, since_ms: int = 0) -> list[FaultGroup]:
+        """Those that were seen since then, the last seen first."""
+
+    def note_fault(self, group: str, state: FaultState, note: bytes) -> bool:
+        """Set the state of a group. A resolved one that is seen again is open, and has regressed; an ignored one stays
+        ignored. False: there is no such group (any more)."""
 
     # -- processes --------------------------------------------------------------------------------
     def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None:

@@ -13,8 +13,19 @@ from typing import cast
 from runner.errors import RecordTampered
 from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
-from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
+from runner.store.ports import (
+    FAULT_HOURS,
+    MAX_INBOX,
+    ClaimedTask,
+    FaultGroup,
+    FaultState,
+    InboxEntry,
+    InboxKind,
+    StoredRun,
+    TaskRecord,
+)
 
+HOUR_MS = 3_600_000
 _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))
 
 
@@ -85,3 +96,31 @@ def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
         )
     except (KeyError, ValueError) as error:
         raise RecordTampered(f"the record of run {run_id} does not fit: {error!r}") from error
+
+
+def read_fault(group: str, record: Mapping[bytes, bytes]) -> FaultGroup:
+    """Of the ring only the hours that were within FAULT_HOURS of the last fault. A number that is none counts as 0."""
+    last_at_ms = _number(record.get(b"last"))
+    hours = [tuple(map(_number, value.split(b"|", 1))) for value in fields_of(record, "h:").values() if b"|" in value]
+    samples = [value.decode().partition("|") for value in fields_of(record, "s:").values()]
+    latest: dict[str, int] = {}
+    for run_id, _, at_ms in samples:
+        latest[run_id] = max(latest.get(run_id, 0), int(at_ms or 0))
+    state = record.get(b"state", b"open").decode()
+    return FaultGroup(
+        group=group,
+        about=record.get(b"about", b""),
+        count=_number(record.get(b"count")),
+        first_at_ms=_number(record.get(b"first")),
+        last_at_ms=last_at_ms,
+        hours={hour: count for hour, count in sorted(hours) if hour > last_at_ms // HOUR_MS - FAULT_HOURS},
+        marks={mark: _number(count) for mark, count in sorted(fields_of(record, "m:").items())},
+        samples=tuple(sorted(latest.items(), key=lambda sample: (-sample[1], sample[0]))),
+        state=cast(FaultState, state if state in ("resolved", "ignored") else "open"),
+        note=record.get(b"note", b""),
+        regressed_at_ms=_number(record.get(b"regressed")),
+    )
+
+
+def _number(value: bytes | None) -> int:
+    return int(value) if value is not None and value.isdigit() else 0

@@ -82,7 +82,7 @@ class Scripts:
 
     def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
         k = self._keys
-        keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs, k.runs)
+        keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs, k.runs, k.faults)
         args = (limits.WATCH_MS, limits.REPAIR_MS, limits.MAX_SERIES, pack_counts(commits), _pack_commits(commits))
         reply: list[bytes] = self._call("commit_runs", keys, args)
         return reply
@@ -182,6 +182,11 @@ class Scripts:
         noted: int = self._call("note_fire", (k.clock, k.schedules, k.fires), (workflow, at_ms, note))
         return noted
 
+    def note_fault(self, *, group: str, state: str, note: bytes) -> int:
+        k = self._keys
+        noted: int = self._call("note_fault", (k.clock, k.faults), (group, state, note))
+        return noted
+
     def read_clock(self) -> int:
         return int(self._call("read_clock", (self._keys.clock,), ()))
 
@@ -220,7 +225,7 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
         commit.run_id, commit.etag_read, commit.etag, seen, commit.terminal, commit.again,
         commit.retention_ms, fields, tasks, [text(entry) for entry in commit.history],
     )
-    to_others = commit.starts or commit.tells
+    to_others = commit.starts or commit.tells or commit.faults
     if not (commit.revokes or commit.timers or commit.timers_cleared or to_others):
         return packed
     revokes = [part for revoke in commit.revokes for part in revoke]
@@ -233,4 +238,10 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     tells: list[Any] = []
     for run_id, body in commit.tells:
         tells += (run_id, text(body))
-    return (*packed, starts, tells)
+    packed = (*packed, starts, tells)
+    if not commit.faults:
+        return packed
+    faults: list[Any] = []
+    for fault in commit.faults:
+        faults += (fault.group, text(fault.about), fault.marks, fault.count)
+    return (*packed, faults)

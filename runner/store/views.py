@@ -11,11 +11,12 @@ from redis.exceptions import ResponseError
 
 from runner.store import figures
 from runner.store.base import RedisBase
-from runner.store.limits import check_number, check_schedule
-from runner.store.ports import MAX_HOLDERS, EventStream, Figures, RunRow, ScheduleRow, SlotInfo
-from runner.store.records import is_in_line
+from runner.store.limits import check_name, check_number, check_schedule
+from runner.store.ports import MAX_HOLDERS, EventStream, FaultGroup, FaultState, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.records import is_in_line, read_fault
 
 _PAGE = 500
+_FAULTS_AT_ONCE = 100
 
 
 class ViewVerbs(RedisBase):
@@ -69,6 +70,26 @@ class ViewVerbs(RedisBase):
     def note_fire(self, workflow: str, at_ms: int, note: bytes) -> bool:
         check_number("at_ms", at_ms)
         return bool(self._scripts.note_fire(workflow=workflow, at_ms=at_ms, note=note))
+
+    def fault_groups(self, *, since_ms: int = 0) -> list[FaultGroup]:
+        names = self._read(lambda client: client.zrange(self._keys.faults, "+inf", since_ms, desc=True, byscore=True))
+        found: list[FaultGroup] = []
+        for begin in range(0, len(names), _FAULTS_AT_ONCE):
+            groups = [name.decode() for name in names[begin : begin + _FAULTS_AT_ONCE]]
+
+            def command(client: Redis, groups: Sequence[str] = groups) -> list[Any]:
+                pipeline = client.pipeline(transaction=False)
+                for group in groups:
+                    pipeline.hgetall(self._keys.fault(group))
+                return pipeline.execute(raise_on_error=False)
+
+            records = zip(groups, self._read(command), strict=True)
+            found += [read_fault(group, record) for group, record in records if isinstance(record, dict) and record]
+        return found
+
+    def note_fault(self, group: str, state: FaultState, note: bytes) -> bool:
+        check_name("group", group)
+        return bool(self._scripts.note_fault(group=group, state=state, note=note))
 
     def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
         """With a status, pages are read until enough rows match: O(runs) for a rare one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store
+from runner.store.ports import Commit, Completion, Dispatch, Fault, NewRun, ProcessInfo, Quota, Request, Slot, Store
 from tests.conformance.store_world import Clock
 
 LEASE_MS = 15_000
@@ -65,12 +65,14 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.exchange("doomed", "x2", completions=[Completion("r1", doomed.path, doomed.token, b"late")]))
     say(store.take_runs("engine", "take4", limit=9, lease_ms=LEASE_MS))
     say(store.exchange("worker", "x3", completions=[Completion("r1", "b", tokens["b"], b"B")], lease_ms=LEASE_MS))
-    say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6),
+    say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6,
+                             faults=(Fault("v1:a", b"about", ("m", "n"), 2),)),
                       Commit("r1", "e2", "e3", 0, b"s3", "running", dispatches=(_dispatch("e"),), writes={"n": b"N"})]))
     store.retire("engine")
     say(store.load_runs(["r1", "r2", "r3", "r4", "r5", "r6", "s1", "s2", "s4", "nobody"]))
     say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
     store.put_schedule("order", b"daily")
+    say([store.note_fault("v1:a", "resolved", b"note"), store.note_fault("v1:b", "ignored", b""), store.fault_groups()])
     say([store.note_fire("order", 5, b"started"), store.note_fire("order", 4, b"late"), store.schedules()])
     say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers

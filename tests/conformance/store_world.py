@@ -186,7 +186,7 @@ class Snapshot:
 
 
 _PLAIN = {"ready", "watch", "deadlines", "timers", "runs", "expiring", "queues", "procs", "reaped", "definitions",
-          "workers", "schedules", "fires"}
+          "workers", "schedules", "fires", "faults"}
 
 
 def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
@@ -210,7 +210,7 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
             found.busy[name] = {(_ref(ref), process): free_at_ms for (ref, process), free_at_ms in holders.items()}
         elif family == "pace":
             found.pace[name] = [int(time) for time in value]
-        elif key not in _PLAIN and family not in ("wake", "history", "process", "figures"):
+        elif key not in _PLAIN and family not in ("wake", "history", "process", "figures", "fault"):
             found.strange.add(key)
     found.ready, found.watch = set(dump.get("ready", {})), dump.get("watch", {})
     found.deadlines = {_ref(text): due_ms for text, due_ms in dump.get("deadlines", {}).items()}

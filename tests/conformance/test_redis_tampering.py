@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from runner.errors import RecordTampered
 from runner.store.limits import REPAIR_MS
-from runner.store.ports import OUTPUT, Commit, Completion, Dispatch, NewRun, Quota, Request
+from runner.store.ports import OUTPUT, Commit, Completion, Dispatch, Fault, NewRun, Quota, Request
 from runner.store.scripts import Scripts, load_script
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import LEASE_MS, StoreWorld
@@ -38,7 +38,7 @@ def rich(world: StoreWorld) -> None:
     world.store.put_schedule("order", b"body")
     world.start("done", "held", "held2", "waiting", "fresh")
     world.store.take_runs("engine", "t1", limit=9, lease_ms=LEASE_MS)
-    world.end("done", retention_ms=1)
+    world.end("done", retention_ms=1, faults=(Fault("v1:a", b"about"),))
     world.commit("held", "a")
     world.claim("worker", capacity=1)
     world.commit("held2", "a")
@@ -65,7 +65,8 @@ VERBS: dict[str, Verb] = {
     "start_runs": lambda world: world.store.start([NewRun("new", "n", "d", b"{}", b"in")]),
     "take_runs": lambda world: world.store.take_runs("engine", "t2", limit=9, lease_ms=LEASE_MS),
     "commit_runs": lambda world: world.store.commit([
-        world.next_commit("fresh", "a", "b", timers=(("t", 5),), starts=(CHILD,), tells=(("waiting", b"told"),))]),
+        world.next_commit("fresh", "a", "b", timers=(("t", 5),), starts=(CHILD,), tells=(("waiting", b"told"),),
+                          faults=(Fault("v1:b", b"about", ("step=a",)),))]),
     "park_run": lambda world: world.store.park("fresh", "", delay_ms=5, stuck=False, error=b"trace"),
     "post_requests": lambda world: world.store.post([Request("fresh", "n", b"signal")]),
     "exchange_tasks": hand_in,
@@ -78,6 +79,7 @@ VERBS: dict[str, Verb] = {
     "rearm_runs": lambda world: scripts_of(world).rearm_runs(),
     "forget_runs": lambda world: scripts_of(world).forget_runs(),
     "note_fire": lambda world: world.store.note_fire("order", world.clock.now_ms, b"note"),
+    "note_fault": lambda world: world.store.note_fault("v1:a", "resolved", b"note"),
     "read_clock": lambda world: world.store.now_ms(),
 }
 WHOM = {"<engine>": "engine", "<process>": "worker"}
@@ -176,7 +178,7 @@ def commit_calls(world: StoreWorld) -> list[tuple[list[str], list[Any]]]:
     try:
         world.store.commit([world.next_commit("r1", "b", timers=(("t", 5), ("v", 6)), **parts),
                             world.next_commit("r3", starts=(CHILD,), tells=(("r2", b"told"), ("nobody", b""))),
-                            world.next_commit("r2", "a", "b", again=True)])
+                            world.next_commit("r2", "a", "b", again=True, faults=(Fault("g", b"x", ("m",)),))])
     finally:
         scripts._call = original  # type: ignore[method-assign]
     return sent

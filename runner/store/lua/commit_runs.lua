@@ -11,6 +11,7 @@
 --      7 queues    set   names of queues that ever held a task
 --      8 wake:runs list  tokens that idle engines block on
 --      9 runs      zset  run id -> created at
+--      10 faults   zset  group of faults -> when it was seen last
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 repair_ms
@@ -20,16 +21,17 @@
 --      6 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
---                  these, starts, tells. entries_seen: how many, or that and how the last one begins. Each from
---                  `fields` on is one flat list: fields (name value; of the run's hash: etag, state, status, in this
---                  order, then w:<name>, m:<path>), tasks (path queue payload queue_timeout_ms), revokes (path kill),
---                  timers (name due_at_ms), starts (run_id nonce digest summary body), tells (run_id body)
+--                  these, starts, tells, and where there are any, faults. entries_seen: how many, or that and how the
+--                  last one begins. Each from `fields` on is one flat list: fields (name value; of the run's hash:
+--                  etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
+--                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
+--                  summary body), tells (run_id body), faults (group about, list of marks, count)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
---         slot:<name> hash, holders:<name> zset, line:<name> zset, figures:<span> hash
+--         slot:<name> hash, holders:<name> zset, line:<name> zset, figures:<span> hash, fault:<group> hash
 -- PUBLISHES events: `run_id entry` for each history entry of what was accepted, while somebody listens
 -- RETURNS for each commit: ok | stale | gone | tampered
-local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs = unpack(KEYS)
-local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset'})
+local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs, faults = unpack(KEYS)
+local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset', 'zset'})
 if wrong then return wrong end
 
 local watch_ms, repair_ms, max_series, counted, packed = number(), number(), number(), text(), text()
@@ -68,6 +70,14 @@ local function are_timers(list)
   return #list <= 8000
 end
 
+local function are_faults(list)
+  for i = 1, #list, 4 do
+    if type(list[i]) ~= 'string' or type(list[i + 1]) ~= 'string' or type(list[i + 2]) ~= 'table' or
+      not are_texts(list[i + 2]) or not is_whole(list[i + 3]) then return false end
+  end
+  return #list % 4 == 0 and #list <= 4000
+end
+
 local function seen_by(item)
   if type(item[4]) == 'table' then return item[4][1], item[4][2] end
   return item[4]
@@ -80,7 +90,8 @@ local function is_sound(item)
   local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
   check_values(fields)
   check_values(history)
-  local to_others = #item == 15 and #starts % 5 == 0 and are_texts(starts) and #tells % 2 == 0 and #tells <= 8000
+  local to_others = (#item == 15 or #item == 16 and are_faults(item[16])) and #starts % 5 == 0 and are_texts(starts) and
+    #tells % 2 == 0 and #tells <= 8000
   if to_others then check_values(tells) end
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
@@ -129,6 +140,7 @@ local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
 local pushed, pushes, woken = {}, {}, {}
 local created, reborn = {}, {}  -- runs that were started, and their histories
+local noted = {}  -- by group of faults: what is to be counted
 local freed = {}  -- names of slots that have room again, perhaps
 local accepted = {}  -- positions of the commits that were written now
 
@@ -307,6 +319,61 @@ local function end_run(item, key)
   if item[7] > 0 then put(expire, digits(ms + item[7]), id) end
 end
 
+local function count_faults(id, list)
+  for i = 1, #list, 4 do
+    local found, count = noted[list[i]], list[i + 3]
+    if not found then
+      found = {count = 0, marks = {}, ids = {}, size = 0}
+      noted[list[i]] = found
+    end
+    found.count, found.about = found.count + count, list[i + 1]
+    for _, mark in ipairs(list[i + 2]) do
+      local before = found.marks[mark]
+      if not before then found.size = found.size + 1 end
+      if before or found.size <= 500 then found.marks[mark] = (before or 0) + count end  -- no more than one HMGET takes
+    end
+    if found.ids[#found.ids] ~= id then found.ids[#found.ids + 1] = id end
+  end
+end
+
+-- One read and one write for each group of the batch. The ring has an hour of the week in each place, with its number.
+local function write_faults(name, found)
+  local key, hour, names = prefix .. 'fault:' .. name, floor(ms / 3600000), {}
+  local place = 'h:' .. digits(hour % 168)
+  for mark in pairs(found.marks) do names[#names + 1] = mark end
+  local wanted = {'count', 'marks', 'samples', 'state', 'last_run', place}
+  for i, mark in ipairs(names) do wanted[6 + i] = 'm:' .. mark end
+  local got = try('HMGET', key, unpack(wanted))
+  if got.err then return end  -- whatever is wrong with what is counted, the run goes on
+  local count, marks, samples = whole(got[1]) or 0, whole(got[2]) or 0, whole(got[3]) or 0
+  local of_hour, in_hour = match(got[6] or '', '^(%d+)|(%d+)$')
+  in_hour = of_hour == digits(hour) and whole(in_hour) or 0
+  local set = {'about', found.about, 'count', digits(count + found.count), 'last', now_text,
+    place, digits(hour) .. '|' .. digits(in_hour + found.count)}
+  if count == 0 then put(set, 'first', now_text) end
+  if got[4] == 'resolved' then
+    put(set, 'state', 'open')
+    put(set, 'regressed', now_text)
+  end
+  for i, mark in ipairs(names) do
+    local before = whole(got[6 + i])
+    if not before and marks < 100 then before, marks = 0, marks + 1 end
+    if before then put(set, 'm:' .. mark, digits(before + found.marks[mark])) end
+  end
+  local ids, last = found.ids, got[5]
+  for i = max(1, #ids - 19), #ids do
+    if ids[i] ~= last then
+      put(set, 's:' .. digits(samples % 20), ids[i] .. '|' .. now_text)
+      samples, last = samples + 1, ids[i]
+    end
+  end
+  put(set, 'marks', digits(marks))
+  put(set, 'samples', digits(samples))
+  put(set, 'last_run', last)
+  all('HSET', key, set)
+  call('ZADD', faults, now_text, name)
+end
+
 local function commit(item, number)
   local id, seen, terminal, again, set, history = item[1], seen_by(item), item[5], item[6], item[8], item[10]
   local key = records .. id
@@ -338,6 +405,7 @@ local function commit(item, number)
   if item[14] then
     start_runs(item[14])
     tell_runs(item[15])
+    if item[16] then count_faults(id, item[16]) end
   end
   accepted[#accepted + 1] = number
   return 'ok'
@@ -411,6 +479,12 @@ all('ZREM', deadlines, undue)
 all('ZADD', timers, timers_set)
 all('ZREM', timers, timers_gone)
 all('ZADD', expiring, expire)
+for name, found in pairs(noted) do write_faults(name, found) end
+if next(noted) then
+  local spare = call('ZCARD', faults) - 1000
+  local forgotten = spare > 0 and call('ZPOPMIN', faults, spare) or nothing
+  for i = 1, #forgotten, 2 do call('DEL', prefix .. 'fault:' .. forgotten[i]) end
+end
 local new_queues = {}
 for _, queue in ipairs(pushed) do
   local key = prefix .. 'q:' .. queue
