@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sys
 from typing import Any
 
 import msgspec
@@ -18,8 +19,10 @@ from runner.expression.evaluate import compile_template
 from runner.interpreter import event as ev
 from runner.interpreter.run_id import run_id_of
 from runner.store.ports import NewRun, Slot
+from runner.trace import Place, parse
 
 MAX_KEY_LENGTH = 256
+_inherited = ""
 
 
 def new_run(
@@ -34,12 +37,29 @@ def new_run(
     }
     started = ev.RunStarted(
         at_ms=0, run_id=run_id, workflow=definition.workflow, version=definition.version,
-        digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=by,
+        digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=by, traceparent=current_traceparent(),
     )
     return NewRun(
         run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),
         summary=msgspec.json.encode(about), body=msgspec.json.encode(started), slot=slot,
     )
+
+
+def current_traceparent() -> str:
+    """The span in which this code runs, if the program uses OpenTelemetry; else what `inherit_trace` was told."""
+    telemetry = sys.modules.get("opentelemetry.trace")
+    if telemetry is None:  # then nobody can have begun a span
+        return _inherited
+    here = telemetry.get_current_span().get_span_context()
+    if not here.is_valid:
+        return _inherited
+    return Place(f"{here.trace_id:032x}", f"{here.span_id:016x}", here.trace_flags.sampled).traceparent
+
+
+def inherit_trace(traceparent: str) -> None:
+    """What this process starts belongs to this trace: a command was given it by its caller."""
+    global _inherited
+    _inherited = traceparent if parse(traceparent) is not None else ""
 
 
 def child_run(started: ev.RunStarted, summary: str, nonce: str) -> NewRun:

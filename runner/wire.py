@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+LOG_LINES, LOG_BYTES = 50, 8_192
 Phase = Literal["action", "compensate", "verify", "confirm"]
 
 
@@ -46,6 +47,7 @@ class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     heartbeat_ms: int = 0  # 0: user code need not send heartbeats
     item_path: tuple[int, ...] = ()
     last_details: Any = None  # what the attempt before said with its last heartbeat
+    traceparent: str = ""  # the span of this attempt, as W3C writes it
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -63,3 +65,15 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     after_ms: int = 0
     started_at_ms: int = 0  # the worker's own clock: for people, never for decisions
     duration_ms: float = 0.0
+    log: str = ""  # the last lines that it logged, see `last_lines`; of a lost attempt too, as far as they are known
+
+
+def last_lines(text: str) -> str:
+    """The end of a log that is kept with the run: at most LOG_LINES lines in LOG_BYTES bytes."""
+    if text.count("\n") >= LOG_LINES:
+        text = "\n".join(text.split("\n")[-LOG_LINES:])
+    data = text.encode("utf-8", "replace")
+    if len(data) <= LOG_BYTES:
+        return text
+    cut = data[-LOG_BYTES:].decode("utf-8", "ignore")
+    return cut.partition("\n")[2] or cut  # a line of which the beginning is gone would mislead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -17,7 +18,7 @@ from runner.interpreter.record import changes_of, decode_request, decode_told, e
 from runner.interpreter.state import Run
 from runner.starting import child_run
 from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun
-from runner.wire import ErrorRecord, Outcome
+from runner.wire import ErrorRecord, Outcome, last_lines
 
 _OUTCOME = msgspec.json.Decoder(Outcome)
 _ENCODER = msgspec.json.Encoder()
@@ -42,10 +43,20 @@ def _outcome(entry: InboxEntry) -> ev.TaskSettled:
         hint_ms=outcome.after_ms,
         claimed_at_ms=entry.claimed_at_ms,
         process=entry.process,
-        size=len(entry.body) + len(entry.output),
+        size=len(entry.body) + len(entry.output) - len(outcome.log),
         duration_ms=outcome.duration_ms,
         kept=bool(entry.output),
+        log=last_lines(outcome.log) if outcome.log else "",
     )
+
+
+def _lost(entry: InboxEntry) -> ev.TaskSettled:
+    error = ErrorRecord("worker_lost", message=f"its worker process {entry.process} was lost")
+    log = ""
+    if entry.body:  # its supervisor lived on, and says what it had logged
+        with contextlib.suppress(msgspec.DecodeError):
+            log = last_lines(_OUTCOME.decode(entry.body).log)
+    return replace(_settled(entry, "unknown", error), log=log)
 
 
 def _settled(
@@ -63,9 +74,7 @@ _EVENTS: dict[str, Callable[[InboxEntry], ev.External]] = {
     "request": lambda entry: decode_request(entry.body, entry.at_ms),
     "timer": lambda entry: ev.TimerFired(entry.at_ms, entry.path),
     "outcome": _outcome,
-    "lost": lambda entry: _settled(
-        entry, "unknown", ErrorRecord("worker_lost", message=f"its worker process {entry.process} was lost")
-    ),
+    "lost": _lost,
     "queue_timeout": lambda entry: _settled(
         entry, "failed", ErrorRecord("queue_timeout", message="no worker took it in time")
     ),

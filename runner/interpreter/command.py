@@ -13,6 +13,7 @@ from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent, static
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import step_ref
 from runner.interpreter.state import Run
+from runner.trace import attempt_span, run_span
 from runner.wire import ErrorRecord, TaskMessage
 
 
@@ -93,6 +94,9 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
         heartbeat_ms=worker.heartbeat_ms if worker is not None and event.phase == "action" else 0,
         item_path=items(event.path),
         last_details=_last_details(run, event),
+        traceparent=attempt_span(
+            run.header.run_id, run.header.traceparent, event.path, event.phase, event.attempt, event.at_ms
+        ).traceparent,
     )
     payload = f"{event.path}:{'undo' if undoing else event.phase}"
     return DispatchTask(event.path, message, payload, event.queue_timeout_ms)
@@ -128,6 +132,7 @@ def _start_child(plan: Plan, run: Run, event: ev.ChildStarted) -> tuple[Command,
         at_ms=0, run_id=event.run_id, workflow=action.workflow, version=action.version, digest=action.digest,
         input=event.input, by=_by(run), parent=run.header.run_id, parent_path=event.path,
         holds=action.compensate is None,
+        traceparent=run_span(run.header.run_id, run.header.traceparent).traceparent,
     )
     return (StartChild(started),)
 

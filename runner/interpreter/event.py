@@ -36,6 +36,7 @@ class RunStarted(Event, frozen=True, tag=True, gc=False):
     parent: str = ""  # the run that started it
     parent_path: str = ""  # the step there
     holds: bool = False  # its end is provisional until the root is decided
+    traceparent: str = ""  # of whoever started it
 
 
 class TaskSettled(Event, frozen=True, tag=True, gc=False):
@@ -53,6 +54,7 @@ class TaskSettled(Event, frozen=True, tag=True, gc=False):
     size: int = 0  # bytes of the outcome
     duration_ms: float = 0.0
     kept: bool = False  # its output is stored already, and need not be written again
+    log: str = ""  # the last lines that it logged
 
 
 class TimerFired(Event, frozen=True, tag=True, gc=False):

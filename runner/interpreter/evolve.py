@@ -36,6 +36,7 @@ def new_run(event: ev.RunStarted) -> Run:
         parent=event.parent,
         parent_path=event.parent_path,
         holds=event.holds,
+        traceparent=event.traceparent,
     )
     return Run(header, {}, {})
 

@@ -40,6 +40,7 @@ _OUTPUT = ">"  # behind the name of a task's input: what it gave
 _RESULT = f":action{_OUTPUT}"
 _CONSTANT = (  # of a header
     "run_id", "workflow", "version", "digest", "key", "rerun_of", "parent", "parent_path", "started_at_ms",
+    "traceparent",
 )
 
 
@@ -82,7 +83,7 @@ def state_of(run: Run) -> bytes:
     """What changes with nearly every commit: header and root, without what `changes_of` wrote at the start."""
     header: Header = run.header.__copy__()  # type: ignore[attr-defined]
     header.run_id = header.workflow = header.version = header.digest = header.key = header.rerun_of = ""
-    header.parent = header.parent_path = ""
+    header.parent = header.parent_path = header.traceparent = ""
     header.started_at_ms = 0
     return _ENCODER.encode(_State(header, run.nodes.get(ROOT)))
 

@@ -183,6 +183,7 @@ class Header(msgspec.Struct, omit_defaults=True, gc=False):
     parent: str = ""  # the run that started it
     parent_path: str = ""  # the step there
     holds: bool = False  # its end is provisional until the root is decided
+    traceparent: str = ""  # of whoever started it: the trace that it is part of
     provisional: bool = False  # its last step is done, and the root is not decided yet
     told_stuck: str = ""  # the run of which the parent was told that a person must act there
     told_pivot: bool = False  # the parent was told that nothing here goes back any more

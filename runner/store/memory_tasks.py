@@ -81,7 +81,7 @@ class TasksInMemory(MemoryBase):
         tables.close_task(ref)
         run.tasks[completion.path] = Task("D", completion.token)
         kind: InboxKind = "lost" if completion.lost else "outcome"
-        body, field = b"" if completion.lost else completion.body, ""
+        body, field = completion.body, ""
         if completion.output and not completion.lost:
             field = task.payload + OUTPUT
             run.fields[field] = completion.output

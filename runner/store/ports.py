@@ -209,7 +209,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
-    """The end of an attempt. `lost` is for a child that is known dead: body and output are not used then.
+    """The end of an attempt. `lost` is for a child that is known dead: its output is not used then.
 
     `output` is kept in a field of the run, named like the task's payload with OUTPUT behind it, once it is recorded.
     """

@@ -115,7 +115,7 @@ class Scripts:
             args += (queue, quota.max_concurrency, quota.rate, quota.window_ms)
         args.append(len(completions))
         for done in completions:
-            body, output = (b"", b"") if done.lost else (done.body, done.output)
+            body, output = done.body, b"" if done.lost else done.output
             args += (done.run_id, done.path, done.token, "1" if done.lost else "0", body, output)
         keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process))
         reply: list[Any] = self._call("exchange_tasks", keys, args)

@@ -19,9 +19,11 @@ import msgspec
 from runner.errors import AlreadyUndone, AttemptCancelled, BusinessError, NoEffectError, RetryLater
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker.context import Context, StopSignal, enter, leave
+from runner.worker.log_lines import LogLines
 from runner.worker.payload import MAX_TEXT_BYTES, MAX_TRACEBACK_BYTES, clip, clip_details, describe, encode_json
 from runner.worker.registered import RegisteredWorker
 from runner.worker.registry import Registry
+from runner.worker.span import enter_span, leave_span
 from runner.worker.uptime import uptime_s
 from runner.worker.verdict import Landed, NotLanded, Pending
 
@@ -70,6 +72,11 @@ class Attempt:
         )
 
     @property
+    def lines(self) -> LogLines | None:
+        """What it has logged so far."""
+        return self._context.lines
+
+    @property
     def is_async(self) -> bool:
         return self._registered is not None and self._registered.contract.is_async
 
@@ -79,7 +86,7 @@ class Attempt:
         if isinstance(ready, Outcome):
             return begun.stamp(ready)
         registered, arguments = ready
-        token = enter(self._context)
+        token, span = enter(self._context), enter_span(self.message.traceparent)
         try:
             result = registered.function(**arguments)
         except self._passing:
@@ -87,6 +94,7 @@ class Attempt:
         except BaseException as error:  # SystemExit too: a worker's sys.exit() must not end the process unseen
             return begun.stamp(self._raised(error))
         finally:
+            leave_span(span)
             leave(token)
         return begun.stamp(self._returned(registered, result))
 
@@ -97,7 +105,7 @@ class Attempt:
         if isinstance(ready, Outcome):
             return begun.stamp(ready)
         registered, arguments = ready
-        token = enter(self._context)
+        token, span = enter(self._context), enter_span(self.message.traceparent)
         try:
             result = await registered.function(**arguments)
         except self._passing:
@@ -105,6 +113,7 @@ class Attempt:
         except BaseException as error:
             return begun.stamp(self._raised(error))
         finally:
+            leave_span(span)
             leave(token)
         return begun.stamp(self._returned(registered, result))
 

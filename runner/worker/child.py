@@ -32,6 +32,7 @@ from runner.worker.frames import (
     Alive,
     Broken,
     FrameReader,
+    Logged,
     Ready,
     Setup,
     Stack,
@@ -40,6 +41,7 @@ from runner.worker.frames import (
     ToChild,
     Work,
 )
+from runner.worker.log_lines import AttemptMarks, LineKeeper, Teller
 from runner.worker.outbox import Outbox
 from runner.worker.payload import MAX_TRACEBACK_BYTES, clip
 from runner.worker.registry import Registry, load_modules
@@ -71,8 +73,10 @@ class Child:
         self._reader = FrameReader(ToChild)
         self._registry = Registry()
         self._running: dict[int, Running] = {}
+        self._keeper: logging.Handler | None = None
         # Nobody may see what attempts would still do when the supervisor is gone.
         self._outbox = Outbox(pipe, self._exit_now)
+        self._teller = Teller(self._tell_lines)
         self._threads = Threads(self._report, self._outbox.flush)
         self._loop = Loop(self._report, self._outbox.flush)
 
@@ -92,6 +96,8 @@ class Child:
                 break
             for message in self._reader.feed(data):
                 self._obey(message)
+        if self._keeper is not None:
+            logging.getLogger().removeHandler(self._keeper)
         if self._running:
             self._exit_now()  # the supervisor is gone, and nobody may see what these attempts would still do
 
@@ -119,6 +125,11 @@ class Child:
             self._exit_now()
         # Only if the modules or the hook did not choose otherwise (then the root logger has handlers).
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        marks = AttemptMarks(setup.process)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(marks)
+        self._keeper = LineKeeper(self._teller.ring)
+        logging.getLogger().addHandler(self._keeper)
         gc.freeze()  # modules and contracts stay: no collection has to walk them again and again
         self._outbox.note(Ready(contracts))
 
@@ -152,13 +163,27 @@ class Child:
         # Where it is comes first: once it sees the reason it may end, and then there is nothing to show.
         if not running.attempt.is_async and (stack := running.stack()):
             self._outbox.note(Stack(number, stack))
+        self._tell_lines_of(running)
         running.stop.reason = reason
         if running.attempt.is_async:
             self._loop.cancel(running)
 
     def _report(self, running: Running, outcome: Outcome) -> None:
         del self._running[running.number]
+        if (lines := running.attempt.lines) is not None:
+            outcome = msgspec.structs.replace(outcome, log=lines.text())
         self._outbox.add(running.number, *split_outcome(outcome, running.attempt.message.phase))
+
+    def _tell_lines(self) -> None:
+        """Of all that run, what was not told yet: they may crash, or have to be killed."""
+        for running in list(self._running.values()):
+            self._tell_lines_of(running)
+
+    def _tell_lines_of(self, running: Running) -> None:
+        lines = running.attempt.lines
+        if lines is not None and not lines.is_told:
+            lines.is_told = True
+            self._outbox.note(Logged(running.number, lines.text()))
 
     def _exit_now(self) -> NoReturn:
         """Without waiting for any thread."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from runner.errors import ConfigError, SagarunError
 from runner.store.ports import ClaimedTask
 from runner.worker.child_process import ChildProcess
-from runner.worker.frames import Alive, Broken, Done, FromChild, Ready, Setup, Stack, Stop, Work
+from runner.worker.frames import Alive, Broken, Done, FromChild, Logged, Ready, Setup, Stack, Stop, Work
 from runner.worker.ledger import Held
 from runner.worker.state import Options, State
 from runner.worker.uptime import uptime_s
@@ -161,6 +161,9 @@ class Children:
             held = state.ledger.held.get(message.number)
             if held is not None:
                 held.stack = message.text
+        elif isinstance(message, Logged):
+            state.ledger.keep_log(message.number, message.text)
+            return
         elif isinstance(message, Ready):
             self._welcome(child, message)
         else:
@@ -315,7 +318,8 @@ class Children:
         self._selector.register(child.socket, selectors.EVENT_READ, child)
         if child.death is not None:
             self._selector.register(child.death, selectors.EVENT_READ, child)
-        child.send(Setup(list(self._options.modules), self._options.slots, self._options.hook))
+        options = self._options
+        child.send(Setup(list(options.modules), options.slots, options.hook, self._state.process_id))
 
     def _hosts(self) -> list[ChildProcess]:
         """Children that take new attempts: in none of theirs is one overdue."""

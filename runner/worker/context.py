@@ -20,6 +20,7 @@ from runner.worker.uptime import uptime_s
 
 if TYPE_CHECKING:
     from runner.worker.barrier import Barrier
+    from runner.worker.log_lines import LogLines
 
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 _current: ContextVar[Context] = ContextVar("sagarun_context")
@@ -38,7 +39,8 @@ class Context:
     """The attempt that is running. Everything but the methods is read only."""
 
     __slots__ = (
-        "_clock", "_deadline_s", "_encode", "_fenced", "_heartbeat", "_log", "_message", "_stop", "fence", "metadata",
+        "_clock", "_deadline_s", "_encode", "_fenced", "_heartbeat", "_log", "_message", "_stop", "fence", "lines",
+        "metadata",
     )
 
     def __init__(
@@ -55,6 +57,7 @@ class Context:
     ) -> None:
         self.fence = fence  # grows with every attempt of a run: a service that keeps the highest can refuse late ones
         self.metadata = metadata  # how the task came here: queue, queued_at_ms, claimed_at_ms
+        self.lines: LogLines | None = None  # what it has logged, where that is kept
         self._message = message
         self._deadline_s = deadline_s
         self._stop = stop or StopSignal()
@@ -131,6 +134,16 @@ class Context:
         return self._message.last_details
 
     @property
+    def path(self) -> str:
+        """The step's place in the run: lines#3/ship."""
+        return self._message.path
+
+    @property
+    def traceparent(self) -> str:
+        """The span of this attempt, for services that are handed it on; "" where the task carries none."""
+        return self._message.traceparent
+
+    @property
     def deadline(self) -> datetime.datetime:
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.remaining())
 
@@ -179,6 +192,11 @@ def current() -> Context:
         return _current.get()
     except LookupError:
         raise SagarunError("no worker is running here: current() is for code that a worker calls") from None
+
+
+def find_current() -> Context | None:
+    """The same, and None where no worker runs."""
+    return _current.get(None)
 
 
 def enter(context: Context) -> Token[Context]:

@@ -32,6 +32,7 @@ class Setup(msgspec.Struct, frozen=True, array_like=True, tag=1):
     modules: list[str]
     slots: int
     hook: str = ""
+    process: str = ""  # id of the supervisor
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -80,8 +81,15 @@ class Stack(msgspec.Struct, frozen=True, array_like=True, tag=8):
     text: str
 
 
+class Logged(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The last lines that an attempt logged so far, should it not live to tell them itself."""
+
+    number: int
+    text: str
+
+
 ToChild = Setup | Work | Stop
-FromChild = Ready | Broken | Done | Alive | Stack
+FromChild = Ready | Broken | Done | Alive | Stack | Logged
 
 _LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()

@@ -49,6 +49,7 @@ class Held:
     is_cancelled: bool = False
     stack: str = ""
     details: bytes = b""
+    log: str = ""  # its last lines, as far as the child told them
 
     @property
     def key(self) -> Key:
@@ -123,10 +124,11 @@ class Ledger:
             if held.overdue_since_s and not held.is_void:
                 self.counts.timeouts += 1
                 outcome = overrun(_message_of(held.task), _traces(held), silent=held.is_silent)
-                self._complete(held.task, encode_outcome(outcome))
+                self._complete(held.task, encode_outcome(replace(outcome, log=held.log)))
             else:
                 self.counts.lost += 1
-                self._waiting.append(Completion(*held.key, body=b"", lost=True))
+                body = encode_outcome(Outcome("unknown", log=held.log)) if held.log else b""
+                self._waiting.append(Completion(*held.key, body=body, lost=True))
         return found
 
     def beat(self, number: int, details: bytes, now_s: float) -> None:
@@ -134,6 +136,11 @@ class Ledger:
         if held is not None:
             held.heartbeat_due_s = now_s + held.heartbeat_s if held.heartbeat_s else 0.0
             held.details = details or held.details
+
+    def keep_log(self, number: int, text: str) -> None:
+        held = self.held.get(number)
+        if held is not None:
+            held.log = text
 
     def newly_overdue(self, now_s: float) -> list[Held]:
         """Attempts that have just passed their deadline, or were silent for too long. Each is given once."""

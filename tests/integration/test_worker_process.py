@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from runner.errors import ConfigError, SagarunError
@@ -108,6 +109,14 @@ def starter(mark: str) -> None:
     Path(mark).write_text(str(started.pid))
     time.sleep(60)
 
+@worker("w.log")
+def log(ctx: Context, end: str) -> None:
+    ctx.log.warning("begun with %s", end)
+    time.sleep(0.5)
+    if end == "exit":
+        os._exit(7)
+    time.sleep(60)
+
 @worker("w.overlap")
 def overlap(folder: str) -> int:
     mine = Path(folder) / str(time.monotonic_ns())
@@ -188,6 +197,18 @@ def test_tasks_are_run_and_handed_in(store: Store, start: Start):
     run_ids = seed(store, "w.echo", {"value": 7}, count=250)
     start()
     assert {bytes(outcome.output) for outcome in ended(store, run_ids)} == {b"7"}
+
+
+@pytest.mark.parametrize("end", ["exit", "timeout"])
+def test_what_an_attempt_had_logged_is_known_though_its_child_died(store: Store, start: Start, end: str):
+    (run_id,) = seed(store, "w.log", {"end": end}, timeout_ms=800)
+    start()
+    ended(store, [run_id])
+    (stored,) = store.load_runs([run_id])
+    assert stored is not None
+    outcome = msgspec.json.decode(stored.entries[-1].body, type=Outcome)
+    assert outcome.log.endswith(f"WARNING sagarun.worker: begun with {end}")
+    assert stored.entries[-1].kind == ("lost" if end == "exit" else "outcome")
 
 
 def test_tasks_that_come_later_are_run_too(store: Store, start: Start):

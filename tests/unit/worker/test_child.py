@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import socket
@@ -20,7 +22,20 @@ from runner.wire import Outcome, TaskMessage
 from runner.worker import child as child_module
 from runner.worker.child import Child
 from runner.worker.context import Context
-from runner.worker.frames import Alive, Broken, Done, FrameReader, FromChild, Ready, Setup, Stop, TaskFrame, Work, frame
+from runner.worker.frames import (
+    Alive,
+    Broken,
+    Done,
+    FrameReader,
+    FromChild,
+    Logged,
+    Ready,
+    Setup,
+    Stop,
+    TaskFrame,
+    Work,
+    frame,
+)
 from runner.worker.registry import Registry
 from runner.worker.uptime import uptime_s
 from tests.servers import until
@@ -133,6 +148,43 @@ def test_tasks_of_one_batch_are_all_answered(bench: Bench):
     assert [bytes(outcome.output) for _, outcome in sorted(bench.outcomes(20).items())] == [
         b"%d" % number for number in range(20)
     ]
+
+
+def test_what_an_attempt_logs_is_told_with_its_outcome_and_nothing_of_others(bench: Bench):
+    def work(text: str) -> None:
+        logging.getLogger("shop").warning("it says %s", text)
+
+    bench.serve(work)
+    bench.say(Work([bench.task(b'{"text":"%d"}' % number) for number in (1, 2)]))
+    logs = [outcome.log for _, outcome in sorted(bench.outcomes(2).items())]
+    assert [log.partition("Z ")[2] for log in logs] == [f"WARNING shop: it says {number}" for number in (1, 2)]
+
+
+def test_what_a_coroutine_and_the_thread_it_waits_for_log_is_theirs(bench: Bench):
+    async def work() -> None:
+        await asyncio.gather(*(asyncio.to_thread(logging.getLogger("shop").warning, text) for text in "ab"))
+
+    bench.serve(work)
+    bench.say(Work([bench.task()]))
+    (outcome,) = bench.outcomes(1).values()
+    said = sorted(line.partition("Z ")[2] for line in outcome.log.splitlines())
+    assert said == ["WARNING shop: a", "WARNING shop: b"]
+
+
+def test_lines_of_an_attempt_that_goes_on_are_told_meanwhile(bench: Bench):
+    go_on = threading.Event()
+
+    def work() -> None:
+        logging.getLogger("shop").warning("begun")
+        go_on.wait(10)
+
+    bench.serve(work)
+    bench.say(Work([bench.task()]))
+    message = bench.hear()
+    assert isinstance(message, Logged)
+    assert message.text.endswith("begun")
+    go_on.set()
+    bench.outcomes(1)
 
 
 def test_the_context_knows_fence_and_delivery(bench: Bench):

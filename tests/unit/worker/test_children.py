@@ -144,7 +144,7 @@ def test_as_many_children_as_wanted_are_started_and_told_what_to_import(make: An
     make(children=3, inherited=(9,))
     assert len(Stub.born) == 3
     assert {stub.inherited for stub in Stub.born} == {(9,)}
-    assert Stub.born[0].sent == [Setup(["m"], 2, "")]
+    assert Stub.born[0].sent == [Setup(["m"], 2, "", "p1")]
 
 
 def test_a_child_that_is_not_ready_takes_nothing(make: Any):

@@ -53,6 +53,18 @@ def test_an_end_that_comes_twice_counts_once(ledger: Ledger):
     assert [each.body for each in ledger.take(10)] == [b"1"]
 
 
+def test_what_a_lost_or_overdue_attempt_had_logged_is_handed_in_as_far_as_it_was_told(ledger: Ledger):
+    lost, overdue = (ledger.begin(task(path, timeout_ms=1000), 1, 0.0).number for path in ("lost", "overdue"))
+    ledger.keep_log(lost, "one")
+    ledger.keep_log(overdue, "two")
+    ledger.held[lost].deadline_s = 100.0
+    ledger.newly_overdue(2.0)
+    ledger.lose(1)
+    assert {each.path: (each.lost, outcome_in(each).log) for each in ledger.take(10)} == {
+        "lost": (True, "one"), "overdue": (False, "two"),
+    }
+
+
 def test_a_dead_child_loses_its_own_attempts_only(ledger: Ledger):
     ledger.begin(task("a"), 1, 0.0)
     ledger.begin(task("b"), 2, 0.0)
