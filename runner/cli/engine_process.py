@@ -53,7 +53,10 @@ class EngineProcess:
                 lock=str(lock.path),
             )
         )
-        engine = Engine(store, process_id=self.id, retention_ms=settings.project.retention_ms)
+        engine = Engine(
+            store, process_id=self.id, retention_ms=settings.project.retention_ms,
+            figures=settings.project.monitor.figures,
+        )
         # Several, so that one interprets while the others wait for the server; they share what is cached.
         loops = [
             threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)

@@ -96,7 +96,8 @@ class Host:
 
     def _interpret(self) -> None:
         engine = Engine(
-            self._engine_store, process_id=self._engine_id, retention_ms=self._project.retention_ms
+            self._engine_store, process_id=self._engine_id, retention_ms=self._project.retention_ms,
+            figures=self._project.monitor.figures,
         )
         while not self._stop.is_set():
             try:

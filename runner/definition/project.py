@@ -49,6 +49,13 @@ class ValidateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """figures: engines count what becomes of runs and attempts."""
+
+    figures: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project's settings, with the defaults filled in."""
 
@@ -62,6 +69,7 @@ class Project:
     http: HttpSettings = field(default_factory=HttpSettings)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name: {env: VARIABLE} or {file: path}
     log: LogSettings = field(default_factory=LogSettings)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
     validate: ValidateSettings = field(default_factory=ValidateSettings)
 
     @property
@@ -134,6 +142,7 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         http=HttpSettings(**{**http, "allow": tuple(http.get("allow", ()))}),
         secrets=values.get("secrets", {}),
         log=LogSettings(**values.get("log", {})),
+        monitor=MonitorSettings(**values.get("monitor", {})),
         validate=ValidateSettings(
             select=tuple(checks.get("select", ())),
             ignore=tuple(checks.get("ignore", ())),

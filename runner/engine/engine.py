@@ -28,6 +28,7 @@ from runner.engine.faults import with_faults
 from runner.engine.intake import commit_of, interpret
 from runner.engine.report import report
 from runner.errors import RecordTampered, StoreUnavailable
+from runner.figures.count import counts_of
 from runner.interpreter.advance import Transition
 from runner.interpreter.record import run_of
 from runner.interpreter.state import Run
@@ -48,12 +49,14 @@ class Engine:
     They share the cache: a run is taken by one of them at a time, and if two ever had the same one, its etag decides.
     """
 
-    def __init__(self, store: Store, *, process_id: str, retention_ms: int = 0) -> None:
+    def __init__(self, store: Store, *, process_id: str, retention_ms: int = 0, figures: bool = True) -> None:
+        """figures: count in each commit what becomes of runs and attempts."""
         self.process_id = process_id
         self._store = store
         self._catalogue = Catalogue(store)
         self._child_inputs = ChildInputs(self._catalogue.definition)
         self._retention_ms = retention_ms
+        self._figures = figures
         self._cache: dict[str, tuple[str, Run]] = {}
         self._evicting = threading.Lock()
         # Never used twice, by no engine, also after the server was set back: random for each engine, then counted.
@@ -79,6 +82,7 @@ class Engine:
                 commit = commit_of(
                     run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
                     retention_ms=self._retention_ms, last_seen=entries[-1].mark if entries else "",
+                    counts=self._counts(run, made),
                 )
                 commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made
@@ -88,6 +92,12 @@ class Engine:
                 self._park(run_id, etag, run)
         self._commit(commits, transitions)
         return len(taken)
+
+    def _counts(self, run: Run | None, made: Sequence[Transition]) -> Sequence[tuple[str, int]]:
+        if not self._figures:
+            return ()
+        plan = self._catalogue.plan(made[-1].run.header.digest)
+        return counts_of(run.header.status if run is not None else None, made, plan, self._queue_of)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""

@@ -15,7 +15,7 @@ CRASH_LOOP = 5  # lost processes in a row after which the task itself is to blam
 def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
     node = run.edit(event.path)
     node.phase, node.open, node.last, node.due, node.hint_ms = event.phase, True, "", False, 0
-    node.verdict, node.fencing, node.fenced = "", event.fencing, False
+    node.verdict, node.fencing, node.fenced, node.sent_at_ms = "", event.fencing, False, event.at_ms
     run.header.busy += 1
     run.header.made += event.size
     if event.phase == "action":

@@ -90,6 +90,7 @@ class Node(msgspec.Struct, omit_defaults=True, gc=False):
     # The task in hand. At most one is out for a node at any time.
     phase: str = ""  # action, verify, compensate or confirm: of the task that is out, or was last
     open: bool = False  # a task is out: queued or claimed
+    sent_at_ms: int = 0  # when that task, or the last one, was dispatched
     revoking: bool = False  # it is to be taken back if nobody has claimed it
     killing: bool = False  # and ended if somebody has
     timer: str = ""  # the timer it waits for

@@ -46,6 +46,12 @@ def test_a_named_settings_file_decides_the_root(tmp_path: Path):
     assert project.retention_ms == 172_800_000
 
 
+def test_figures_are_counted_unless_the_settings_say_no(tmp_path: Path):
+    assert find_project(tmp_path).monitor.figures is True
+    (tmp_path / "sagarun.yaml").write_text("monitor: {figures: false}\n")
+    assert find_project(tmp_path).monitor.figures is False
+
+
 def test_a_file_of_comments_only_marks_the_root(tmp_path: Path):
     (tmp_path / "sagarun.yaml").write_text("# nothing yet\n")
     assert find_project(tmp_path).name == "sagarun"

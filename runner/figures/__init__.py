@@ -1,0 +1,1 @@
+"""Figures: what events count, under which names, and how percentiles are read from the counts. Pure."""
