@@ -27,7 +27,7 @@ _inherited = ""
 
 def new_run(
     namespace: str, definition: Definition, value: Any, key: str, *, rerun_of: str = "", by: str = "",
-    slot: Slot | None = None,
+    reason: str = "", slot: Slot | None = None,
 ) -> NewRun:
     """Not stored yet. `value` is an input that was checked, `key` one that was, or empty."""
     run_id = derived_run_id(namespace, definition.workflow, key) if key else random_run_id()
@@ -37,7 +37,8 @@ def new_run(
     }
     started = ev.RunStarted(
         at_ms=0, run_id=run_id, workflow=definition.workflow, version=definition.version,
-        digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=by, traceparent=current_traceparent(),
+        digest=definition.digest, input=value, key=key, rerun_of=rerun_of, by=by, reason=reason,
+        traceparent=current_traceparent(),
     )
     return NewRun(
         run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from runner.cli.access import Access
 from runner.cli.collector import spare_the_collector
+from runner.cli.keeping import retention_of
 from runner.cli.opened import open_now
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
@@ -54,7 +55,7 @@ class EngineProcess:
             )
         )
         engine = Engine(
-            store, process_id=self.id, retention_ms=settings.project.retention_ms,
+            store, process_id=self.id, retention_of=retention_of(settings.project),
             figures=settings.project.monitor.figures,
         )
         # Several, so that one interprets while the others wait for the server; they share what is cached.

@@ -21,6 +21,7 @@ from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
+from runner.cli.keeping import retention_of
 from runner.cli.reading import read_view
 from runner.cli.report import summary_lines
 from runner.cli.wording import plural
@@ -96,7 +97,7 @@ class Host:
 
     def _interpret(self) -> None:
         engine = Engine(
-            self._engine_store, process_id=self._engine_id, retention_ms=self._project.retention_ms,
+            self._engine_store, process_id=self._engine_id, retention_of=retention_of(self._project),
             figures=self._project.monitor.figures,
         )
         while not self._stop.is_set():

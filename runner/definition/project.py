@@ -17,6 +17,7 @@ from runner.errors import ConfigError
 CONFIG_NAME = "sagarun.yaml"
 DEFAULT_NAME = "sagarun"
 DEFAULT_RETENTION = "7d"
+ENDINGS = ("completed", "compensated", "cancelled", "abandoned")
 DEFAULT_WORKERS = ("workers",)
 
 
@@ -56,6 +57,21 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a run is kept after its end, by how it ended. 0: for ever."""
+
+    completed: int = 604_800_000
+    compensated: int = 604_800_000
+    cancelled: int = 604_800_000
+    abandoned: int = 604_800_000
+
+    def of(self, status: str) -> int:
+        """In milliseconds."""
+        kept_ms: int = getattr(self, status)
+        return kept_ms
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project's settings, with the defaults filled in."""
 
@@ -64,7 +80,8 @@ class Project:
     name: str = DEFAULT_NAME
     redis_url: str | None = None
     durability: str | None = None
-    retention_ms: int = 604_800_000
+    retention: Retention = Retention()
+    archive: str = ""  # where runs are copied before they expire; "": nowhere
     workers: tuple[str, ...] = DEFAULT_WORKERS
     http: HttpSettings = field(default_factory=HttpSettings)
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name: {env: VARIABLE} or {file: path}
@@ -126,8 +143,10 @@ def _read(config: Path) -> Project:
 
 
 def _project(config: Path, values: dict[str, Any]) -> Project:
+    given = values.get("retention", DEFAULT_RETENTION)
+    texts = given if isinstance(given, dict) else dict.fromkeys(ENDINGS, given)
     try:
-        retention_ms = parse_duration(values.get("retention", DEFAULT_RETENTION))
+        retention = Retention(**{ending: parse_duration(texts.get(ending, DEFAULT_RETENTION)) for ending in ENDINGS})
     except ValueError as error:
         raise ConfigError(f"{config}: retention: {error}") from None
     http, checks = values.get("http", {}), values.get("validate", {})
@@ -137,7 +156,8 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         name=values.get("project", DEFAULT_NAME),
         redis_url=values.get("redis_url"),
         durability=values.get("durability"),
-        retention_ms=retention_ms,
+        retention=retention,
+        archive=values.get("archive", ""),
         workers=tuple(values.get("workers", DEFAULT_WORKERS)),
         http=HttpSettings(**{**http, "allow": tuple(http.get("allow", ()))}),
         secrets=values.get("secrets", {}),

@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -43,19 +43,26 @@ QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' qu
 PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
 
 
+def keep_for_ever(_status: str) -> int:
+    """A retention, in milliseconds, for each status that a run may end with."""
+    return 0
+
+
 class Engine:
     """Interprets runs of one store. `step` is one batch; `run` is the loop, and several threads may be in it.
 
     They share the cache: a run is taken by one of them at a time, and if two ever had the same one, its etag decides.
     """
 
-    def __init__(self, store: Store, *, process_id: str, retention_ms: int = 0, figures: bool = True) -> None:
+    def __init__(
+        self, store: Store, *, process_id: str, retention_of: Callable[[str], int] = keep_for_ever, figures: bool = True
+    ) -> None:
         """figures: count in each commit what becomes of runs and attempts."""
         self.process_id = process_id
         self._store = store
         self._catalogue = Catalogue(store)
         self._child_inputs = ChildInputs(self._catalogue.definition)
-        self._retention_ms = retention_ms
+        self._retention_of = retention_of
         self._figures = figures
         self._cache: dict[str, tuple[str, Run]] = {}
         self._evicting = threading.Lock()
@@ -81,7 +88,7 @@ class Engine:
                     continue
                 commit = commit_of(
                     run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
-                    retention_ms=self._retention_ms, last_seen=entries[-1].mark if entries else "",
+                    retention_of=self._retention_of, last_seen=entries[-1].mark if entries else "",
                     counts=self._counts(run, made),
                 )
                 commits.append(self._with_faults(commit, made))

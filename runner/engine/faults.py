@@ -19,8 +19,9 @@ from runner.interpreter.advance import Transition
 from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Run
+from runner.store.faults import Fault
 from runner.store.limits import MAX_FAULTS, MAX_NAME
-from runner.store.ports import Commit, Fault
+from runner.store.ports import Commit
 from runner.wire import ErrorRecord
 
 STOPPED = "stopped:"  # and the group: a field of each run that turned back or got stuck because of it

@@ -141,8 +141,8 @@ def _known(run: Run | None) -> Run:
 
 def commit_of(
     run_id: str, etag_read: str, etag: str, entries_seen: int, transitions: Sequence[Transition],
-    queue_of: Callable[[str], str], *, retention_ms: int = 0, last_seen: str = "",
-    counts: Sequence[tuple[str, int]] = (),
+    queue_of: Callable[[str], str], *, retention_of: Callable[[str], int] = lambda _status: 0,
+    last_seen: str = "", counts: Sequence[tuple[str, int]] = (),
 ) -> Commit:
     """One commit for several transitions of one run, the later ones on top of the earlier."""
     run = transitions[-1].run
@@ -183,6 +183,7 @@ def commit_of(
         writes=changes_of(*(transition.run for transition in transitions)),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(encode_events(events)),
-        again=transitions[-1].is_full and not run.is_terminal, retention_ms=retention_ms,
+        again=transitions[-1].is_full and not run.is_terminal,
+        retention_ms=retention_of(run.header.status.value) if run.is_terminal else 0,
         starts=tuple(starts), tells=tuple(tells), counts=tuple(counts),
     )

@@ -33,6 +33,7 @@ class RunStarted(Event, frozen=True, tag=True, gc=False):
     key: str = ""
     rerun_of: str = ""
     by: str = ""
+    reason: str = ""
     parent: str = ""  # the run that started it
     parent_path: str = ""  # the step there
     holds: bool = False  # its end is provisional until the root is decided
@@ -425,6 +426,8 @@ class RequestRefused(Event, frozen=True, tag=True, gc=False):
     verb: str
     nonce: str = ""
     why: str = ""
+    by: str = ""
+    reason: str = ""
 
 
 Proposed = (

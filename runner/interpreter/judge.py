@@ -170,7 +170,7 @@ def _accepted(verb: str, request: ev.Request) -> ev.RequestAccepted:
 
 
 def _refused(verb: str, request: ev.Request, why: str) -> ev.RequestRefused:
-    return ev.RequestRefused(request.at_ms, verb, request.nonce, why)
+    return ev.RequestRefused(request.at_ms, verb, request.nonce, why, request.by, request.reason)
 
 
 _JUDGE: dict[type, Callable[[Plan, Run, Any], Answer]] = {

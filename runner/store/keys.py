@@ -7,7 +7,7 @@ Fields of `run:<run id>`: nonce, digest, summary (set by start) · etag, state, 
 again, end ("1" when terminal) · created · head, tail and i:<n> (the inbox: entries head … tail-1) ·
 w:<name> (written by commits) · w:<payload>> (an output, by the exchange) · t:<path>, m:<path> (a task's record and
 message) · z:<timer> (when due) · parked, park_nonce, broken · requests, r:<nonce> (requests taken) · slot (H, W or F,
-and its name: see prelude.lua).
+and its name: see prelude.lua) · released ("1": its record is not held any more).
 """
 
 from __future__ import annotations

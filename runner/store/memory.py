@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from runner.store import memory_faults
+from runner.store.faults import FaultGroup, FaultState
 from runner.store.limits import LEASE_MS, TICK_MS, check_name, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import MAX_HOLDERS, FaultGroup, FaultState, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import HELD_MS, MAX_HOLDERS, Figures, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -46,6 +47,30 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def get_workers(self) -> Mapping[str, bytes]:
         with self._changed:
             return dict(self._tables.workers)
+
+    def ended_runs(self, *, limit: int = 100) -> list[tuple[str, int]]:
+        with self._changed:
+            held = [(at_ms - HELD_MS, run_id) for run_id, at_ms in self._tables.expiring.items() if at_ms >= HELD_MS]
+            return [(run_id, at_ms) for at_ms, run_id in sorted(held)[:limit]]
+
+    def hold_ended(self) -> int:
+        with self._changed:
+            expiring, runs = self._tables.expiring, self._tables.runs
+            found = [run_id for run_id, at_ms in expiring.items() if at_ms < HELD_MS and not runs[run_id].released]
+            expiring.update({run_id: HELD_MS + runs[run_id].updated_at_ms for run_id in found})
+            return len(found)
+
+    def release_runs(self, until_ms: Mapping[str, int]) -> None:
+        for run_id, at_ms in until_ms.items():
+            check_name("run id", run_id)
+            check_number("until_ms", at_ms)
+        with self._changed:
+            for run_id, at_ms in until_ms.items():
+                run = self._tables.runs.get(run_id)
+                if run is not None and run.terminal:
+                    run.released = True
+                    self._tables.expiring.pop(run_id, None)
+                    self._tables.expiring.update({run_id: at_ms} if at_ms else {})
 
     def put_schedule(self, workflow: str, body: bytes) -> None:
         check_schedule(workflow, body)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from runner.store.ports import (
+from runner.store.faults import (
     FAULT_HOURS,
     MAX_FAULT_GROUPS,
     MAX_FAULT_MARKS,

@@ -64,6 +64,7 @@ class Run:
     parked: int = 0
     broken: bytes = b""
     slot: str = ""
+    released: bool = False  # its record is no longer held
     place: str = ""  # H holds its slot, W waits in the line, F gave its place back
 
     def entries(self) -> tuple[InboxEntry, ...]:

@@ -13,14 +13,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from runner.store.faults import Fault, FaultGroup, FaultState
+
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
 MAX_INBOX = 100  # entries of one run handed out at once
 OUTPUT = ">"  # behind the name of a payload: the field that holds what the task gave
 MAX_HOLDERS = 20  # of a slot, named at once
-MAX_FAULT_GROUPS = 1_000  # kept: those that were seen last
-MAX_FAULT_MARKS = 100  # different ones of a group
-MAX_FAULT_SAMPLES = 20  # of a group
-FAULT_HOURS = 168  # counted apart
+HELD_MS = 4_000_000_000_000_000  # a retention: the record is kept until it is released, see Store.ended_runs
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
@@ -135,18 +134,6 @@ class Dispatch(msgspec.Struct, frozen=True, gc=False):
     message: bytes
     payload: str
     queue_timeout_ms: int = 0
-
-
-class Fault(msgspec.Struct, frozen=True, gc=False):
-    """Something went wrong in a run, `count` times more; counted in its group. Opaque: the store only counts.
-
-    about: what the group is, for people; that of the latest fault is kept. marks: what is counted apart in the group.
-    """
-
-    group: str
-    about: bytes
-    marks: tuple[str, ...] = ()
-    count: int = 1
 
 
 class Commit(msgspec.Struct, frozen=True, gc=False):
@@ -299,25 +286,6 @@ class SlotInfo(msgspec.Struct, frozen=True, gc=False):
     ahead: int = 0  # how many wait before the run that was asked about
 
 
-FaultState = Literal["open", "resolved", "ignored"]
-
-
-class FaultGroup(msgspec.Struct, frozen=True, gc=False):
-    """What was counted of the faults of one group. The MAX_FAULT_GROUPS that were seen last are kept."""
-
-    group: str
-    about: bytes
-    count: int
-    first_at_ms: int
-    last_at_ms: int
-    hours: Mapping[int, int]  # count by hours since 1970, of the last FAULT_HOURS; hours without any are left out
-    marks: Mapping[str, int]  # the first MAX_FAULT_MARKS different ones
-    samples: tuple[tuple[str, int], ...]  # the runs that had it last, each with when; the latest first
-    state: FaultState = "open"
-    note: bytes = b""  # of who changed the state last
-    regressed_at_ms: int = 0  # when it came back after it was resolved; 0: it did not
-
-
 class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
     """A schedule as it is kept. `note` says what became of its latest fire time; 0: there was none."""
 
@@ -423,6 +391,16 @@ class Store(Protocol):
         """Extend the process's and its tasks' (run_id, path, token) leases. None: this process was reaped."""
 
     def wait_for_tasks(self, queues: Sequence[str], timeout_s: float) -> bool: ...
+
+    # -- what is over -----------------------------------------------------------------------------
+    def ended_runs(self, *, limit: int = 100) -> list[tuple[str, int]]:
+        """Runs that ended with a retention of HELD_MS and are not released, and when they ended; the oldest first."""
+
+    def hold_ended(self) -> int:
+        """Hold what ended with another retention, and was never released, as if it had ended with HELD_MS; how many."""
+
+    def release_runs(self, until_ms: Mapping[str, int]) -> None:
+        """From now on these expire at that time (0: never); for good, whatever they ended with."""
 
     # -- schedules --------------------------------------------------------------------------------
     def put_schedule(self, workflow: str, body: bytes) -> None:

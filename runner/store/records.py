@@ -11,19 +11,10 @@ from collections.abc import Mapping
 from typing import cast
 
 from runner.errors import RecordTampered
+from runner.store.faults import FAULT_HOURS, FaultGroup, FaultState
 from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
-from runner.store.ports import (
-    FAULT_HOURS,
-    MAX_INBOX,
-    ClaimedTask,
-    FaultGroup,
-    FaultState,
-    InboxEntry,
-    InboxKind,
-    StoredRun,
-    TaskRecord,
-)
+from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
 
 HOUR_MS = 3_600_000
 _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))

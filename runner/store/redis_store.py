@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis import Redis
 
 from runner.store.connection import PATIENCE_S, Connection
+from runner.store.endings import EndingVerbs
 from runner.store.eviction import EvictionWatch
 from runner.store.keys import Keys
 from runner.store.limits import LEASE_MS, TICK_MS, check_name
@@ -23,7 +24,7 @@ from runner.store.views import ViewVerbs
 T = TypeVar("T")
 
 
-class RedisStore(RunVerbs, TaskVerbs, ViewVerbs):
+class RedisStore(RunVerbs, TaskVerbs, EndingVerbs, ViewVerbs):
     """`target` is a URL (redis://, rediss://, unix://) or the keyword arguments of redis.Redis.
 
     `clock` gives milliseconds instead of Redis' own time. `lease_ms` and `tick_ms` bound the grace after an

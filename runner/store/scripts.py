@@ -177,6 +177,12 @@ class Scripts:
         forgotten: int = self._call("forget_runs", (k.clock, k.expiring, k.runs), (MAX_BATCH,))
         return forgotten
 
+    def release_runs(self, *, releases: Sequence[tuple[str, int]]) -> int:
+        k = self._keys
+        args = (len(releases), *(part for release in releases for part in release))
+        there: int = self._call("release_runs", (k.clock, k.expiring), args)
+        return there
+
     def note_fire(self, *, workflow: str, at_ms: int, note: bytes) -> int:
         k = self._keys
         noted: int = self._call("note_fire", (k.clock, k.schedules, k.fires), (workflow, at_ms, note))

@@ -11,8 +11,9 @@ from redis.exceptions import ResponseError
 
 from runner.store import figures
 from runner.store.base import RedisBase
+from runner.store.faults import FaultGroup, FaultState
 from runner.store.limits import check_name, check_number, check_schedule
-from runner.store.ports import MAX_HOLDERS, EventStream, FaultGroup, FaultState, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, EventStream, Figures, RunRow, ScheduleRow, SlotInfo
 from runner.store.records import is_in_line, read_fault
 
 _PAGE = 500

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.store.ports import Commit, Completion, Dispatch, Fault, NewRun, ProcessInfo, Quota, Request, Slot, Store
+from runner.store.faults import Fault
+from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store
 from tests.conformance.store_world import Clock
 
 LEASE_MS = 15_000
@@ -73,6 +74,9 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say([store.list_runs(), store.find_runs("r"), store.history("r1"), store.queue_depths(), store.count_live()])
     store.put_schedule("order", b"daily")
     say([store.note_fault("v1:a", "resolved", b"note"), store.note_fault("v1:b", "ignored", b""), store.fault_groups()])
+    say([store.hold_ended(), store.ended_runs()])
+    store.release_runs({"r2": clock.now_ms + 10**6, "r1": 0, "nobody": 5})
+    say([store.hold_ended(), store.ended_runs(limit=1)])
     say([store.note_fire("order", 5, b"started"), store.note_fire("order", 4, b"late"), store.schedules()])
     say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers

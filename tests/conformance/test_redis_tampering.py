@@ -15,8 +15,9 @@ import pytest
 from redis.exceptions import ResponseError
 
 from runner.errors import RecordTampered
+from runner.store.faults import Fault
 from runner.store.limits import REPAIR_MS
-from runner.store.ports import OUTPUT, Commit, Completion, Dispatch, Fault, NewRun, Quota, Request
+from runner.store.ports import OUTPUT, Commit, Completion, Dispatch, NewRun, Quota, Request
 from runner.store.scripts import Scripts, load_script
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import LEASE_MS, StoreWorld
@@ -78,6 +79,7 @@ VERBS: dict[str, Verb] = {
     "expire_tasks": lambda world: scripts_of(world).expire_tasks(),
     "rearm_runs": lambda world: scripts_of(world).rearm_runs(),
     "forget_runs": lambda world: scripts_of(world).forget_runs(),
+    "release_runs": lambda world: world.store.release_runs({"done": 0}),
     "note_fire": lambda world: world.store.note_fire("order", world.clock.now_ms, b"note"),
     "note_fault": lambda world: world.store.note_fault("v1:a", "resolved", b"note"),
     "read_clock": lambda world: world.store.now_ms(),

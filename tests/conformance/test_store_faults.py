@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from runner.store.ports import MAX_FAULT_GROUPS, MAX_FAULT_MARKS, MAX_FAULT_SAMPLES, Commit, Fault, FaultGroup
+from runner.store.faults import MAX_FAULT_GROUPS, MAX_FAULT_MARKS, MAX_FAULT_SAMPLES, Fault, FaultGroup
+from runner.store.ports import Commit
 from tests.conformance.store_world import StoreWorld
 
 HOUR_MS = 3_600_000

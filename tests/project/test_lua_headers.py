@@ -17,8 +17,8 @@ from tests.lua import FOLDER, LuaScript, read_script, script_names
 
 ADMITS = {"start_runs", "post_requests"}  # bring new work, so a full server refuses them
 VERBS = ("start", "take", "commit", "park", "post", "exchange", "beat", "register", "reap", "begin", "fire", "expire",
-         "rearm", "forget", "note", "read")
-LISTS = ("runs", "commits", "requests", "queues", "quotas", "completions", "tasks")
+         "rearm", "forget", "release", "note", "read")
+LISTS = ("runs", "commits", "requests", "queues", "quotas", "completions", "tasks", "releases")
 WRITES = ("HSET", "HDEL", "RPUSH", "LPUSH", "LPOP", "LREM", "ZADD", "ZREM", "SADD", "SREM", "DEL", "UNLINK")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.definition.project import find_project
+from runner.definition.project import ENDINGS, Retention, find_project
 from runner.errors import ConfigError
 
 
@@ -43,7 +43,7 @@ def test_a_named_settings_file_decides_the_root(tmp_path: Path):
     assert project.root == tmp_path / "elsewhere"
     assert project.log_file == tmp_path / "elsewhere/out.log"
     assert project.log.level == "debug"
-    assert project.retention_ms == 172_800_000
+    assert project.retention == Retention(172_800_000, 172_800_000, 172_800_000, 172_800_000)
 
 
 def test_figures_are_counted_unless_the_settings_say_no(tmp_path: Path):
@@ -103,4 +103,16 @@ def test_hosts_and_secrets_are_read_and_there_are_none_by_default(tmp_path: Path
 def test_hosts_and_secrets_that_make_no_sense_are_told(tmp_path: Path, text: str):
     (tmp_path / "sagarun.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"sagarun\.yaml:1:"):
+        find_project(tmp_path)
+
+
+def test_retention_may_depend_on_how_a_run_ended(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("retention: {completed: 1d, abandoned: 0s}\n")
+    project = find_project(tmp_path)
+    assert [project.retention.of(status) for status in ENDINGS] == [86_400_000, 604_800_000, 604_800_000, 0]
+
+
+def test_a_status_that_no_run_ends_with_has_no_retention(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("retention: {failed: 1d}\n")
+    with pytest.raises(ConfigError, match="failed"):
         find_project(tmp_path)

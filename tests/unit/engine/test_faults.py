@@ -14,8 +14,9 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition, advance
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Run
+from runner.store.faults import Fault
 from runner.store.limits import check_commit
-from runner.store.ports import Commit, Fault
+from runner.store.ports import Commit
 from runner.wire import ErrorRecord
 from tests.world import TWICE, World, block, parallel, plan_of, step
 
