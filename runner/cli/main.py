@@ -22,6 +22,7 @@ from runner.cli.screen import Screen, prepare_streams
 SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
         "validate": "Check definitions, and what they say about workers.",
+        "fmt": "Write definitions in the canonical form.",
         "test": "Run the cases of test files, in memory.",
         "schema": "Print the schema of definitions, for editors.",
         "explain": "Say what a code of validate means.",

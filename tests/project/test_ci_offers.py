@@ -30,9 +30,23 @@ def action() -> dict[str, Any]:
 
 
 def test_the_hook_checks_the_files_it_is_given():
-    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
-    done = run_script(f"{hook['entry']} definitions/order.yaml definitions/returns.yaml")
+    hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+    done = run_script(f"{hooks['sagarun-validate']['entry']} definitions/order.yaml definitions/returns.yaml")
     assert (done.returncode, done.stderr) == (0, "no problems in 2 files\n")
+
+
+def test_the_hook_formats_the_files_it_is_given(tmp_path: Path):
+    hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+    loose = tmp_path / "a.yaml"
+    loose.write_text("version:  1.0.0\nworkflow: a\nsteps: []\n")
+    done = run_script(f"{hooks['sagarun-fmt']['entry']} definitions/order.yaml {shlex.quote(str(loose))}")
+    assert done.returncode == 0
+    assert loose.read_text() == "workflow: a\nversion: 1.0.0\nsteps: []\n"
+
+
+def test_the_shipped_definitions_are_in_the_canonical_form():
+    done = run_script("sagarun fmt --check definitions")
+    assert (done.returncode, done.stderr) == (0, "10 files left as they are\n")
 
 
 def test_the_action_annotates_what_it_finds(tmp_path: Path):
