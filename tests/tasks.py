@@ -19,20 +19,24 @@ def seed(
     """The ids of `count` new runs, each with one task for `worker`."""
     run_ids = [secrets.token_hex(8) for _ in range(count)]
     store.start([NewRun(run_id, run_id, "d", b"{}", b"{}") for run_id in run_ids])
-    commits = [_dispatch(run_id, worker, arguments, queue or worker, timeout_ms, fields) for run_id in run_ids]
+    started = [(run.run_id, run.entries[0].mark) for run in store.load_runs(run_ids) if run is not None]
+    commits = [_dispatch(*each, worker, arguments, queue or worker, timeout_ms, fields) for each in started]
     for begin in range(0, count, 100):
         assert set(store.commit(commits[begin : begin + 100])) == {"ok"}
     return run_ids
 
 
-def _dispatch(run_id: str, worker: str, arguments: Any, queue: str, timeout_ms: int, fields: Any) -> Commit:
+def _dispatch(
+    run_id: str, mark: str, worker: str, arguments: Any, queue: str, timeout_ms: int, fields: Any
+) -> Commit:
     known = {"phase": "action", "attempt": 1, "max_attempts": 1}
     message = TaskMessage(
         worker=worker, run_id=run_id, workflow="test", version="1", path="step", step="step", timeout_ms=timeout_ms,
         step_ref=f"{run_id}/step", idempotency_key=f"{run_id}/step:action", **(known | fields),
     )
     return Commit(
-        run_id, etag_read="", etag="e1", entries_seen=1, state=b"{}", status="running",
+        run_id, etag_read="", etag="e1", entries_seen=1, last_seen=mark, state=b"{}",
+        status="running",
         writes={"input:step": msgspec.json.encode(arguments)},
         dispatches=(Dispatch("step", queue, msgspec.json.encode(message), "input:step"),),
     )

@@ -87,9 +87,8 @@ class Engine:
                 if not made:
                     continue
                 commit = commit_of(
-                    run_id, etag, self._new_stamp(), len(entries), made, self._queue_of,
-                    retention_of=self._retention_of, last_seen=entries[-1].mark if entries else "",
-                    counts=self._counts(run, made),
+                    run_id, etag, self._new_stamp(), entries, made, self._queue_of,
+                    retention_of=self._retention_of, counts=self._counts(run, made),
                 )
                 commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made

@@ -140,11 +140,11 @@ def _known(run: Run | None) -> Run:
 
 
 def commit_of(
-    run_id: str, etag_read: str, etag: str, entries_seen: int, transitions: Sequence[Transition],
+    run_id: str, etag_read: str, etag: str, entries: Sequence[InboxEntry], transitions: Sequence[Transition],
     queue_of: Callable[[str], str], *, retention_of: Callable[[str], int] = lambda _status: 0,
-    last_seen: str = "", counts: Sequence[tuple[str, int]] = (),
+    counts: Sequence[tuple[str, int]] = (),
 ) -> Commit:
-    """One commit for several transitions of one run, the later ones on top of the earlier."""
+    """One commit for several transitions that came of these entries of one run, the later on top of the earlier."""
     run = transitions[-1].run
     dispatches: dict[str, Dispatch] = {}
     revokes: dict[str, bool] = {}
@@ -178,7 +178,8 @@ def commit_of(
                     if timers.pop(command.name, None) is None:
                         cleared.append(command.name)
     return Commit(
-        run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=entries_seen, last_seen=last_seen,
+        run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=len(entries),
+        last_seen=entries[-1].mark if entries else "",
         state=state_of(run), status=run.header.status.value, terminal=run.is_terminal,
         writes=changes_of(*(transition.run for transition in transitions)),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),

@@ -111,8 +111,8 @@ def check_commit(commit: Commit) -> int:
     check_name("etag", commit.etag)
     check_number("entries_seen", commit.entries_seen, MAX_PARTS)
     check_number("retention_ms", commit.retention_ms)
-    if commit.last_seen and not commit.entries_seen:
-        raise ValueError(f"run {commit.run_id}: {commit.last_seen!r} is the last of no entries")
+    if bool(commit.last_seen) != bool(commit.entries_seen):
+        raise ValueError(f"run {commit.run_id}: {commit.last_seen!r} is the last of {commit.entries_seen} entries")
     if len(commit.dispatches) > MAX_DISPATCHES:
         raise ValueError(f"run {commit.run_id}: {len(commit.dispatches)} dispatches; one commit takes {MAX_DISPATCHES}")
     parts = max(len(commit.writes), len(commit.timers), len(commit.timers_cleared), len(commit.history))

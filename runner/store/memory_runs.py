@@ -118,15 +118,16 @@ class RunsInMemory(MemoryBase):
             return "gone"
         if run.etag == commit.etag:
             return "ok"
-        if run.terminal or run.etag != commit.etag_read or len(run.inbox) < commit.entries_seen:
+        if run.terminal or run.etag != commit.etag_read:
             return "stale"
-        if commit.last_seen and run.inbox[commit.entries_seen - 1].mark != commit.last_seen:
+        seen = commit.entries_seen
+        if seen and [entry.mark for entry in run.inbox[seen - 1 : seen]] != [commit.last_seen]:
             return "stale"
         if any(dispatch.path in run.tasks and run.tasks[dispatch.path].is_open for dispatch in commit.dispatches):
             return "tampered"
         if any(new.run_id in tables.runs for new in commit.starts):
             return "tampered"
-        del run.inbox[: commit.entries_seen]
+        del run.inbox[:seen]
         run.history.extend(commit.history)
         self._tell_listeners(commit.run_id, commit.history)
         run.fields.update(commit.writes)

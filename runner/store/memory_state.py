@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from runner.store.memory_faults import FaultCounts
 from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
 
 Ref = tuple[str, str, str]  # run id, path, token
+LOOKED_AT = 200  # refs at the front of a queue, when one that waits is looked for
 
 
 @dataclass(slots=True)
@@ -205,23 +207,32 @@ class MemoryState:
         run.inbox.append(InboxEntry("lost", now_ms, ref[1], task.claimed_at_ms, task.process))
         self.wake(run, now_ms)
 
-    def repair_queued(self, ref: Ref, task: Task, now_ms: int) -> bool:
-        """Push a ref again that is not in its queue any more; True if it was pushed.
+    def look_after_queued(self, ref: Ref, task: Task, front: Sequence[Ref], now_ms: int) -> bool:
+        """Give a task that waits a longer deadline. True if it is not in its queue any more; this is the front of that.
 
-        Queues are in the order of their fences, but for runs that were committed together. So a ref is lost exactly
-        if the next one to be popped is younger, by a millisecond: the fences of one script are closer than that.
-        Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
+        Queues are in the order of their fences, but for runs that were committed together. So a ref is lost exactly if
+        it is not among the first, and there are no others or the last of them is younger, by a millisecond: the fences
+        of one script are closer. Behind a backlog nothing more is done, or every waiting task would be doubled.
         """
-        waiting = self.queues.setdefault(task.queue, deque())
-        lost = not waiting or fence_of(waiting[0][2]) >= fence_of(ref[2]) + 1_000
-        if lost:
-            waiting.appendleft(ref)
-            self.hushed.discard(task.queue)
         due_at = now_ms + min(max(REPAIR_MS, now_ms - task.queued_at_ms), MAX_REPAIR_MS)
         if task.timeout_at_ms:
             due_at = min(due_at, max(task.timeout_at_ms, self.clock.grace_until_ms))
         self.deadlines[ref] = due_at
-        return lost
+        lies_behind = len(front) == LOOKED_AT and fence_of(front[-1][2]) < fence_of(ref[2]) + 1_000
+        return ref not in front and not lies_behind
+
+    def front_of(self, queue: str) -> list[Ref]:
+        return list(islice(self.queues.get(queue, ()), LOOKED_AT))
+
+    def push_missing(self, queue: str, missing: Sequence[Ref]) -> int:
+        """They go between the others, so that the order stays."""
+        waiting, front = self.queues.setdefault(queue, deque()), self.front_of(queue)
+        for _ in front:
+            waiting.popleft()
+        refs = sorted([*front, *missing], key=lambda ref: (fence_of(ref[2]), "|".join(ref)))
+        waiting.extendleft(reversed(refs))
+        self.hushed.discard(queue)
+        return len(missing)
 
     def reap(self, process_id: str, now_ms: int) -> tuple[int, int]:
         """Tasks lost and runs ready again."""

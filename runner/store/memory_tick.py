@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.store.limits import MAX_WATCH_MS, REAPED_MS, WATCH_MS
-from runner.store.memory_state import MemoryBase, due
+from runner.store.memory_state import MemoryBase, Ref, due
 from runner.store.ports import MAX_BATCH, InboxEntry, Ticked
 
 
@@ -57,7 +57,9 @@ class TickInMemory(MemoryBase):
 
     def _expire_tasks(self, now: int, *, grace: bool) -> tuple[int, int, int, int]:
         tables = self._tables
-        lost = timeouts = requeued = 0
+        lost = timeouts = 0
+        fronts: dict[str, list[Ref]] = {}
+        missing: dict[str, list[Ref]] = {}
         found = due(tables.deadlines, now, "|".join)
         for ref in found:
             task = tables.runs[ref[0]].tasks[ref[1]]
@@ -73,7 +75,10 @@ class TickInMemory(MemoryBase):
                 tables.wake(run, now)
                 timeouts += 1
             else:
-                requeued += tables.repair_queued(ref, task, now)
+                front = fronts[task.queue] = fronts.get(task.queue) or tables.front_of(task.queue)
+                if tables.look_after_queued(ref, task, front, now):
+                    missing.setdefault(task.queue, []).append(ref)
+        requeued = sum(tables.push_missing(queue, refs) for queue, refs in missing.items())
         return lost, timeouts, requeued, len(found)
 
     def _rearm_runs(self, now: int) -> tuple[int, int]:

@@ -139,8 +139,8 @@ class Dispatch(msgspec.Struct, frozen=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, gc=False):
     """One run's next state and everything that follows from it, atomically.
 
-    Refused as stale unless the run's etag is `etag_read` and at least `entries_seen` entries wait, the last of them the
-    one whose `mark` is `last_seen`: a server that was set back may have lost some since, and taken others in.
+    Refused as stale unless the run's etag is `etag_read` and the entry number `entries_seen` is the one whose `mark` is
+    `last_seen`: a server that was set back may have lost some since, and taken others in.
     `revokes`: a task still queued is taken back and answered with a `revoked` entry. The outcome of one that is
     claimed still comes; with `kill` it is marked cancelled (its process hears of it with its next heartbeat), without
     it is left undisturbed.
@@ -171,7 +171,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     retention_ms: int = 0
     starts: tuple[NewRun, ...] = ()
     tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
-    last_seen: str = ""  # not looked at if empty
+    last_seen: str = ""  # empty if none was
     counts: tuple[tuple[str, int], ...] = ()  # name, by how much
     faults: tuple[Fault, ...] = ()
 

@@ -226,7 +226,7 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     for task in commit.dispatches:
         fields += (MESSAGE + task.path, text(task.message))
         tasks += (task.path, task.queue, task.payload, task.queue_timeout_ms)
-    seen = (commit.entries_seen, commit.last_seen) if commit.last_seen else commit.entries_seen
+    seen = (commit.entries_seen, commit.last_seen) if commit.entries_seen else 0
     packed: tuple[Any, ...] = (
         commit.run_id, commit.etag_read, commit.etag, seen, commit.terminal, commit.again,
         commit.retention_ms, fields, tasks, [text(entry) for entry in commit.history],

@@ -21,6 +21,7 @@ def _dispatch(path: str, queue: str = "q", timeout_ms: int = 0) -> Dispatch:
 
 def tell(store: Store, clock: Clock) -> list[Any]:
     answers: list[Any] = []
+    seen = f"started|{clock.now_ms}||"
     say = answers.append
     for name, kind in (("engine", "engine"), ("worker", "worker"), ("doomed", "worker")):
         store.register(ProcessInfo(name, kind, "host", 1), lease_ms=LEASE_MS)  # type: ignore[arg-type]
@@ -32,11 +33,11 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.take_runs("engine", "take1", limit=2, lease_ms=LEASE_MS))
     say(store.take_runs("engine", "take2", limit=9, lease_ms=LEASE_MS))
     say(store.commit([
-        Commit("r1", "", "e1", 1, b"s", "running", writes={"p": b"P"}, history=(b"1", b"2"),
+        Commit("r1", "", "e1", 1, b"s", "running", writes={"p": b"P"}, history=(b"1", b"2"), last_seen=seen,
                dispatches=(_dispatch("a"), _dispatch("b"), _dispatch("c"), _dispatch("d"))),
         Commit("r2", "", "e1", 1, b"s", "running", timers=(("t", clock.now_ms + 500), ("u", clock.now_ms + 900)),
-               dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",)),
-        Commit("r3", "wrong", "e1", 1, b"s", "running"),
+               dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",), last_seen=seen),
+        Commit("r3", "wrong", "e1", 1, b"s", "running", last_seen=seen),
     ]))
     quotas = {"q": Quota(max_concurrency=3, rate=3, window_ms=1_000)}
     say(store.exchange("worker", "x1", queues=["q"], quotas=quotas, capacity=2, lease_ms=LEASE_MS))
@@ -51,12 +52,13 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.post([Request("r1", "q1", b"signal"), Request("nobody", "q1", b"")]))
     say(store.take_runs("engine", "take3", limit=9, lease_ms=LEASE_MS))
     say(store.commit([Commit("r1", "e1", "e2", 2, b"s2", "running", revokes=(("b", True), ("d", False)),
-                             timers_cleared=("x",), history=(b"3",), again=True,
+                             timers_cleared=("x",), history=(b"3",), again=True, last_seen=f"request|{clock.now_ms}||",
                              starts=(NewRun("r5", "n-r5", "d", b"{}", b"child"), NewRun("r6", "n-r6", "d", b"{}", b"")),
                              tells=(("r4", b"to a parked one"), ("nobody", b""), ("r5", b"to a new one"))),
                       Commit("r2", "e1", "e1b", 0, b"s", "running", starts=(NewRun("r6", "n", "d", b"", b""),))]))
-    say(store.commit([Commit("s1", "", "e1", 1, b"s", "stuck")]))
-    say(store.commit([Commit("s4", "", "e1", 2, b"s", "cancelled", terminal=True)]))
+    say(store.commit([Commit("s1", "", "e1", 1, b"s", "stuck", last_seen=seen)]))
+    say(store.commit([Commit("s4", "", "e1", 2, b"s", "cancelled", terminal=True,
+                             last_seen=f"request|{clock.now_ms}||")]))  # fmt: skip
     say(store.park("r3", "", delay_ms=100, stuck=False, error=b"trace"))
     say(store.park("r4", "", delay_ms=100, stuck=True, error=b"trace"))
     store.tick()
@@ -67,6 +69,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     say(store.take_runs("engine", "take4", limit=9, lease_ms=LEASE_MS))
     say(store.exchange("worker", "x3", completions=[Completion("r1", "b", tokens["b"], b"B")], lease_ms=LEASE_MS))
     say(store.commit([Commit("r2", "e1", "e9", 1, b"end", "completed", terminal=True, retention_ms=10**6,
+                             last_seen=store.load_runs(["r2"])[0].entries[0].mark,  # type: ignore[union-attr]
                              faults=(Fault("v1:a", b"about", ("m", "n"), 2),)),
                       Commit("r1", "e2", "e3", 0, b"s3", "running", dispatches=(_dispatch("e"),), writes={"n": b"N"})]))
     store.retire("engine")

@@ -81,10 +81,12 @@ class StoreWorld:
         assert run is not None
         timeout_ms = fields.pop("queue_timeout_ms", 0)
         dispatches = tuple(Dispatch(path, queue, f"message {path}".encode(), "payload", timeout_ms) for path in paths)
+        seen = fields.get("entries_seen", len(run.entries))
+        marks = [entry.mark for entry in run.entries[:seen]]
         values: dict[str, Any] = {
             "run_id": run_id, "etag_read": run.etag, "etag": self.nonce(), "entries_seen": len(run.entries),
             "state": b"state", "status": "running", "dispatches": dispatches, "history": (b"event",),
-            "writes": {"payload": b'{"a":1}'} if paths else {},
+            "writes": {"payload": b'{"a":1}'} if paths else {}, "last_seen": marks[-1] if marks else "",
         }
         return Commit(**{**values, **fields})
 

@@ -31,12 +31,14 @@ def next_commit(run: TakenRun, done: dict[str, int], nonce: str) -> Commit:
     position = done.get(run.run_id, 0)
     done[run.run_id] = position + 1
     if position == len(STEPS):
-        return Commit(run.run_id, run.etag, nonce, 1, b"state", "completed", True, history=(b"e",), retention_ms=10**9)
+        return Commit(run.run_id, run.etag, nonce, 1, b"state", "completed", True, history=(b"e",), retention_ms=10**9,
+                      last_seen=run.entries[0].mark)  # fmt: skip
     step = STEPS[position]
     return Commit(
         run.run_id, run.etag, nonce, len(run.entries), b"state", "running",
         writes={f"node:{step}": b"node", f"payload:{step}": b"payload"},
         dispatches=(Dispatch(step, "q", b"message", f"payload:{step}"),), history=(b"e1", b"e2"),
+        last_seen=run.entries[-1].mark,
     )
 
 

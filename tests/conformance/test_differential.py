@@ -206,9 +206,9 @@ class Pair:
 
 
 def _mark(run: StoredRun | None, seen: int) -> str:
-    """Of the last entry that is seen, if there is one; of every third run it is another's."""
-    if run is None or not 0 < seen <= len(run.entries):
-        return ""
+    """Of the last entry that is seen; of every third run, and where no entry is, it is another's."""
+    if not seen or run is None or seen > len(run.entries):
+        return "another|0||" if seen else ""
     mark = run.entries[seen - 1].mark
     return f"{mark}other" if run.updated_at_ms % 3 == 0 else mark
 

@@ -221,7 +221,9 @@ def test_threads_share_a_store(on_redis: StoreWorld):
             is_new = run.entries[0].kind == "started"
             dispatches = (Dispatch("a", "q", b"", "p"),) if is_new else ()
             etag = f"{name}{number}"
-            commits.append(Commit(run.run_id, run.etag, etag, 1, b"", "", not is_new, dispatches=dispatches))
+            mark = run.entries[0].mark
+            made = Commit(run.run_id, run.etag, etag, 1, b"", "", not is_new, dispatches=dispatches, last_seen=mark)
+            commits.append(made)
         store.commit(commits)
 
     def worker(name: str, number: int) -> None:

@@ -203,7 +203,8 @@ def test_a_repeated_commit_is_answered_and_not_done_again(world: StoreWorld):
 
 def test_a_commit_that_saw_more_entries_than_wait_is_stale(world: StoreWorld):
     world.start("r1")
-    assert world.store.commit([world.next_commit("r1", entries_seen=2)]) == ["stale"]
+    commit = world.next_commit("r1")
+    assert world.store.commit([replace(commit, entries_seen=2)]) == ["stale"]
 
 
 def test_a_commit_that_saw_another_entry_is_stale(world: StoreWorld):

@@ -29,8 +29,8 @@ def test_a_listener_hears_what_is_committed_in_the_order_of_the_history(world: S
     stream = world.store.listen()
     begin(world, "r1", "r2")
     world.store.commit([
-        Commit("r1", "", "e1", 1, b"s", "running", history=(b"[1]", b"[2 2]")),
-        Commit("r2", "", "e1", 1, b"s", "running", history=(b"[3]",)),
+        Commit("r1", "", "e1", 0, b"s", "running", history=(b"[1]", b"[2 2]")),
+        Commit("r2", "", "e1", 0, b"s", "running", history=(b"[3]",)),
     ])
     world.store.commit([Commit("r1", "e1", "e2", 0, b"s", "running", history=(b"[4]",))])
     assert heard(stream, 4) == [("r1", b"[1]"), ("r1", b"[2 2]"), ("r2", b"[3]"), ("r1", b"[4]")]
@@ -40,7 +40,7 @@ def test_a_listener_hears_what_is_committed_in_the_order_of_the_history(world: S
 def test_what_was_refused_or_repeated_is_not_heard(world: StoreWorld):
     stream = world.store.listen()
     begin(world, "r1")
-    first = Commit("r1", "", "e1", 1, b"s", "running", history=(b"[1]",))
+    first = Commit("r1", "", "e1", 0, b"s", "running", history=(b"[1]",))
     world.store.commit([Commit("r1", "wrong", "e0", 0, b"s", "running", history=(b"[0]",)), first])
     gone = Commit("nobody", "", "e", 0, b"s", "running", history=(b"[0]",))
     assert world.store.commit([first, gone]) == ["ok", "gone"]
@@ -53,7 +53,7 @@ def test_all_who_listen_hear_it_and_who_has_closed_does_not(world: StoreWorld):
     begin(world, "r1")
     first, second, third = world.store.listen(), world.store.listen(), world.store.listen()
     third.close()
-    world.store.commit([Commit("r1", "", "e1", 1, b"s", "running", history=(b"[1]",))])
+    world.store.commit([Commit("r1", "", "e1", 0, b"s", "running", history=(b"[1]",))])
     assert heard(first, 1) == heard(second, 1) == [("r1", b"[1]")]
     first.close()
     second.close()
@@ -61,7 +61,7 @@ def test_all_who_listen_hear_it_and_who_has_closed_does_not(world: StoreWorld):
 
 def test_what_happened_before_is_not_heard(world: StoreWorld):
     begin(world, "r1")
-    world.store.commit([Commit("r1", "", "e1", 1, b"s", "running", history=(b"[1]",))])
+    world.store.commit([Commit("r1", "", "e1", 0, b"s", "running", history=(b"[1]",))])
     stream = world.store.listen()
     assert stream.read(0.05) == []
     stream.close()
@@ -70,7 +70,7 @@ def test_what_happened_before_is_not_heard(world: StoreWorld):
 def test_a_lost_connection_is_said_and_another_one_hears_again(on_redis: StoreWorld):
     stream = on_redis.store.listen()
     begin(on_redis, "r1")
-    on_redis.store.commit([Commit("r1", "", "e1", 1, b"s", "running", history=(b"[1]",))])
+    on_redis.store.commit([Commit("r1", "", "e1", 0, b"s", "running", history=(b"[1]",))])
     assert heard(stream, 1) == [("r1", b"[1]")]
     assert on_redis.redis is not None
     on_redis.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")

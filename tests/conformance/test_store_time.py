@@ -209,6 +209,34 @@ def test_tasks_of_runs_committed_together_are_not_doubled(world: StoreWorld):
     assert [(task.run_id, task.path) for task in world.claim(capacity=5)] == [("r1", "b"), ("r2", "a"), ("r2", "b")]
 
 
+def test_a_queue_that_is_lost_is_whole_again_after_one_look(world: StoreWorld):
+    world.start("r1", "r2")
+    assert world.store.commit([world.next_commit("r1", "a", "b"), world.next_commit("r2", "a", "b")]) == ["ok", "ok"]
+    world.clock.advance(20_000)
+    world.running("r3", "a", "b")
+    lose_queue_entries(world, count=5)
+    world.pass_time(REPAIR_MS - 20_000)
+    assert world.store.queue_depths() == {"q": 5}
+    world.pass_time(20_000)
+    world.process()
+    found = [(task.run_id, task.path) for task in world.claim(capacity=9)]
+    assert sorted(found[:4]) == [("r1", "a"), ("r1", "b"), ("r2", "a"), ("r2", "b")]
+    assert found[4:] == [("r3", "a"), ("r3", "b")]
+
+
+def test_tasks_behind_a_backlog_of_hundreds_are_not_doubled(world: StoreWorld):
+    world.start(*[f"r{number}" for number in range(6)])
+    for number in range(6):
+        world.clock.advance(1)
+        world.commit(f"r{number}", *[f"a{path}" for path in range(50)])
+    lose_queue_entries(world, count=10)
+    world.pass_time(10 * REPAIR_MS)
+    assert world.store.queue_depths() == {"q": 300}
+    world.process()
+    refs = [(task.run_id, task.path) for task in [*world.claim(capacity=200), *world.claim(capacity=200)]]
+    assert refs == [(f"r{number}", f"a{path}") for number in range(6) for path in range(50)]
+
+
 def test_repairing_twice_does_not_let_a_task_run_twice(world: StoreWorld):
     """A ref that is there twice is claimed once: its token is not queued any more when the second is popped."""
     world.running("r1", "a")

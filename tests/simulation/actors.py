@@ -18,6 +18,7 @@ import runner.catalogue
 import runner.client
 import runner.engine.engine
 import runner.engine.ticker
+import runner.interpreter.advance
 import runner.starting
 import runner.worker.attempt
 import runner.worker.children
@@ -42,6 +43,7 @@ from tests.simulation.outside import REGISTRY, Outside
 from tests.simulation.server import Reach, Server
 
 TICK_S = 1.0  # the longest pause of a ticker: four of them are an outage
+SMALL_COMMITS = 0.3  # of all simulations: a commit holds one dispatch, so that runs are handed out again for the rest
 _plans: dict[str, Any] = {}
 
 
@@ -81,6 +83,9 @@ def standing_on(loom: Loom) -> Iterator[None]:
         for module in (runner.engine.engine, runner.client, runner.starting):
             stack.enter_context(patch.object(module, "secrets", tokens))
         stack.enter_context(patch.object(runner.engine.ticker, "LONGEST_S", TICK_S))
+        if loom.draw("room") < SMALL_COMMITS:
+            for name in ("MAX_DISPATCHES", "MAX_REVOKES"):
+                stack.enter_context(patch.object(runner.interpreter.advance, name, 1))
         stack.enter_context(patch.object(runner.worker.exchange, "new_process_id", lambda: f"w:{tokens.token_hex(4)}"))
         stack.enter_context(patch.object(runner.catalogue, "parse_document", lambda document: document))
         stack.enter_context(patch.object(runner.catalogue, "compile_plan", _plan_of))

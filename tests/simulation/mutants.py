@@ -41,11 +41,8 @@ REDUNDANT = frozenset({
     "commit without compare-and-set of the etag",
 })  # fmt: skip
 MUTANTS = (
-    Mutant("commit without compare-and-set of the etag", RUNS + "_commit", "run.etag != commit.etag_read or ", ""),
-    Mutant("commit that does not count the entries it saw", RUNS + "_commit",
-           " or len(run.inbox) < commit.entries_seen", ""),
-    Mutant("commit that does not look at which entries it saw", RUNS + "_commit", "if commit.last_seen and",
-           "if False and"),
+    Mutant("commit without compare-and-set of the etag", RUNS + "_commit", " or run.etag != commit.etag_read", ""),
+    Mutant("commit that does not look at which entries it saw", RUNS + "_commit", "if seen and", "if False and"),
     Mutant("repeated commit is not known", RUNS + "_commit", "if run.etag == commit.etag:", "if False:"),
     Mutant("a commit that ends a run leaves its tasks", RUNS + "_end", "if task.is_open:", "if False:"),
     Mutant("a commit that ends a run leaves its timers", RUNS + "_end", "if key[0] == run.run_id", "if False"),
@@ -79,9 +76,10 @@ MUTANTS = (
     Mutant("no grace after an outage", CLOCK + "open_grace", "return now_ms < self.grace_until_ms", "return False"),
     Mutant("time runs backwards", CLOCK + "now_ms", "if now < self.last_ms:", "if False:"),
     Mutant("queued tasks have no deadline", STATE + "enqueue", "self.deadlines[ref] = ", "_ = "),
-    Mutant("a lost queue entry is not pushed again", STATE + "repair_queued", "if lost:", "if False:"),
-    Mutant("queued tasks are pushed again behind a backlog", STATE + "repair_queued",
-           "lost = not waiting or fence_of(waiting[0][2]) >= fence_of(ref[2]) + 1_000", "lost = True"),
+    Mutant("a lost queue entry is not pushed again", TICK + "_expire_tasks",
+           "tables.look_after_queued(ref, task, front, now)", "tables.look_after_queued(ref, task, front, now) > 1"),
+    Mutant("queued tasks are pushed again behind a backlog", STATE + "look_after_queued",
+           "ref not in front and not lies_behind", "True"),
     Mutant("a lost task is not told", STATE + "lose", 'run.inbox.append(InboxEntry("lost", now_ms, ref[1], '
            'task.claimed_at_ms, task.process))', "pass"),
     Mutant("leases never end", TICK + "_expire_tasks", "tables.lose(ref, task, now)\n            lost += 1",
@@ -132,8 +130,6 @@ MUTANTS = (
 
 LUA_MUTANTS = (
     Mutant("commit without compare-and-set of the etag", "commit_runs", "etag ~= item[2] or ", ""),
-    Mutant("commit that does not count the entries it saw", "commit_runs",
-           "if tail - head < seen then return nil, 'stale' end", ""),
     Mutant("commit that does not look at which entries it saw", "commit_runs",
            "sub(last, 1, #mark) ~= mark", "false"),
     Mutant("repeated commit is not known", "commit_runs", "if etag == item[3] then return nil, 'ok' end", ""),
@@ -154,8 +150,8 @@ LUA_MUTANTS = (
     Mutant("repeated start is not known", "start_runs", "if there[1] == nonce then", "if false then"),
     Mutant("no grace after an outage", "begin_tick", "local in_grace = ms < grace", "local in_grace = false"),
     Mutant("a lost queue entry is not pushed again", "expire_tasks",
-           "call('LPUSH', key, task.ref .. '|' .. task.payload)", ""),
-    Mutant("queued tasks are pushed again behind a backlog", "expire_tasks", "is_lost(front, task.token)", "true"),
+           "push_missing(queue, fronts[queue].missing)", ""),
+    Mutant("queued tasks are pushed again behind a backlog", "expire_tasks", "is_lost(front, ref, task.token)", "true"),
     Mutant("the id of a reaped process comes back", "register_process",
            "if call('ZSCORE', reaped, process) then return 'reaped' end", ""),
 )  # fmt: skip

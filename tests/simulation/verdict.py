@@ -61,10 +61,15 @@ def _check_record(each: Ended) -> None:
                 hold("I5", undone[path] == 1 or node.undo == "undone",
                      f"{each.run_id} is {header.status.value}, and {path} was never undone")
     over = [event.path for event in each.events
-            if isinstance(event, ev.TaskDispatched) and event.attempt > event.max_attempts]
+            if isinstance(event, ev.TaskDispatched) and event.attempt > _most_attempts(event)]
     hold("budget", not over, f"{each.run_id}: {over} had more attempts than their retry gives them")
     hold("I5", header.busy == 0 or header.status.value == "abandoned", f"{each.run_id} is over, and busy")
     hold("I6", not list(_steps_begun_on_the_way_back(each)), f"{each.run_id} began steps while it went back")
+
+
+def _most_attempts(event: ev.TaskDispatched) -> int:
+    """A run that turns back while it is verified for the last time asks once more, with a fence."""
+    return event.max_attempts + (event.phase == "verify" and event.fencing)
 
 
 def _steps_begun_on_the_way_back(each: Ended) -> Iterator[str]:

@@ -21,7 +21,7 @@
 --      6 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
---                  these, starts, tells, and where there are any, faults. entries_seen: how many, or that and how the
+--                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
 --                  last one begins. Each from `fields` on is one flat list: fields (name value; of the run's hash:
 --                  etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
 --                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
@@ -86,7 +86,7 @@ end
 local function is_sound(item)
   local id, read, etag, _, terminal, again, retention_ms, fields, tasks, history = unpack(item)
   local seen, mark = seen_by(item)
-  if mark ~= nil and (type(mark) ~= 'string' or not is_whole(seen) or seen < 1) then return false end
+  if type(mark) == 'string' and is_whole(seen) and seen > 0 or seen == 0 then else return false end
   local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
   check_values(fields)
   check_values(history)
@@ -167,7 +167,6 @@ local function read_run(item, key)
   if etag ~= item[2] or got[2] == '1' then return nil, 'stale' end
   local head, tail = whole(got[3]), whole(got[4])
   if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
-  if tail - head < seen then return nil, 'stale' end
   if mark then
     local last = got[size]  -- nearly every inbox begins at 0
     if head > 0 then last = call('HGET', key, 'i:' .. digits(head + seen - 1)) end

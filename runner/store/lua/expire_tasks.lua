@@ -30,20 +30,52 @@ local function close(run, task, got, kind)
   if not got[3] then woken[#woken + 1] = task.id end
 end
 
+local function fence_in(ref) return fence_of(match(ref, '^[^|]*|[^|]*|([^|]*)|')) end
+
+-- By queue: its first refs when it was first looked at, and those that are missing there. False: it is no list.
+local fronts, repaired = {}, {}
+local function front_of(queue)
+  if fronts[queue] == nil then
+    local refs = try('LRANGE', prefix .. 'q:' .. queue, 0, 199)
+    fronts[queue] = not failed(refs) and {refs = refs, known = {}, missing = {}}
+    if fronts[queue] then
+      for _, ref in ipairs(refs) do fronts[queue].known[ref] = true end
+    end
+  end
+  return fronts[queue]
+end
+
 -- Queues are in the order of their fences, but for runs that were committed together (their fences begin at the same
--- microsecond). So a ref is lost exactly if the next one to be popped is younger, by more than one script can spread.
--- Behind a backlog it only gets a longer deadline, or every waiting task would be doubled.
-local function is_lost(front, token)
-  return not front or fence_of(match(front, '^[^|]*|[^|]*|([^|]*)|')) >= fence_of(token) + 1000
+-- microsecond). So a ref is lost exactly if it is not among the first, and there are no others or the last of them is
+-- younger, by more than one script can spread. Behind a backlog it only gets a longer deadline, or every waiting task
+-- would be doubled.
+local function is_lost(front, ref, token)
+  local last = front.refs[200]
+  return not front.known[ref] and (not last or fence_in(last) >= fence_of(token) + 1000)
+end
+
+-- What is missing goes between the others, so that the order stays.
+local function push_missing(queue, missing)
+  local key = prefix .. 'q:' .. queue
+  local refs, fences, turned = call('LRANGE', key, 0, 199), {}, {}
+  if #refs > 0 then call('LPOP', key, #refs) end
+  for _, ref in ipairs(missing) do refs[#refs + 1] = ref end
+  for _, ref in ipairs(refs) do fences[ref] = fence_in(ref) end
+  table.sort(refs, function(one, other)
+    if fences[one] ~= fences[other] then return fences[one] < fences[other] end
+    return one < other
+  end)
+  for i = #refs, 1, -1 do turned[#turned + 1] = refs[i] end
+  all('LPUSH', key, turned)
+  push_token(prefix .. 'wake:q:' .. queue)
+  counts[3] = counts[3] + #missing
 end
 
 local function repair(task)
-  local key = prefix .. 'q:' .. task.queue
-  local front = try('LINDEX', key, 0)
-  if not failed(front) and is_lost(front, task.token) then
-    call('LPUSH', key, task.ref .. '|' .. task.payload)
-    push_token(prefix .. 'wake:q:' .. task.queue)
-    counts[3] = counts[3] + 1
+  local front, ref = front_of(task.queue), task.ref .. '|' .. task.payload
+  if front and is_lost(front, ref, task.token) then
+    if #front.missing == 0 then repaired[#repaired + 1] = task.queue end
+    front.missing[#front.missing + 1] = ref
   end
   local due_ms = ms + min(max(repair_ms, ms - whole(task.queued_ms)), max_repair_ms)
   local timeout_ms = whole(task.timeout_ms)
@@ -74,6 +106,7 @@ for _, ref in ipairs(call('ZRANGEBYSCORE', deadlines, '-inf', digits(ms), 'LIMIT
     else repair(task) end
   end
 end
+for _, queue in ipairs(repaired) do push_missing(queue, fronts[queue].missing) end
 all('ZADD', deadlines, later)
 all('ZREM', deadlines, gone)
 make_ready(ready, wake_runs, woken, ms)

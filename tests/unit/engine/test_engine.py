@@ -143,7 +143,7 @@ def _decided(engine: Engine, taken: Sequence[Any]) -> tuple[list[Commit], dict[s
 
     (run,) = taken
     made = interpret(engine._catalogue.plan, None, run.entries)
-    return [commit_of(run.run_id, run.etag, "late", len(run.entries), made, str)], {run.run_id: made}
+    return [commit_of(run.run_id, run.etag, "late", run.entries, made, str)], {run.run_id: made}
 
 
 def test_a_run_that_breaks_is_set_aside_alone_and_in_the_end_left_to_a_person() -> None:

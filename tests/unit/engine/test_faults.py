@@ -25,7 +25,7 @@ DECLINED = ErrorRecord("card_declined", kind="business", message="no money on pa
 
 def commit(plan: Plan, run: Run, event: ev.External, redaction: Redaction = NOTHING_SECRET) -> tuple[Commit, Run]:
     made: Sequence[Transition] = [advance(plan, run, event)]
-    plain = commit_of("run1", "e1", "e2", 1, made, lambda worker: worker)
+    plain = commit_of("run1", "e1", "e2", (), made, lambda worker: worker)
     counted = with_faults(plain, made, lambda _digest: plan, lambda _run: redaction)
     check_commit(counted)
     return counted, made[-1].run
@@ -130,7 +130,7 @@ def test_two_branches_that_fail_alike_are_two_of_one_fault():
     plan, run = begun(World(plan_of(parallel("both", {"a": [step("one")], "b": [step("two")]}))).start())
     first = advance(plan, run, settled("both.a/one", DECLINED))
     second = advance(plan, first.run, settled("both.b/two", DECLINED))
-    plain = commit_of("run1", "e1", "e2", 2, [first, second], lambda worker: worker)
+    plain = commit_of("run1", "e1", "e2", (), [first, second], lambda worker: worker)
     made = with_faults(plain, [first, second], lambda _digest: plan, lambda _run: NOTHING_SECRET)
     assert sum(fault.count for fault in made.faults) == 2
     assert len({fault.group for fault in made.faults}) == 1

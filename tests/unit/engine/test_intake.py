@@ -21,7 +21,7 @@ ITEMS = 1_000
 
 def commit(plan: Plan, run: Run, entries: Sequence[InboxEntry]) -> tuple[Run, Commit]:
     transitions = interpret(lambda _digest: plan, run, entries)
-    made = commit_of("run1", "e1", "e2", len(entries), transitions, lambda worker: worker)
+    made = commit_of("run1", "e1", "e2", entries, transitions, lambda worker: worker)
     check_commit(made)
     return transitions[-1].run, made
 

@@ -60,7 +60,8 @@ CHILD = NewRun("c", "n", "", b"{}", b"in")
 @pytest.mark.parametrize(
     "fields",
     [
-        {"run_id": "a|b"}, {"etag": ""}, {"entries_seen": -1}, {"entries_seen": limits.MAX_PARTS + 1},
+        {"run_id": "a|b"}, {"etag": ""}, {"entries_seen": -1},
+        {"entries_seen": limits.MAX_PARTS + 1, "last_seen": "m"}, {"entries_seen": 1}, {"last_seen": "m"},
         {"retention_ms": -1}, {"revokes": (("", True),)},
         {"timers": (("a|b", 1),)}, {"timers": (("t", -1),)}, {"dispatches": (DISPATCH, DISPATCH)},
         {"dispatches": (Dispatch("a|b", "q", b"", "p"),)}, {"dispatches": (Dispatch("a", "", b"", "p"),)},

@@ -23,7 +23,7 @@ def test_a_virtual_clock_learns_how_far_it_may_jump():
     store = MemoryStore(clock=lambda: now[0])
     assert store.idle_ms() is None
     store.start([NewRun("r", "n", "d", b"{}", b"in")])
-    store.commit([Commit("r", "", "e", 1, b"", "", timers=(("t", now[0] + 600_000),))])
+    store.commit([Commit("r", "", "e", 1, b"", "", timers=(("t", now[0] + 600_000),), last_seen=f"started|{now[0]}||")])
     assert store.idle_ms() == 600_000
     store.commit([Commit("r", "e", "e2", 0, b"", "", dispatches=(Dispatch("a", "q", b"", "p", 200),))])
     assert store.idle_ms() == 200
