@@ -250,4 +250,11 @@ def error_json(error: ErrorRecord | None) -> dict[str, Any] | None:
 
 
 def attempts_json(step: StepView) -> list[dict[str, Any]]:
-    return [{**asdict(attempt), "error": error_json(attempt.error)} for attempt in step.tries]
+    """Every try, with what can be told from its times."""
+    return [
+        {
+            **asdict(attempt), "error": error_json(attempt.error), "log": attempt.log.splitlines(),
+            "ended": attempt.word, "queue_ms": attempt.queue_ms, "total_ms": attempt.total_ms,
+        }
+        for attempt in step.tries
+    ]

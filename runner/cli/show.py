@@ -1,53 +1,97 @@
-"""`sagarun show`: one run in full. Reads only."""
+"""`sagarun show`: one run in full, or one look at it: events, timeline, values, logs. Reads only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from runner.cli.options import shared_options
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
     from runner.cli.screen import Screen
-    from runner.interpreter.event import AnyEvent
     from runner.monitor.shapes import RunView
 
 
 @click.command(short_help="Show a run: every step, what stands, what can be done.")
 @click.argument("run")
-@click.option("--events", is_flag=True, help="The whole history, with what was sent and answered.")
+@click.option("--events", "look", flag_value="events", help="Everything that happened, with the times of each attempt.")
+@click.option("--timeline", "look", flag_value="timeline", help="Draw what ran when, what waited, and who did it.")
+@click.option("--steps", "look", flag_value="steps", help="What each step was given, gave, and failed with.")
+@click.option("--logs", "look", flag_value="logs", help="The last lines that each attempt logged.")
+@click.option("--step", metavar="PATH", default="", help="With one of these: only this step, and what is below it.")
 @click.option("--all", "whole", is_flag=True, help="Every item of every loop, however many there are.")
 @shared_options
-def command(run: str, events: bool, whole: bool) -> None:
+def command(run: str, look: str | None, step: str, whole: bool) -> None:
     """Show RUN (its id, or the beginning of it): steps, attempts, errors, undo, what stands, and what can be done."""
     from runner.cli.access import access, require_runs
-    from runner.cli.family import read_family
-    from runner.cli.reading import read_view
     from runner.cli.settings import settings
+    from runner.errors import UsageError
 
     chosen = settings()
+    if step and look is None:
+        raise UsageError("--step goes with --events, --timeline, --steps or --logs")
     require_runs(chosen, run)
     with access(chosen) as reach:
         run_id = reach.client.find(run)
-        if events:
-            _show_events(reach, run_id, chosen.screen)
-            return
-        if chosen.format == "text":
-            _show(read_family(reach.client, run_id), chosen.screen, reach.client.store.now_ms(), whole=whole)
+        if look is None:
+            _show_run(reach, run_id, chosen.screen, whole=whole)
         else:
-            chosen.screen.json(_json(read_view(reach.client, run_id)))
+            _look(reach, run_id, chosen.screen, look, step, whole=whole)
+
+
+def _show_run(reach: Access, run_id: str, screen: Screen, *, whole: bool) -> None:
+    from runner.cli.family import read_family
+    from runner.cli.reading import read_view
+
+    if screen.format == "text":
+        _show(read_family(reach.client, run_id), screen, reach.client.store.now_ms(), whole=whole)
+    else:
+        screen.json(_json(read_view(reach.client, run_id)))
+
+
+def _look(reach: Access, run_id: str, screen: Screen, look: str, step: str, *, whole: bool) -> None:
+    from runner.cli.family import read_family
+    from runner.cli.reading import read_view
+
+    client = reach.client
+    if look == "timeline":
+        from runner.cli.timeline import show_timeline
+
+        show_timeline(read_family(client, run_id), screen, client.store.now_ms(), step=step, whole=whole)
+        return
+    if look == "events":
+        from runner.cli.show_events import show_events
+
+        if screen.format == "text":
+            _show_title(read_view(client, run_id), screen)
+        show_events(client, run_id, screen, step=step)
+        return
+    from runner.cli.show_steps import show_logs, show_steps
+
+    view = read_view(client, run_id)
+    if screen.format == "text":
+        _show_title(view, screen)
+    if look == "steps":
+        show_steps(client, view, screen, step=step)
+    else:
+        show_logs(view, screen, step=step, log_file=str(reach.settings.project.log_file))
+
+
+def _show_title(view: RunView, screen: Screen) -> None:
+    from runner.cli.wording import status
+
+    screen.data([(f"{view.workflow} {view.version} · run {view.run_id} · ", ""), *status(view.status)])
 
 
 def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
     from runner.cli.report import attempt_lines, summary_lines
     from runner.cli.screen import json_text
     from runner.cli.tree import step_lines
-    from runner.cli.wording import line_text, moment, status
+    from runner.cli.wording import line_text, moment
 
-    screen.data([(f"{view.workflow} {view.version} · run {view.run_id} · ", ""), *status(view.status)])
+    _show_title(view, screen)
     facts = [
         ("started", moment(view.started_at_ms)),
         ("key", view.key),
@@ -72,6 +116,7 @@ def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
         screen.data(line)
     if view.broken and screen.verbose:
         screen.data(view.broken)
+    screen.data([("  more    ", "dim"), (f"sagarun show {view.run_id} --timeline | --events | --steps | --logs", "")])
 
 
 def _json(view: RunView) -> dict[str, Any]:
@@ -81,36 +126,3 @@ def _json(view: RunView) -> dict[str, Any]:
     for step, told in zip(view.steps, document["steps"], strict=True):
         told["tries"] = attempts_json(step)
     return document
-
-
-def _show_events(reach: Access, run_id: str, screen: Screen) -> None:
-    from runner.interpreter.record import decode_events
-
-    stored = reach.client.stored(run_id)
-    run = reach.client.state(stored)
-    redaction = reach.client.redaction(run_id)
-    payloads = {**run.payloads, "~input": redaction.input} if run is not None else {}
-    told = [redaction.of(event) for event in decode_events(reach.client.store.history(run_id), payloads)]
-    if screen.format == "json":
-        screen.json([msgspec.to_builtins(event) for event in told])
-        return
-    started_at_ms = told[0].at_ms if told else 0
-    for event in told:
-        if screen.format == "jsonl":
-            screen.json(msgspec.to_builtins(event))
-        else:
-            screen.data(_event_line(event, started_at_ms))
-
-
-def _event_line(event: AnyEvent, started_at_ms: int) -> list[tuple[str, str]]:
-    from runner.cli.screen import json_text
-
-    fields = msgspec.to_builtins(event)
-    path = fields.pop("path", "")
-    fields.pop("type", None)
-    at_ms = fields.pop("at_ms")
-    rest = "  ".join(f"{name}={json_text(value)}" for name, value in fields.items() if value not in (None, "", False))
-    return [
-        (f"{(at_ms - started_at_ms) / 1000:>10.3f} s  ", "dim"), (f"{type(event).__name__:<16} ", "cyan"),
-        (f"{path:<16} ", ""), (rest, "dim"),
-    ]  # fmt: skip

@@ -47,6 +47,7 @@ def _outcome(entry: InboxEntry) -> ev.TaskSettled:
         duration_ms=outcome.duration_ms,
         kept=bool(entry.output),
         log=last_lines(outcome.log) if outcome.log else "",
+        started_at_ms=outcome.started_at_ms,
     )
 
 

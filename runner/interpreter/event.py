@@ -56,6 +56,7 @@ class TaskSettled(Event, frozen=True, tag=True, gc=False):
     duration_ms: float = 0.0
     kept: bool = False  # its output is stored already, and need not be written again
     log: str = ""  # the last lines that it logged
+    started_at_ms: int = 0  # the worker's own clock: for people, never for decisions
 
 
 class TimerFired(Event, frozen=True, tag=True, gc=False):

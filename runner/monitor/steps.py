@@ -15,8 +15,8 @@ from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import child_paths
 from runner.interpreter.state import Node, Run, StepStatus
 from runner.monitor.shapes import ChildView, ConfirmView, PartView, StepView, UndoView, WaitView
-from runner.monitor.story import Chapter, Story
-from runner.store.ports import StoredRun
+from runner.monitor.story import Attempt, Chapter, Story
+from runner.store.ports import StoredRun, TaskRecord
 
 Place = tuple[str, StepPlan | None]
 Parts = Mapping[str, list[PartView]]
@@ -110,7 +110,7 @@ def _step(
         stuck=node.stuck,
         resolved=node.resolved,
         handler=node.handler,
-        tries=tuple(chapter.attempts),
+        tries=_tries(chapter, task),
         parts=tuple(parts),
         part_count=_part_count(place, node, len(parts)),
         choice=choice,
@@ -119,6 +119,13 @@ def _step(
         confirmation=_confirmation(node, worker),
         child=ChildView(node.child, node.child_status, node.child_stuck) if node.child else None,
     )
+
+
+def _tries(chapter: Chapter, task: TaskRecord | None) -> tuple[Attempt, ...]:
+    """Of the one that is out, the open task knows who has it."""
+    if task is not None and task.state == "R" and chapter.attempts and not chapter.attempts[-1].outcome:
+        chapter.attempts[-1].process, chapter.attempts[-1].claimed_at_ms = task.process, task.claimed_at_ms
+    return tuple(chapter.attempts)
 
 
 def _kind(place: StepPlan | None) -> str:

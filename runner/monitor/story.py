@@ -26,7 +26,33 @@ class Attempt:
     error: ErrorRecord | None = None
     verdict: str = ""
     process: str = ""
-    duration_ms: float | None = None
+    duration_ms: float | None = None  # what its worker measured, else from its claim to its end
+    max_attempts: int = 0
+    claimed_at_ms: int = 0  # 0: nobody has claimed it, as far as the history knows
+    started_at_ms: int = 0  # by the worker's clock, where that fits between the store's two times
+    settled_at_ms: int = 0  # 0: it is out
+    log: str = ""  # the last lines that it logged
+
+    @property
+    def queue_ms(self) -> int | None:
+        return self.claimed_at_ms - self.asked_at_ms if self.claimed_at_ms else None
+
+    @property
+    def total_ms(self) -> int | None:
+        return self.settled_at_ms - self.asked_at_ms if self.settled_at_ms else None
+
+    @property
+    def word(self) -> str:
+        """How it ended, as people say it; "" while it is out."""
+        code = self.error.code if self.error is not None else ""
+        if self.outcome == "revoked":
+            return "taken back"
+        if code in _WORDS and self.outcome != "completed":
+            return _WORDS[code]
+        return self.verdict.replace("_", " ") or {"unknown": "ended unknown"}.get(self.outcome, self.outcome)
+
+
+_WORDS = {"timeout": "timed out", "worker_lost": "lost", "queue_timeout": "not claimed in time", "cancelled": "stopped"}
 
 
 @dataclass(slots=True)
@@ -79,7 +105,8 @@ def _dispatched(story: Story, event: ev.TaskDispatched) -> None:
     chapter.retry_at_ms = 0
     if event.phase == "compensate" and not chapter.undo_started_at_ms:
         chapter.undo_started_at_ms = event.at_ms
-    chapter.attempts.append(Attempt(event.phase, event.attempt, event.worker, event.at_ms))
+    attempt = Attempt(event.phase, event.attempt, event.worker, event.at_ms, max_attempts=event.max_attempts)
+    chapter.attempts.append(attempt)
 
 
 def _settled(story: Story, event: ev.TaskSettled) -> None:
@@ -88,7 +115,10 @@ def _settled(story: Story, event: ev.TaskSettled) -> None:
         return  # the beginning of this history was compacted away
     attempt = attempts[-1]
     attempt.outcome, attempt.error, attempt.verdict = event.outcome, event.error, event.verdict
-    attempt.process = event.process
+    attempt.process, attempt.log = event.process, event.log
+    attempt.claimed_at_ms, attempt.settled_at_ms = event.claimed_at_ms, event.at_ms
+    if event.claimed_at_ms <= event.started_at_ms <= event.at_ms:  # else its clock and the store's differ by more
+        attempt.started_at_ms = event.started_at_ms
     # The worker measured it; an attempt that was lost has only the store's two times.
     if event.duration_ms:
         attempt.duration_ms = event.duration_ms

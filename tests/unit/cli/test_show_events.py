@@ -1,0 +1,49 @@
+"""The history of a run in words, and as JSON, with the times of each attempt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runner.cli.screen import Screen, plain
+from runner.cli.show_events import event_lines, is_about, read_moments, show_events
+from tests.desk import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_an_attempt_is_told_from_its_dispatch_to_its_end(desk: Desk):
+    told = [plain(line).split()[1:] for line in event_lines(read_moments(desk.client, desk.run()))[1:]]
+    about = [[word for word in row if not word.startswith("+")] for row in told if "charge" in row]
+    words = [row[row.index("charge") + 1] for row in about]
+    assert words == ["step", "dispatched", "claimed", "started", "completed", "step"] or words == [
+        "step", "dispatched", "claimed", "completed", "step"]  # the worker's clock is the machine's, the store's is not
+
+
+def test_one_step_and_what_is_below_it_can_be_chosen():
+    assert is_about("lines#3/ship", "lines")
+    assert is_about("lines#3/ship", "ship")
+    assert is_about("checks.fraud/score", "checks.fraud")
+    assert is_about("anything", "")
+    assert not is_about("shipping", "ship")
+
+
+def test_nothing_that_happened_is_said(desk: Desk):
+    assert plain(event_lines(read_moments(desk.client, desk.start().id))[0]) == "nothing has happened yet"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_as_json_ends_have_their_times(desk: Desk, form: str, capsys: pytest.CaptureFixture[str]):
+    show_events(desk.client, desk.run(fail="flaky"), Screen(format=form), step="charge")
+    out = capsys.readouterr().out
+    told = msgspec.json.decode(out) if form == "json" else [msgspec.json.decode(line) for line in out.splitlines()]
+    ends = [event for event in told if event["type"] == "TaskSettled"]
+    assert [(end["attempt"], end["ended"], end["queue_ms"]) for end in ends] == [
+        (1, "ended unknown", 0), (2, "completed", 0)]
+    assert {event["path"] for event in told} == {"charge"}
+    assert {"TaskClaimed", "TaskDispatched", "RetryScheduled"} <= {event["type"] for event in told}
