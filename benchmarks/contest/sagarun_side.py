@@ -24,16 +24,18 @@ def server_binary() -> Path:
     return binary
 
 
-def side(server: Server, tier: str, scratch: Path, live: Callable[[], int]) -> Side:
-    """The project is copied, so that logs and settings of a run stay out of the repository."""
+def side(
+    server: Server, tier: str, scratch: Path, live: Callable[[], int], *, name: str = "sagarun", settings: str = ""
+) -> Side:
+    """The project is copied, so that logs and settings of a run stay out of the repository. `settings` are added."""
     project = scratch / "project"
     shutil.copytree(HERE / "noop", project)
-    with (project / "sagarun.yaml").open("a", encoding="utf-8") as settings:
-        settings.write(f"durability: {tier}\n")
+    with (project / "sagarun.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"durability: {tier}\n{settings}")
     # What the installed command does, and also from a checkout that nobody installed.
     sagarun = [sys.executable, "-c", "from runner.cli.main import main; main()"]
     return Side(
-        name="sagarun",
+        name=name,
         folder=project,
         environment={"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "SAGARUN_REDIS_URL": server.url},
         processes=[

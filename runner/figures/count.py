@@ -6,15 +6,17 @@ Rule: each fact is counted where it happens and nowhere else, by names of `serie
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from runner.figures import series
 from runner.figures.buckets import bucket_of
-from runner.figures.series import in_bucket, name
+from runner.figures.series import name
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
 from runner.interpreter.paths import static
-from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.plan import CallPlan, Plan, StepPlan
 from runner.interpreter.state import Run, RunStatus
 
 Counts = list[tuple[str, int]]
@@ -53,6 +55,24 @@ def _stuck(counts: Counts, _plan: Plan, run: Run, _event: ev.RunStuck, _queue_of
     counts.append((name(series.STUCK, run.header.workflow), 1))
 
 
+class _Names(NamedTuple):
+    """Of one attempt, as far as they do not hang on its times and errors: most attempts share theirs with many."""
+
+    ran: str
+    took: str
+    queued: str
+    did: str
+    waited: str
+
+
+@lru_cache(maxsize=8192)
+def _names(workflow: str, step: str, phase: str, worker: str, queue: str, outcome: str, process: str) -> _Names:
+    return _Names(
+        name(series.RAN, worker), name(series.TOOK, workflow, step, phase, worker, outcome),
+        name(series.QUEUED, queue, worker), name(series.DID, process, outcome), name(series.WAITED, process),
+    )
+
+
 def _settled(counts: Counts, plan: Plan, run: Run, event: ev.TaskSettled, queue_of: QueueOf) -> None:
     """What was taken back before anybody claimed it was no attempt."""
     node = run.changed.get(event.path)  # as it was before: what follows may have sent the next attempt out already
@@ -60,21 +80,20 @@ def _settled(counts: Counts, plan: Plan, run: Run, event: ev.TaskSettled, queue_
         return
     step, phase, workflow, outcome = static(event.path), node.phase, run.header.workflow, event.outcome
     worker = _worker(plan.steps[step], phase)
+    ran, took, queued, did, waited = _names(
+        workflow, step, phase, worker, queue_of(worker), outcome, event.process or "?"
+    )
+    counts.append((ran, 1))
     if outcome != "completed":
         kind = series.error_type(event.error)
         counts.append((name(series.FAILED, workflow, step, phase, worker, outcome, kind), 1))
         counts.append((name(series.ERRED, worker), 1))
-    counts.append((name(series.RAN, worker), 1))
-    if not event.claimed_at_ms:
-        return
-    took_ms = event.duration_ms or event.at_ms - event.claimed_at_ms
-    _time(counts, name(series.TOOK, workflow, step, phase, worker, outcome), took_ms)
-    process = event.process or "?"
-    counts.append((in_bucket(name(series.DID, process, outcome), bucket_of(took_ms)), 1))
-    if node.sent_at_ms:
-        queued_ms = max(0, event.claimed_at_ms - node.sent_at_ms)
-        _time(counts, name(series.QUEUED, queue_of(worker), worker), queued_ms)
-        counts.append((in_bucket(name(series.WAITED, process), bucket_of(queued_ms)), 1))
+    claimed_at_ms = event.claimed_at_ms
+    if claimed_at_ms:
+        took_ms = event.duration_ms or event.at_ms - claimed_at_ms
+        counts.append((f"{did}|{_time(counts, took, took_ms)}", 1))
+        if node.sent_at_ms:
+            counts.append((f"{waited}|{_time(counts, queued, max(0, claimed_at_ms - node.sent_at_ms))}", 1))
 
 
 def _retried(counts: Counts, plan: Plan, run: Run, event: ev.RetryScheduled, _queue_of: QueueOf) -> None:
@@ -96,15 +115,24 @@ def _step_stuck(counts: Counts, plan: Plan, run: Run, event: ev.StepStuck, _queu
         counts.append((name(series.UNDONE, run.header.workflow, "stuck"), 1))
 
 
-def _time(counts: Counts, histogram: str, ms: float) -> None:
-    counts.append((in_bucket(histogram, bucket_of(ms)), 1))
+def _time(counts: Counts, histogram: str, ms: float) -> int:
+    """The bucket that it is in."""
+    bucket = bucket_of(ms)
+    counts.append((f"{histogram}|{bucket}", 1))
     micros = round(ms * 1000)
     if micros > 0:
-        counts.append((in_bucket(histogram, series.SUM), micros))
+        counts.append((f"{histogram}|{series.SUM}", micros))
+    return bucket
+
+
+_CALLS: dict[str, Callable[[StepPlan], CallPlan | None]] = {
+    "action": attrgetter("action"), "compensate": attrgetter("compensate"), "verify": attrgetter("verify"),
+    "confirm": attrgetter("confirm"),
+}
 
 
 def _worker(place: StepPlan, phase: str) -> str:
-    call = getattr(place, phase) if phase in ("action", "compensate", "verify", "confirm") else None
+    call = _CALLS[phase](place) if phase in _CALLS else None
     return call.worker if call is not None else "?"
 
 
