@@ -11,6 +11,7 @@ from runner.engine.scheduler import Scheduler
 from runner.errors import StoreUnavailable
 from runner.store.ports import Store
 from runner.store.process_lock import forget_dead, is_dead
+from runner.store.vitals import VitalsReader
 
 log = logging.getLogger("sagarun.engine")
 
@@ -33,6 +34,7 @@ class Ticker(threading.Thread):
         self._stop_event = stop
         self._beat_at = 0.0
         self._scheduler = Scheduler(store) if schedules else None
+        self._vitals = VitalsReader()
 
     def run(self) -> None:
         while not self._stop_event.is_set():
@@ -41,7 +43,7 @@ class Ticker(threading.Thread):
                 self._look_at_schedules(ticked.now_ms)
                 if time.monotonic() >= self._beat_at:
                     self._beat_at = time.monotonic() + BEAT_S
-                    self._store.beat(self._process_id, (), lease_ms=LEASE_MS)
+                    self._store.beat(self._process_id, (), lease_ms=LEASE_MS, vitals=self._vitals.read())
                     reap_dead_processes(self._store)
                 pause_s = min(LONGEST_S, max(SHORTEST_S, ticked.next_due_ms / 1000))
             except StoreUnavailable as error:

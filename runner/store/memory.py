@@ -7,6 +7,7 @@ it to them. Every verb runs under one lock; nothing of it survives the process.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from runner.store.limits import LEASE_MS, TICK_MS, check_name, check_number, che
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import HELD_MS, MAX_HOLDERS, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import HELD_MS, MAX_HOLDERS, Figures, QueueInfo, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -136,6 +137,18 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def queue_depths(self) -> Mapping[str, int]:
         with self._changed:
             return {queue: len(waiting) for queue, waiting in self._tables.queues.items()}
+
+    def queues(self) -> list[QueueInfo]:
+        with self._changed:
+            tables, running = self._tables, Counter[str]()
+            for process in tables.processes.values():
+                running.update(task.queue for ref in process.held if (task := tables.open_task(ref)) is not None)
+            found = []
+            for name in sorted(tables.queues):
+                waiting = [task for ref in tables.queues[name] if (task := tables.open_task(ref)) is not None]
+                oldest_at_ms = waiting[0].queued_at_ms if waiting else 0
+                found.append(QueueInfo(name, len(tables.queues[name]), oldest_at_ms, running[name]))
+            return found
 
     def figures(self, window_ms: int = 0) -> Figures:
         with self._changed:

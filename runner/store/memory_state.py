@@ -19,6 +19,7 @@ from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
 from runner.store.memory_faults import FaultCounts
 from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
+from runner.store.vitals import Vitals
 
 Ref = tuple[str, str, str]  # run id, path, token
 LOOKED_AT = 200  # refs at the front of a queue, when one that waits is looked for
@@ -96,6 +97,7 @@ class Process:
     dead_at_ms: int
     seen_at_ms: int
     held: set[Ref] = field(default_factory=set)
+    vitals: Vitals | None = None
     nonce: str = ""  # of the last exchange
     answers: tuple[str, ...] = ()
     claimed: tuple[Ref, ...] = ()

@@ -29,6 +29,7 @@ from runner.store.ports import (
     ProcessInfo,
     Quota,
 )
+from runner.store.vitals import Vitals
 
 
 class TasksInMemory(MemoryBase):
@@ -135,7 +136,8 @@ class TasksInMemory(MemoryBase):
         )
 
     def beat(
-        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = LEASE_MS
+        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = LEASE_MS,
+        vitals: Vitals | None = None,
     ) -> list[BeatAnswer] | None:
         with self._changed:
             tables = self._tables
@@ -143,7 +145,7 @@ class TasksInMemory(MemoryBase):
             if holder is None:
                 return None
             now = tables.clock.now_ms()
-            holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
+            holder.dead_at_ms, holder.seen_at_ms, holder.vitals = now + 2 * lease_ms, now, vitals
             answers: list[BeatAnswer] = []
             for ref in tasks:
                 task = tables.open_task(ref)
@@ -184,7 +186,7 @@ class TasksInMemory(MemoryBase):
                 ProcessInfo(
                     id=there.info.id, kind=there.info.kind, host=there.info.host, pid=there.info.pid,
                     started_at_ms=there.info.started_at_ms, queues=there.info.queues, lock=there.info.lock,
-                    seen_at_ms=there.seen_at_ms, held=len(there.held),
+                    seen_at_ms=there.seen_at_ms, held=len(there.held), vitals=there.vitals,
                 )
                 for _, there in sorted(self._tables.processes.items())
             ]

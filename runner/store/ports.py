@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from runner.store.faults import Fault, FaultGroup, FaultState
+from runner.store.vitals import Vitals
 
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
 MAX_INBOX = 100  # entries of one run handed out at once
@@ -262,6 +263,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, gc=False):
     lock: str = ""
     seen_at_ms: int = 0  # set by the store
     held: int = 0  # set by the store: tasks held
+    vitals: Vitals | None = None  # set by the store: what came with its latest heartbeat
 
 
 class RunRow(msgspec.Struct, frozen=True, gc=False):
@@ -302,6 +304,15 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     last: Mapping[str, int]  # names that begin with `@`: when they were last named, ever
     since_ms: int  # of the sum: of the first count, or now
     until_ms: int
+
+
+class QueueInfo(msgspec.Struct, frozen=True, gc=False):
+    """A queue that ever held a task."""
+
+    name: str
+    depth: int  # tasks that wait
+    oldest_at_ms: int = 0  # when the first of them was queued; 0: none waits
+    running: int = 0
 
 
 class Ticked(msgspec.Struct, frozen=True, gc=False):
@@ -386,7 +397,8 @@ class Store(Protocol):
         """
 
     def beat(
-        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = 15_000
+        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = 15_000,
+        vitals: Vitals | None = None,
     ) -> list[BeatAnswer] | None:
         """Extend the process's and its tasks' (run_id, path, token) leases. None: this process was reaped."""
 
@@ -450,6 +462,9 @@ class Store(Protocol):
     def history(self, run_id: str, *, start: int = 0) -> list[bytes]: ...
 
     def queue_depths(self) -> Mapping[str, int]: ...
+
+    def queues(self) -> list[QueueInfo]:
+        """By name. Read queue by queue: what moves meanwhile may be in two of the numbers, or in none."""
 
     def listen(self) -> EventStream:
         """Hear what is committed, until `close`. Raises StoreUnavailable, and ServerRefused without the right to."""

@@ -14,6 +14,7 @@ from redis import Redis
 from runner.store.connection import PATIENCE_S, Connection
 from runner.store.endings import EndingVerbs
 from runner.store.eviction import EvictionWatch
+from runner.store.gauges import GaugeVerbs
 from runner.store.keys import Keys
 from runner.store.limits import LEASE_MS, TICK_MS, check_name
 from runner.store.runs import RunVerbs
@@ -24,7 +25,7 @@ from runner.store.views import ViewVerbs
 T = TypeVar("T")
 
 
-class RedisStore(RunVerbs, TaskVerbs, EndingVerbs, ViewVerbs):
+class RedisStore(RunVerbs, TaskVerbs, EndingVerbs, ViewVerbs, GaugeVerbs):
     """`target` is a URL (redis://, rediss://, unix://) or the keyword arguments of redis.Redis.
 
     `clock` gives milliseconds instead of Redis' own time. `lease_ms` and `tick_ms` bound the grace after an

@@ -121,9 +121,11 @@ class Scripts:
         reply: list[Any] = self._call("exchange_tasks", keys, args)
         return reply
 
-    def beat_process(self, *, process: str, lease_ms: int, tasks: Sequence[tuple[str, str, str]]) -> bytes:
+    def beat_process(
+        self, *, process: str, lease_ms: int, vitals: bytes, tasks: Sequence[tuple[str, str, str]]
+    ) -> bytes:
         k = self._keys
-        args: list[str | int] = [process, lease_ms, len(tasks)]
+        args: list[str | bytes | int] = [process, lease_ms, vitals, len(tasks)]
         for task in tasks:
             args += task
         reply: bytes = self._call("beat_process", (k.clock, k.procs, k.deadlines, k.process(process)), args)

@@ -20,6 +20,7 @@ from runner.store.ports import (
     Quota,
 )
 from runner.store.records import read_claimed
+from runner.store.vitals import Vitals
 
 _COMPLETIONS: dict[str, CompletionAnswer] = {"r": "recorded", "d": "duplicate", "s": "stale", "t": "tampered"}
 _BEATS: dict[str, BeatAnswer] = {"h": "held", "l": "lost", "c": "cancelled"}
@@ -59,11 +60,13 @@ class TaskVerbs(RedisBase):
         return ExchangeAnswer(alive=True, completions=tuple(answers), claimed=claimed, again_ms=int(again or 0))
 
     def beat(
-        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = limits.LEASE_MS
+        self, process: str, tasks: Sequence[tuple[str, str, str]], *, lease_ms: int = limits.LEASE_MS,
+        vitals: Vitals | None = None,
     ) -> list[BeatAnswer] | None:
         answers: list[BeatAnswer] = []
+        said = msgspec.json.encode(vitals) if vitals is not None else b""
         for batch in list(limits.batches(tasks, lambda _: 0)) or [()]:
-            reply = self._scripts.beat_process(process=process, lease_ms=lease_ms, tasks=batch)
+            reply = self._scripts.beat_process(process=process, lease_ms=lease_ms, vitals=said, tasks=batch)
             if reply == b"gone":
                 return None
             answers += [_BEATS[letter] for letter in reply.decode()]
@@ -92,10 +95,13 @@ class TaskVerbs(RedisBase):
         ids = sorted(name.decode() for name in self._connection.ask(self._read_process_ids))
         rows = self._connection.ask(lambda client: self._read_processes(client, ids))
         found = []
-        for (info, seen), held in zip(rows[::2], rows[1::2], strict=True):
+        for (info, seen, vitals), held in zip(rows[::2], rows[1::2], strict=True):
             if info is not None:  # reaped between the two looks
                 process = msgspec.json.decode(info, type=ProcessInfo)
-                found.append(msgspec.structs.replace(process, seen_at_ms=int(seen or 0), held=held))
+                found.append(msgspec.structs.replace(
+                    process, seen_at_ms=int(seen or 0), held=held,
+                    vitals=msgspec.json.decode(vitals, type=Vitals) if vitals else None,
+                ))
         return found
 
     def _read_process_ids(self, client: Redis) -> list[bytes]:
@@ -104,6 +110,6 @@ class TaskVerbs(RedisBase):
     def _read_processes(self, client: Redis, ids: Sequence[str]) -> list[list[bytes | None]]:
         pipeline = client.pipeline(transaction=False)
         for process in ids:
-            pipeline.hmget(self._keys.process(process), "info", "seen")
+            pipeline.hmget(self._keys.process(process), "info", "seen", "vitals")
             pipeline.scard(self._keys.held(process))
         return pipeline.execute()

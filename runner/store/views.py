@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from runner.store import figures
 from runner.store.base import RedisBase
 from runner.store.faults import FaultGroup, FaultState
 from runner.store.limits import check_name, check_number, check_schedule
-from runner.store.ports import MAX_HOLDERS, EventStream, Figures, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import MAX_HOLDERS, EventStream, RunRow, ScheduleRow, SlotInfo
 from runner.store.records import is_in_line, read_fault
 
 _PAGE = 500
@@ -177,19 +175,6 @@ class ViewVerbs(RedisBase):
 
         return dict(zip(names, self._read(command), strict=True))
 
-    def figures(self, window_ms: int = 0) -> Figures:
-        now_ms = self.now_ms()
-        spans, since_ms = figures.spans(window_ms, now_ms)
-
-        def command(client: Redis) -> list[Any]:
-            pipeline = client.pipeline(transaction=False)
-            for span in ("last", *spans):
-                pipeline.hgetall(self._keys.figures(span))
-            return pipeline.execute(raise_on_error=False)
-
-        last, *hashes = [_numbers(_unless_tampered(reply)) for reply in self._read(command)]
-        return figures.figures_of(hashes, last, since_ms, now_ms)
-
     def count_live(self) -> int:
         return int(self._read(lambda client: client.zcard(self._keys.watch)))
 
@@ -206,15 +191,6 @@ def _unless_tampered(reply: Any) -> list[bytes | None] | None:
     if isinstance(reply, Exception):
         raise reply
     return cast("list[bytes | None]", reply)
-
-
-def _numbers(fields: Any) -> dict[str, int]:
-    """Of a hash of figures. What is none was put there by somebody else, and is for nobody to see."""
-    numbers = {}
-    for name, value in (fields or {}).items():
-        with contextlib.suppress(ValueError):
-            numbers[name.decode()] = int(value)
-    return numbers
 
 
 def _literally(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from runner.errors import StoreError, StoreUnavailable
 from runner.store.ports import MAX_BATCH, ExchangeAnswer, Store
+from runner.store.vitals import VitalsReader
 from runner.worker.children import Children
 from runner.worker.identity import new_process_id, process_info
 from runner.worker.state import Options, State
@@ -124,14 +125,18 @@ class Conversation:
         """Extend the leases of the process and of everything that it holds, whatever becomes of the exchange."""
         state = self._state
         pause_s = self._options.beat_s
+        vitals = VitalsReader(slots=self._options.slots * self._options.children)
         while not state.finished.wait(pause_s):
             with state.lock:
                 process_id, keys = state.process_id, state.ledger.leases()
+                children = self._children.pids()
                 if state.must_register:
                     continue
             sent_at_s = uptime_s()  # before it is sent: when it arrives is not known
             try:
-                answers = self._store.beat(process_id, [key for key, _ in keys], lease_ms=self._options.lease_ms)
+                answers = self._store.beat(
+                    process_id, [key for key, _ in keys], lease_ms=self._options.lease_ms, vitals=vitals.read(children)
+                )
             except StoreError as error:
                 log.warning("a heartbeat was not answered: %s", error)
                 pause_s = min(0.2, self._options.beat_s)

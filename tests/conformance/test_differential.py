@@ -198,6 +198,7 @@ class Pair:
         self.both(lambda store: {queue: depth for queue, depth in store.queue_depths().items() if depth})
         self.both(lambda store: [store.slot(name, run_id=run) for name in ("a", "b|c") for run in ("r1", "r2", "r3")])
         self.both(lambda store: store.processes())
+        self.both(lambda store: [queue for queue in store.queues() if queue.depth or queue.running])
         self.both(lambda store: store.schedules())
         self.both(lambda store: store.find_runs("r"))
         self.both(lambda store: [store.list_runs(status=status) for status in ("stuck", "pending")])

@@ -10,6 +10,7 @@ from runner.errors import StoreError
 from runner.store.limits import MAX_BATCH, REAPED_MS
 from runner.store.memory import MemoryStore
 from runner.store.ports import OUTPUT, ClaimedTask, Completion, Dispatch, ProcessInfo, StoredRun
+from runner.store.vitals import Vitals
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 
@@ -371,6 +372,15 @@ def test_a_beat_keeps_a_task(world: StoreWorld):
         world.pass_time(3_000)
         assert world.beat("worker", task) == ["held"]
     assert world.complete(task) == "recorded"
+
+
+def test_what_a_beat_says_of_its_process_is_listed_with_it(world: StoreWorld):
+    world.process("worker")
+    assert world.store.processes()[0].vitals is None
+    world.store.beat("worker", [], vitals=Vitals(5_000_000, 1.5, 0.25, children=1, slots=64))
+    assert world.store.processes()[0].vitals == Vitals(5_000_000, 1.5, 0.25, children=1, slots=64)
+    world.store.beat("worker", [])
+    assert world.store.processes()[0].vitals is None
 
 
 def test_a_beat_says_what_is_held_no_longer(world: StoreWorld):

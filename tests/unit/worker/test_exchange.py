@@ -45,7 +45,8 @@ class ScriptedStore:
         answers = tuple("recorded" for _ in options["completions"])
         return self._answer("exchange", {"process": process, "nonce": nonce, **options}, ExchangeAnswer(True, answers))
 
-    def beat(self, process: str, tasks: Sequence[Any], *, lease_ms: int) -> Any:
+    def beat(self, process: str, tasks: Sequence[Any], *, lease_ms: int, vitals: Any) -> Any:
+        assert vitals.slots
         return self._answer("beat", (process, list(tasks), lease_ms), ["held"] * len(tasks))
 
     def register(self, process: Any, *, lease_ms: int) -> None:
@@ -76,6 +77,9 @@ class CountedChildren:
         self.slots = slots
         self.stopped: list[tuple[str, str]] = []
         self.was_disowned = False
+
+    def pids(self) -> tuple[int, ...]:
+        return ()
 
     def free(self) -> int:
         return self.slots - len(self.state.ledger.held)
