@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
         "validate": "Check definitions, and what they say about workers.",
         "fmt": "Write definitions in the canonical form.",
+        "diff": "Say what a definition does otherwise than before.",
         "test": "Run the cases of test files, in memory.",
         "schema": "Print the schema of definitions, for editors.",
         "explain": "Say what a code of validate means.",
