@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
 from runner.definition.load import parse_document
 from runner.definition.model import Definition
-from runner.errors import RecordTampered
+from runner.errors import RecordTampered, StoreUnavailable
 from runner.interpreter.plan import Plan, compile_plan
-from runner.store.ports import Store
+from runner.store.ports import NewRun, StartAnswer, Store
 
-SETTLED_S = 60.0  # what was stored so long ago no crash of the server undoes (in the tier `standard` it undoes seconds)
+TRIES = 10  # to start a run on a server that forgets its definition again and again
 KEPT = 256  # plans; a process that serves more definitions compiles the rarest again
 
 
@@ -24,29 +23,24 @@ class Catalogue:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._plans: OrderedDict[str, Plan] = OrderedDict()
-        self._stored: dict[str, float] = {}  # by digest: since when
-        self._settled: set[str] = set()
+        self._stored: set[str] = set()
 
     def put(self, definition: Definition) -> str:
         """Keep the definition and those that its steps start, and give its content hash."""
         if definition.digest not in self._stored:
             self._put(definition)
-            self._stored[definition.digest] = time.monotonic()
+            self._stored.add(definition.digest)
         return definition.digest
 
-    def is_settled(self, definition: Definition) -> bool:
-        """Whether no crash can undo that it was put: it was there long afterwards. Ask before the start."""
-        digest = definition.digest
-        if digest in self._settled:
-            return True
-        is_old = time.monotonic() - self._stored.get(digest, math.inf) >= SETTLED_S
-        if is_old and self._store.get_definition(digest) is not None:
-            self._settled.add(digest)
-        return digest in self._settled
-
-    def put_again(self, definition: Definition) -> None:
-        """After a start: a server that crashed just before it may have been set back to before the definition came."""
-        self._put(definition)
+    def start(self, definition: Definition, runs: Sequence[NewRun]) -> list[StartAnswer]:
+        """Start runs of it. The definition is put first, and again if the server was set back to before that."""
+        self.put(definition)
+        for _ in range(TRIES):
+            answers = self._store.start(runs)  # those that were started get the same answer, by their nonces
+            if not any(answer.answer == "undefined" for answer in answers):
+                return answers
+            self._put(definition)
+        raise StoreUnavailable(f"the store does not keep the definition of {definition.workflow}")
 
     def _put(self, definition: Definition) -> None:
         # Children first: whoever finds the parent must find them too.

@@ -167,7 +167,6 @@ class Client:
     ) -> Sequence[RunHandle]:
         """The same for many inputs, in few round trips. Nothing is started if one of the inputs is wrong."""
         definition = self.resolve_definition(workflow)
-        self.catalogue.put(definition)
         prepared = [self._prepare(definition, value) for value in inputs]
         if idempotency_keys is None:
             idempotency_keys = [key_of(definition, value) for value in prepared]
@@ -177,10 +176,7 @@ class Client:
             self._start_of(definition, value, check_key(key))
             for value, key in zip(prepared, idempotency_keys, strict=True)
         ]
-        is_settled = self.catalogue.is_settled(definition)
-        answers = self.store.start([start.run for start in starts])
-        if not is_settled:
-            self.catalogue.put_again(definition)
+        answers = self.catalogue.start(definition, [start.run for start in starts])
         return [self._started(start, answer) for start, answer in zip(starts, answers, strict=True)]
 
     def resolve_definition(self, workflow: str | Path | Definition) -> Definition:
@@ -236,7 +232,7 @@ class Client:
                 return RunHandle(self, start.run.run_id)
             number += 1
             start = self._start_of(definition, start.value, f"{base}~{number}", rerun_of=start.run.run_id)
-            answer = self.store.start([start.run])[0]
+            answer = self.catalogue.start(definition, [start.run])[0]
         return RunHandle(self, start.run.run_id, created=True)
 
     def rerun(self, run: str) -> RunHandle:
@@ -250,7 +246,7 @@ class Client:
         for number in range(2, MAX_RERUNS):
             key = f"{base}~{number}" if base else ""
             start = self._start_of(definition, value, key, rerun_of=stored.run_id)
-            answer = self.store.start([start.run])[0]
+            answer = self.catalogue.start(definition, [start.run])[0]
             _check_answer(start, answer)
             if answer.answer == "created":
                 return RunHandle(self, start.run.run_id, created=True)

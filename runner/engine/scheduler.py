@@ -114,6 +114,9 @@ class Scheduler:
         if answer.answer == "tampered":
             why = f"what is stored under the keys of run {run.run_id} does not fit"
             return Fire(due.at_ms, "failed", missed=due.missed, why=why)
+        if answer.answer == "undefined":
+            why = "its definition is not in the store any more"
+            return Fire(due.at_ms, "failed", missed=due.missed, why=why)
         if answer.answer == "limited":
             return Fire(due.at_ms, "skipped", answer.holders[0], missed=due.missed, late_ms=late_ms)
         return Fire(due.at_ms, "started", run.run_id, missed=due.missed, late_ms=late_ms)

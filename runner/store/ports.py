@@ -37,7 +37,11 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewRun(msgspec.Struct, frozen=True, gc=False):
-    """A run to be. `body` is the first inbox entry; `digest` is of the input (equality of repeats)."""
+    """A run to be. `body` is the first inbox entry; `digest` is of the input (equality of repeats).
+
+    `definition`: it is started only where that is kept (put_definition). So it is there wherever the run is, also
+    on a server that a crash set back.
+    """
 
     run_id: str
     nonce: str  # of the caller; the same nonce again is the same start
@@ -45,18 +49,20 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     summary: bytes  # JSON for list views: workflow, version, definition, key, …; never changes
     body: bytes
     slot: Slot | None = None
+    definition: str = ""  # not looked for if empty
 
 
 class StartAnswer(msgspec.Struct, frozen=True, gc=False):
     """created: this nonce made the run. existing: it was there, with an equal input. conflict: with another.
 
-    limited: its slot is full and rejects; nothing was started, so the same nonce may get another answer later.
+    limited: its slot is full and rejects; undefined: its definition is not kept. Nothing was started, so the same
+    nonce may get another answer later.
 
     tampered (here and in every batch verb): what is stored under this item's keys does not fit, for
     instance a key of the wrong type; nothing was written for it, and the other items were answered.
     """
 
-    answer: Literal["created", "existing", "conflict", "limited", "tampered"]
+    answer: Literal["created", "existing", "conflict", "limited", "undefined", "tampered"]
     status: str = ""  # of the run that is there
     holders: tuple[str, ...] = ()  # limited: some of those who hold the slot
 

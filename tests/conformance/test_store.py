@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from runner.errors import StoreError
 from runner.store.limits import FRESH_MS, MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
-from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, StartAnswer
+from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, Slot, StartAnswer
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 
@@ -190,6 +190,16 @@ def test_of_two_commits_on_the_same_state_only_the_first_counts(world: StoreWorl
     run = world.store.load_runs(["r1"])[0]
     assert run is not None
     assert (run.etag, run.fields["n"], len(world.store.history("r1"))) == (first.etag, b"first", 1)
+
+
+def test_a_run_is_started_where_its_definition_is_kept(world: StoreWorld):
+    new = NewRun("r1", "n", "d", b"{}", b"in", Slot("s", 1, "reject"), "digest")
+    assert world.store.start([new, NewRun("r2", "n", "d", b"{}", b"in")]) == [
+        StartAnswer("undefined"), StartAnswer("created")]
+    assert world.store.load_runs(["r1"]) == [None]
+    assert world.store.slot("s") is None
+    world.store.put_definition("digest", b"{}")
+    assert world.store.start([new]) == [StartAnswer("created")]
 
 
 def test_a_repeated_commit_is_answered_and_not_done_again(world: StoreWorld):

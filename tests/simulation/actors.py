@@ -77,7 +77,7 @@ def standing_on(loom: Loom) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module in (runner.worker.exchange, runner.worker.children, runner.worker.process, runner.worker.state):
             stack.enter_context(patch.object(module, "uptime_s", uptime_s))
-        timed = (runner.engine.engine, runner.engine.ticker, runner.client, runner.catalogue, runner.worker.attempt)
+        timed = (runner.engine.engine, runner.engine.ticker, runner.client, runner.worker.attempt)
         for module in timed:
             stack.enter_context(patch.object(module, "time", time))
         for module in (runner.engine.engine, runner.client, runner.starting):

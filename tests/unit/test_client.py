@@ -19,6 +19,7 @@ from runner.errors import (
     RunLimited,
     RunNotFound,
     SignalMisfit,
+    StoreUnavailable,
     UsageError,
     VerbRefused,
 )
@@ -98,15 +99,22 @@ def test_rerun_if_undone_starts_again_only_what_was_undone(tmp_path: Path):
 
 
 def test_a_crash_before_the_start_leaves_no_run_without_its_definition(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    start = desk.store.start
+    start, crashes = desk.store.start, iter([True, True, False])
 
     def start_after_a_crash(runs: Sequence[NewRun]) -> list[StartAnswer]:
-        desk.store._tables.definitions.clear()  # the server was set back to a moment before they came
+        if next(crashes):
+            desk.store._tables.definitions.clear()  # the server was set back to a moment before they came
         return start(runs)
 
     monkeypatch.setattr(desk.store, "start", start_after_a_crash)
-    desk.start()
+    assert desk.start().status() == "pending"
     assert desk.store.get_definition(desk.definition.digest) is not None
+
+
+def test_a_server_that_keeps_no_definition_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(desk.store, "put_definition", lambda digest, document: None)
+    with pytest.raises(StoreUnavailable, match="does not keep the definition of order"):
+        desk.start()
 
 
 def test_a_key_that_cannot_be_made_of_the_input_starts_nothing(tmp_path: Path):

@@ -6,17 +6,19 @@
 --      3 watch     zset  run id -> when somebody must look after it
 --      4 runs      zset  run id -> created at
 --      5 wake:runs list  tokens that idle engines block on
+--      6 definitions hash  digest -> document
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 fresh_ms  how much later than now they count as ready: runs that have begun go first
---      4 runs      how many; then for each: run_id nonce digest summary body slot. The slot is "" or
---                 `limit|q or r|name`: behind the others if it is full, or refused
+--      4 runs      how many; then for each: run_id nonce digest summary body slot definition. The slot is "" or
+--                 `limit|q or r|name`: behind the others if it is full, or refused. The definition is "" or has to be
+--                 there, so that no crash that sets the server back leaves a run without it
 -- DERIVED run:<run_id> hash, history:<run_id> list, slot:<name> hash, holders:<name> zset, line:<name>
 --         zset
--- RETURNS for each run: created | existing | conflict | limited | tampered, then its status; limited: some of those who
---         hold the slot, with '|' between them
-local clock, ready, watch, runs, wake_runs = unpack(KEYS)
-local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list'})
+-- RETURNS for each run: created | existing | conflict | limited | undefined | tampered, then its status; limited: some
+--         of those who hold the slot, with '|' between them
+local clock, ready, watch, runs, wake_runs, definitions = unpack(KEYS)
+local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash'})
 if wrong then return wrong end
 local watch_ms, fresh_ms = number(), number()
 local function slot_text()
@@ -24,7 +26,7 @@ local function slot_text()
   if value ~= '' and not find(value, '^[1-9]%d*|[qr]|.') then refused = 'argument ' .. position .. ' is no slot' end
   return value
 end
-local items = groups(function() return {text(), text(), text(), text(), text(), slot_text()} end)
+local items = groups(function() return {text(), text(), text(), text(), text(), slot_text(), text()} end)
 wrong = refuse_arguments()
 if wrong then return wrong end
 
@@ -51,7 +53,7 @@ local function take_place(id, slot)
   return 'W|' .. name
 end
 
-local function start(id, nonce, digest, summary, body, slot)
+local function start(id, nonce, digest, summary, body, slot, definition)
   local run = prefix .. 'run:' .. id
   local there = try('HMGET', run, 'nonce', 'digest', 'status')
   if failed(there) then return 'tampered', '' end
@@ -59,6 +61,7 @@ local function start(id, nonce, digest, summary, body, slot)
     if there[1] == nonce then return 'created', there[3] or '' end
     return there[2] == digest and 'existing' or 'conflict', there[3] or ''
   end
+  if definition ~= '' and call('HEXISTS', definitions, definition) == 0 then return 'undefined', '' end
   local waits = false
   if slot ~= '' then
     local place, answer, holders = take_place(id, slot)
