@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from runner.store import limits
-from runner.store.ports import Commit, Figures
+from runner.store.observations import Figures
+from runner.store.ports import Commit
 
 OTHER, SINCE = "other", ""  # fields: of what is beyond the bound; of `last`: when the first figure was kept
 

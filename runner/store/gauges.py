@@ -13,8 +13,10 @@ from redis.exceptions import ResponseError
 from runner.store import figures
 from runner.store.base import RedisBase
 from runner.store.keys import TASK
-from runner.store.ports import Figures, QueueInfo, TaskRecord
-from runner.store.records import read_task
+from runner.store.limits import check_alert
+from runner.store.observations import AlertRow, Figures, QueueInfo
+from runner.store.ports import TaskRecord
+from runner.store.records import read_alert, read_task
 
 HEADS = 5  # of a queue: the first may not be current any more
 
@@ -45,6 +47,16 @@ class GaugeVerbs(RedisBase):
             oldest_at_ms = waiting[0].queued_at_ms if waiting else 0
             found.append(QueueInfo(name, depth, oldest_at_ms, running[name]))
         return found
+
+    def note_alert(self, name: str, nonce: str, *, firing: bool, cool_down_ms: int, body: bytes) -> bool:
+        check_alert(name, nonce, cool_down_ms, body)
+        return bool(self._scripts.note_alert(
+            name=name, nonce=nonce, firing=firing, cool_down_ms=cool_down_ms, body=body
+        ))
+
+    def alerts(self) -> list[AlertRow]:
+        rows: Any = self._connection.ask(lambda client: client.hgetall(self._keys.alerts))
+        return [read_alert(name.decode(), row) for name, row in sorted(rows.items())]
 
     def _read_queues(self, client: Redis) -> set[bytes]:
         return cast(set[bytes], client.smembers(self._keys.queues))

@@ -40,6 +40,7 @@ class Keys:
         self.schedules = prefix + "schedules"  # hash: workflow -> its schedule
         self.fires = prefix + "fires"  # hash: workflow -> its latest fire time|what became of it
         self.faults = prefix + "faults"  # zset: group of faults -> when it was seen last
+        self.alerts = prefix + "alerts"  # hash: name of an alert -> whether it fires, since when, told when, what
         self.wake_runs = prefix + "wake:runs"  # list: tokens that idle engines block on
         self.events = prefix + "events"  # no key, but a channel: run id and history entry of every commit
 

@@ -99,6 +99,13 @@ def check_schedule(workflow: str, body: bytes) -> None:
     check_size(f"the schedule of {workflow}", body)
 
 
+def check_alert(name: str, nonce: str, cool_down_ms: int, body: bytes) -> None:
+    check_name("alert", name)
+    check_name("nonce", nonce)
+    check_number("cool_down_ms", cool_down_ms)
+    check_size(f"alert {name}", body)
+
+
 def check_request(request: Request) -> None:
     check_name("run id", request.run_id)
     check_name("nonce", request.nonce)

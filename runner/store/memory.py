@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from runner.store import memory_faults
 from runner.store.faults import FaultGroup, FaultState
-from runner.store.limits import LEASE_MS, TICK_MS, check_name, check_number, check_schedule
+from runner.store.limits import LEASE_MS, TICK_MS, check_alert, check_name, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
-from runner.store.ports import HELD_MS, MAX_HOLDERS, Figures, QueueInfo, RunRow, ScheduleRow, SlotInfo
+from runner.store.observations import AlertRow, Figures, QueueInfo
+from runner.store.ports import HELD_MS, MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
 
 
 def _wall_clock_ms() -> int:
@@ -137,6 +138,24 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def queue_depths(self) -> Mapping[str, int]:
         with self._changed:
             return {queue: len(waiting) for queue, waiting in self._tables.queues.items()}
+
+    def note_alert(self, name: str, nonce: str, *, firing: bool, cool_down_ms: int, body: bytes) -> bool:
+        check_alert(name, nonce, cool_down_ms, body)
+        with self._changed:
+            now = self._tables.clock.now_ms()
+            was, teller = self._tables.alerts.get(name, (AlertRow(name, False, 0, 0), ""))
+            if teller == nonce:
+                return True
+            tell = was.told_at_ms + cool_down_ms <= now if firing else was.firing and was.told_at_ms >= was.since_ms
+            if firing != was.firing or tell:
+                since_ms = now if firing != was.firing else was.since_ms
+                told_at_ms = now if firing and tell else was.told_at_ms
+                self._tables.alerts[name] = AlertRow(name, firing, since_ms, told_at_ms, body), nonce if tell else ""
+            return tell
+
+    def alerts(self) -> list[AlertRow]:
+        with self._changed:
+            return [row for _, (row, _) in sorted(self._tables.alerts.items())]
 
     def queues(self) -> list[QueueInfo]:
         with self._changed:

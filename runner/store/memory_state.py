@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
 from runner.store.memory_faults import FaultCounts
+from runner.store.observations import AlertRow
 from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
 from runner.store.vitals import Vitals
 
@@ -165,6 +166,7 @@ class MemoryState:
         self.slots: dict[str, SlotState] = {}
         self.schedules: dict[str, ScheduleRow] = {}
         self.figures = FiguresInMemory()
+        self.alerts: dict[str, tuple[AlertRow, str]] = {}  # with the nonce of who told
         self.faults: dict[str, FaultCounts] = {}
         self.busy: dict[str, dict[tuple[Ref, str], int]] = {}  # by queue: who holds a slot -> 0, or when it is given up
         self.pace: dict[str, deque[int]] = {}  # by queue: when the last tasks were claimed under a rate

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from runner.store.faults import Fault, FaultGroup, FaultState
+from runner.store.observations import AlertRow, Figures, QueueInfo
 from runner.store.vitals import Vitals
 
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
@@ -303,24 +304,6 @@ class ScheduleRow(msgspec.Struct, frozen=True, gc=False):
     note: bytes = b""
 
 
-class Figures(msgspec.Struct, frozen=True, gc=False):
-    """What commits counted between two times, by name; `other`: what had a name beyond the bound."""
-
-    counts: Mapping[str, int]
-    last: Mapping[str, int]  # names that begin with `@`: when they were last named, ever
-    since_ms: int  # of the sum: of the first count, or now
-    until_ms: int
-
-
-class QueueInfo(msgspec.Struct, frozen=True, gc=False):
-    """A queue that ever held a task."""
-
-    name: str
-    depth: int  # tasks that wait
-    oldest_at_ms: int = 0  # when the first of them was queued; 0: none waits
-    running: int = 0
-
-
 class Ticked(msgspec.Struct, frozen=True, gc=False):
     """What one tick found due. `next_due_ms` is the delay until the next known due time (at most 1,000)."""
 
@@ -440,6 +423,13 @@ class Store(Protocol):
     def note_fault(self, group: str, state: FaultState, note: bytes) -> bool:
         """Set the state of a group. A resolved one that is seen again is open, and has regressed; an ignored one stays
         ignored. False: there is no such group (any more)."""
+
+    # -- alerts -----------------------------------------------------------------------------------
+    def note_alert(self, name: str, nonce: str, *, firing: bool, cool_down_ms: int, body: bytes) -> bool:
+        """Whether the caller is the one to tell of it: that it fires (once in `cool_down_ms` by all), or no more."""
+
+    def alerts(self) -> list[AlertRow]:
+        """By name."""
 
     # -- processes --------------------------------------------------------------------------------
     def register(self, process: ProcessInfo, *, lease_ms: int = 15_000) -> None:

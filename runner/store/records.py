@@ -14,6 +14,7 @@ from runner.errors import RecordTampered
 from runner.store.faults import FAULT_HOURS, FaultGroup, FaultState
 from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
+from runner.store.observations import AlertRow
 from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
 
 HOUR_MS = 3_600_000
@@ -45,6 +46,12 @@ def read_task(text: bytes) -> TaskRecord | None:
     return TaskRecord(
         token, "R" if state == "R" else "Q", queue, int(queued_at_ms), process, int(claimed_at_ms), cancelled == "1"
     )
+
+
+def read_alert(name: str, text: bytes) -> AlertRow:
+    """`firing|since|told at|nonce|what`."""
+    firing, since_ms, told_at_ms, _, body = text.split(b"|", 4)
+    return AlertRow(name, firing == b"1", int(since_ms), int(told_at_ms), body)
 
 
 def read_claimed(parts: list[bytes]) -> ClaimedTask:

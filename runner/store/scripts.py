@@ -190,6 +190,12 @@ class Scripts:
         noted: int = self._call("note_fire", (k.clock, k.schedules, k.fires), (workflow, at_ms, note))
         return noted
 
+    def note_alert(self, *, name: str, nonce: str, firing: bool, cool_down_ms: int, body: bytes) -> int:
+        k = self._keys
+        args = (name, nonce, int(firing), cool_down_ms, body)
+        told: int = self._call("note_alert", (k.clock, k.alerts), args)
+        return told
+
     def note_fault(self, *, group: str, state: str, note: bytes) -> int:
         k = self._keys
         noted: int = self._call("note_fault", (k.clock, k.faults), (group, state, note))

@@ -81,5 +81,6 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     store.release_runs({"r2": clock.now_ms + 10**6, "r1": 0, "nobody": 5})
     say([store.hold_ended(), store.ended_runs(limit=1)])
     say([store.note_fire("order", 5, b"started"), store.note_fire("order", 4, b"late"), store.schedules()])
+    say([store.note_alert("late", "n1", firing=True, cool_down_ms=5, body=b"a|b"), store.alerts(), store.queues()])
     say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers

@@ -188,7 +188,7 @@ class Snapshot:
 
 
 _PLAIN = {"ready", "watch", "deadlines", "timers", "runs", "expiring", "queues", "procs", "reaped", "definitions",
-          "workers", "schedules", "fires", "faults"}
+          "workers", "schedules", "fires", "faults", "alerts"}
 
 
 def redis_snapshot(dump: dict[str, Any]) -> Snapshot:

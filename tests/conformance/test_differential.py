@@ -60,6 +60,7 @@ CALLS = st.one_of(
     st.tuples(st.sampled_from(["reap", "retire"]), PROCESSES),
     st.tuples(st.just("schedule"), st.sampled_from(["w1", "w2"]), st.sampled_from(["put", "remove", "fire"]),
               st.integers(0, 3)),
+    st.tuples(st.just("alert"), st.sampled_from(["a1", "a2"]), NONCES, st.booleans(), st.sampled_from([0, 3_000])),
     st.tuples(st.just("advance"), STEPS_MS),
     st.tuples(st.just("tick")),
 )
@@ -185,6 +186,10 @@ class Pair:
         else:
             self.both(lambda store: store.note_fire(workflow, number, b"fired"))
 
+    def alert(self, name: str, nonce: str, firing: bool, cool_down_ms: int) -> None:
+        by = self.nonce(nonce)
+        self.both(lambda store: store.note_alert(name, by, firing=firing, cool_down_ms=cool_down_ms, body=by.encode()))
+
     def advance(self, ms: int) -> None:
         self.clock.advance(ms)
 
@@ -199,7 +204,7 @@ class Pair:
         self.both(lambda store: [store.slot(name, run_id=run) for name in ("a", "b|c") for run in ("r1", "r2", "r3")])
         self.both(lambda store: store.processes())
         self.both(lambda store: [queue for queue in store.queues() if queue.depth or queue.running])
-        self.both(lambda store: store.schedules())
+        self.both(lambda store: (store.schedules(), store.alerts()))
         self.both(lambda store: store.find_runs("r"))
         self.both(lambda store: [store.list_runs(status=status) for status in ("stuck", "pending")])
         self.both(lambda store: (store.count_live(), store.now_ms()))

@@ -81,6 +81,7 @@ VERBS: dict[str, Verb] = {
     "forget_runs": lambda world: scripts_of(world).forget_runs(),
     "release_runs": lambda world: world.store.release_runs({"done": 0}),
     "note_fire": lambda world: world.store.note_fire("order", world.clock.now_ms, b"note"),
+    "note_alert": lambda world: world.store.note_alert("late", "n", firing=True, cool_down_ms=5, body=b"what"),
     "note_fault": lambda world: world.store.note_fault("v1:a", "resolved", b"note"),
     "read_clock": lambda world: world.store.now_ms(),
 }

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from runner.store import limits
-from runner.store.ports import Figures, NewRun
+from runner.store.observations import Figures
+from runner.store.ports import NewRun
 from tests.conformance.store_world import StoreWorld
 from tests.conformance.test_redis_tampering import commit_calls, error_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.store.ports import QueueInfo
+from runner.store.observations import QueueInfo
 from tests.conformance.store_world import StoreWorld
 
 
