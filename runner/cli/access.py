@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.cli.opened import has_runs, opened_store, require_runs
 from runner.cli.settings import Settings
+from runner.cli.tracing import inherit_trace
 from runner.client import Client
 from runner.store.opening import OpenStore
 from runner.store.ports import ProcessInfo
@@ -53,5 +54,6 @@ def access(
 ) -> Iterator[Access]:
     """wait_s: see open_now. Raises StoreUnavailable, ServerRefused, ConfigError."""
     with opened_store(settings, wait_s=wait_s) as opened:
+        inherit_trace()
         client = Client(root=settings.project.root, store=opened.store, contracts=contracts)
         yield Access(settings, opened, client)

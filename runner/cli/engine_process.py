@@ -14,6 +14,7 @@ from runner.cli.access import Access
 from runner.cli.collector import spare_the_collector
 from runner.cli.keeping import retention_of
 from runner.cli.opened import open_now
+from runner.cli.tracing import trace_export
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError, StoreUnavailable
@@ -54,9 +55,10 @@ class EngineProcess:
                 lock=str(lock.path),
             )
         )
+        traces = trace_export(settings.project, store)
         engine = Engine(
             store, process_id=self.id, retention_of=retention_of(settings.project),
-            figures=settings.project.monitor.figures,
+            figures=settings.project.monitor.figures, on_end=None if traces is None else traces.add,
         )
         # Several, so that one interprets while the others wait for the server; they share what is cached.
         loops = [
@@ -71,6 +73,8 @@ class EngineProcess:
         while not self._stop.wait(0.5):
             pass
         self._end(threads, lock)
+        if traces is not None:
+            traces.close()
         opened.close()
         if self._failure is not None:
             raise self._failure

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.cli.access import Access
 from runner.cli.claims import Claims
@@ -24,6 +24,7 @@ from runner.cli.follow import Follower
 from runner.cli.keeping import retention_of
 from runner.cli.reading import read_view
 from runner.cli.report import summary_lines
+from runner.cli.tracing import trace_export
 from runner.cli.wording import plural
 from runner.cli.workshop import OUTAGE_S, Crew
 from runner.engine.engine import Engine
@@ -35,6 +36,9 @@ from runner.monitor.views import live_runs
 from runner.store.ports import ProcessInfo, StoredRun
 from runner.store.process_lock import forget_unknown
 from runner.store.redis_store import RedisStore
+
+if TYPE_CHECKING:
+    from runner.monitor.otel import TraceExport
 
 log = logging.getLogger("sagarun.host")
 
@@ -68,6 +72,7 @@ class Host:
         self._failure: BaseException | None = None
         self._has_said_that_it_waits = False
         self._threads: list[threading.Thread] = []
+        self._traces: TraceExport | None = None
 
     # -- life ---------------------------------------------------------------------------------------
     def __enter__(self) -> Host:
@@ -77,6 +82,7 @@ class Host:
 
     def start(self) -> Mapping[str, Mapping[str, Any]]:
         """Claim tasks, interpret runs, take up what was left lying. The answer is the workers' contracts."""
+        self._traces = trace_export(self._project, self._engine_store)
         contracts = self.crew.start()
         store = self.reach.client.store
         store.register(
@@ -98,7 +104,7 @@ class Host:
     def _interpret(self) -> None:
         engine = Engine(
             self._engine_store, process_id=self._engine_id, retention_of=retention_of(self._project),
-            figures=self._project.monitor.figures,
+            figures=self._project.monitor.figures, on_end=None if self._traces is None else self._traces.add,
         )
         while not self._stop.is_set():
             try:
@@ -146,6 +152,8 @@ class Host:
         deadline = time.monotonic() + ENGINE_END_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        if self._traces is not None:
+            self._traces.close()
         # Whoever still waits for a wake token is woken by this; a commit under way is repeated by the next engine.
         self._engine_store.close()
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli.opened import opened_store
 from runner.cli.settings import Settings
+from runner.cli.tracing import inherit_trace
 from runner.cli.workshop import Crew
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def hosting(
         from runner.cli.host import Host
         from runner.client import Client
 
+        inherit_trace()
         client = Client(root=settings.project.root, store=opened.store)
         with Host(Access(settings, opened, client), crew, schedules=schedules) as host:
             yield host

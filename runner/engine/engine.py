@@ -55,15 +55,17 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, *, process_id: str, retention_of: Callable[[str], int] = keep_for_ever, figures: bool = True
+        self, store: Store, *, process_id: str, retention_of: Callable[[str], int] = keep_for_ever,
+        figures: bool = True, on_end: Callable[[str], None] | None = None,
     ) -> None:
-        """figures: count in each commit what becomes of runs and attempts."""
+        """figures: count in each commit what becomes of runs and attempts. on_end: told of each run that is over."""
         self.process_id = process_id
         self._store = store
         self._catalogue = Catalogue(store)
         self._child_inputs = ChildInputs(self._catalogue.definition)
         self._retention_of = retention_of
         self._figures = figures
+        self._on_end = on_end
         self._cache: dict[str, tuple[str, Run]] = {}
         self._evicting = threading.Lock()
         # Never used twice, by no engine, also after the server was set back: random for each engine, then counted.
@@ -182,6 +184,8 @@ class Engine:
                 self._forget(commit.run_id)
             if answer == "ok":
                 report(made, self._redaction_of)
+                if commit.terminal and self._on_end is not None:
+                    self._on_end(commit.run_id)
             elif answer == "tampered":
                 why = "the store refused the commit: a record of this run was tampered with"
                 self._set_aside(commit.run_id, commit.etag_read, why)

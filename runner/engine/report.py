@@ -10,6 +10,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
 from runner.interpreter.paths import ROOT
 from runner.interpreter.state import Run
+from runner.trace import run_span
 
 log = logging.getLogger("sagarun.engine")
 log.addHandler(logging.NullHandler())  # who hosts an engine says where its log goes
@@ -40,6 +41,7 @@ def _fields(run: Run, event: ev.AnyEvent) -> dict[str, object]:
         "run_id": run.header.run_id,
         "workflow": run.header.workflow,
         "event": type(event).__name__,
+        "trace_id": run_span(run.header.run_id, run.header.traceparent).trace_id,
     }
     for name, shown_as in _FIELDS.items():
         value = getattr(event, name, None)

