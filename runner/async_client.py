@@ -82,5 +82,5 @@ class AsyncClient:
     async def get(self, run: str) -> AsyncRunHandle:
         return AsyncRunHandle(await _in_thread(self.client.get, run))
 
-    async def rerun(self, run: str) -> AsyncRunHandle:
-        return AsyncRunHandle(await _in_thread(self.client.rerun, run))
+    async def rerun(self, run: str, *, reason: str = "", by: str = "") -> AsyncRunHandle:
+        return AsyncRunHandle(await _in_thread(functools.partial(self.client.rerun, run, reason=reason, by=by)))

@@ -7,11 +7,11 @@ nonce and mostly an id derived from its key, a request carries a nonce, and the 
 from __future__ import annotations
 
 import functools
-import getpass
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +40,11 @@ from runner.interpreter.run_id import ALPHABET
 from runner.interpreter.state import Run, Standing
 from runner.interpreter.verdict import RESOLUTIONS, Verdict, plain_refusal, verdict_in
 from runner.lint.checked import load_checked
-from runner.starting import check_key, check_signal_id, key_of, new_run, slot_of
+from runner.query import parse_query
+from runner.selection import RunInfo, Selection, asked_with, run_info
+from runner.starting import caller, check_key, check_signal_id, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
-from runner.store.ports import NewRun, Request, RunRow, StartAnswer, Store, StoredRun
+from runner.store.ports import NewRun, Request, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
 
 MAX_RERUNS = 1_000
@@ -65,21 +67,6 @@ class RunResult(msgspec.Struct, frozen=True):
     @property
     def is_completed(self) -> bool:
         return self.status == "completed"
-
-
-class RunInfo(msgspec.Struct, frozen=True):
-    """A line of `Client.list`."""
-
-    run_id: str
-    status: str
-    workflow: str
-    version: str
-    key: str
-    rerun_of: str
-    created_at_ms: int
-    updated_at_ms: int
-    parent: str = ""  # the run that started it as its child
-    waits_for: str = ""  # pending: the slot of its `concurrency` that is full
 
 
 class _Start(NamedTuple):
@@ -207,14 +194,18 @@ class Client:
             checker = self._checkers[definition.digest] = InputChecker(definition.input_schema)
         return checker.prepare({} if value is None and definition.input_schema else value)
 
-    def _start_of(self, definition: Definition, value: Any, key: str, *, rerun_of: str = "") -> _Start:
+    def _start_of(
+        self, definition: Definition, value: Any, key: str, *, rerun_of: str = "", by: str = "", reason: str = ""
+    ) -> _Start:
         slot = slot_of(definition, value)
         redaction = Redaction(definition.input_schema, value)
         for what, text in (("idempotency key", key), ("key of concurrency", slot.name if slot else "")):
             if redaction.text(text) != text:  # keys are shown, logged and part of names in Redis
                 raise InputError([f"the {what} would show a part of it that the schema marks x-secret"],
                                  wrong="gives no key")
-        run = new_run(self.store.namespace, definition, value, key, rerun_of=rerun_of, by=caller(), slot=slot)
+        run = new_run(
+            self.store.namespace, definition, value, key, rerun_of=rerun_of, by=by or caller(), reason=reason, slot=slot
+        )
         return _Start(definition, value, key, run)
 
     def _started(self, start: _Start, answer: StartAnswer) -> RunHandle:
@@ -235,7 +226,7 @@ class Client:
             answer = self.catalogue.start(definition, [start.run])[0]
         return RunHandle(self, start.run.run_id, created=True)
 
-    def rerun(self, run: str) -> RunHandle:
+    def rerun(self, run: str, *, reason: str = "", by: str = "") -> RunHandle:
         """A new run with the definition and input of this one, and its key with a number added."""
         stored = self.check_applies(self.find(run), "rerun")
         state = self.state(stored)
@@ -245,7 +236,7 @@ class Client:
         value, base = state.payloads.get("~input"), state.header.key.partition("~")[0]
         for number in range(2, MAX_RERUNS):
             key = f"{base}~{number}" if base else ""
-            start = self._start_of(definition, value, key, rerun_of=stored.run_id)
+            start = self._start_of(definition, value, key, rerun_of=stored.run_id, by=by, reason=reason)
             answer = self.catalogue.start(definition, [start.run])[0]
             _check_answer(start, answer)
             if answer.answer == "created":
@@ -257,9 +248,11 @@ class Client:
         """By id, or by the beginning of one."""
         return RunHandle(self, self.find(run))
 
-    def list(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunInfo]:
-        """Newest first."""
-        return [run_info(row) for row in self.store.list_runs(limit=limit, offset=offset, status=status)]
+    def list(self, query: str = "", *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunInfo]:
+        """Newest first; those that the query fits (docs/operating.md has its language). Raises UsageError."""
+        wanted = parse_query(f"{query} status:{status}" if status else query, self.store.now_ms())
+        rows = Selection(self.store, self.catalogue, wanted).rows()
+        return [run_info(row) for row in islice(rows, offset, offset + limit)]
 
     def find(self, prefix: str) -> str:
         """The full id of the one run whose id begins so. Raises RunNotFound."""
@@ -327,29 +320,31 @@ class Client:
         return self._redactions[run_id]
 
     # -- steering -----------------------------------------------------------------------------------
-    def cancel(self, run: str, *, reason: str = "", timeout: float = 5.0) -> Verdict:
+    def cancel(self, run: str, *, reason: str = "", by: str = "", timeout: float = 5.0) -> Verdict:
         """Stop the run and undo it. See `_ask` for the answer."""
-        return self._ask(run, "cancel", functools.partial(ev.CancelRequested, reason=reason), timeout)
+        return self._ask(run, "cancel", functools.partial(ev.CancelRequested, reason=reason), timeout, by=by)
 
-    def abandon(self, run: str, *, reason: str = "", timeout: float = 5.0) -> Verdict:
+    def abandon(self, run: str, *, reason: str = "", by: str = "", timeout: float = 5.0) -> Verdict:
         """End the run without undoing anything; what stands is listed."""
-        return self._ask(run, "abandon", functools.partial(ev.AbandonRequested, reason=reason), timeout)
+        return self._ask(run, "abandon", functools.partial(ev.AbandonRequested, reason=reason), timeout, by=by)
 
-    def resume(self, run: str, *, reason: str = "", timeout: float = 5.0) -> Verdict:
+    def resume(self, run: str, *, reason: str = "", by: str = "", timeout: float = 5.0) -> Verdict:
         """Ask the stuck operations again, each with a fresh budget."""
-        return self._ask(run, "resume", functools.partial(ev.ResumeRequested, reason=reason), timeout)
+        return self._ask(run, "resume", functools.partial(ev.ResumeRequested, reason=reason), timeout, by=by)
 
     def resolve(
-        self, run: str, step: str, as_: str, *, output: Any = None, reason: str = "", timeout: float = 5.0
+        self, run: str, step: str, as_: str, *, output: Any = None, reason: str = "", by: str = "",
+        timeout: float = 5.0,
     ) -> Verdict:
         """Say how a stuck step was settled by hand: completed, failed, compensated or skipped."""
         if as_ not in RESOLUTIONS:
             raise UsageError(f"{as_!r} is not one of {', '.join(RESOLUTIONS)}")
         ask = functools.partial(ev.ResolveRequested, step=step, as_=as_, output=output, reason=reason)
-        return self._ask(run, "resolve", ask, timeout)
+        return self._ask(run, "resolve", ask, timeout, by=by)
 
     def signal(
-        self, run: str, name: str, data: Any = None, *, signal_id: str | None = None, timeout: float = 5.0
+        self, run: str, name: str, data: Any = None, *, signal_id: str | None = None, reason: str = "", by: str = "",
+        timeout: float = 5.0,
     ) -> Verdict:
         """Tell the run something that a `wait_for` of it takes, now or when it gets there. See `_ask` for the answer.
 
@@ -361,14 +356,16 @@ class Client:
         if signal_id is not None and self._was_taken(stored.run_id, nonce):
             return "repeated"
         try:
-            return self._send(stored, name, data, nonce, timeout)
+            return self._send(stored, name, data, nonce, timeout, reason=reason, by=by)
         except VerbRefused:
             # One that was posted before and answered just now may have ended the run.
             if signal_id is not None and self._was_taken(stored.run_id, nonce):
                 return "repeated"
             raise
 
-    def _send(self, stored: StoredRun, name: str, data: Any, nonce: str, timeout: float) -> Verdict:
+    def _send(
+        self, stored: StoredRun, name: str, data: Any, nonce: str, timeout: float, *, reason: str, by: str
+    ) -> Verdict:
         self.check_applies(stored.run_id, "signal")
         definition = self._definition_of(stored)
         if name not in signal_names(definition):
@@ -377,8 +374,9 @@ class Client:
                 raise VerbRefused(f"run {stored.run_id} takes no signal {name}, but run {below} below it does")
             raise VerbRefused(f"run {stored.run_id} {unknown_signal(definition, name)}")
         value = prepare_signal(definition, name, data)
-        ask = functools.partial(ev.SignalSent, name=name, data=value, signal_id=nonce.removeprefix("signal:"))
-        return self._ask(stored.run_id, "signal", ask, timeout, nonce=nonce)
+        signal_id = nonce.removeprefix("signal:")
+        ask = functools.partial(ev.SignalSent, name=name, data=value, signal_id=signal_id, reason=reason)
+        return self._ask(stored.run_id, "signal", ask, timeout, nonce=nonce, by=by)
 
     def _definition_of(self, stored: StoredRun) -> Definition:
         digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
@@ -420,7 +418,7 @@ class Client:
         return stored
 
     def _ask(
-        self, run: str, verb: str, make: Callable[..., ev.Request], timeout: float, *, nonce: str = ""
+        self, run: str, verb: str, make: Callable[..., ev.Request], timeout: float, *, nonce: str = "", by: str = ""
     ) -> Verdict:
         """Post a request and wait for an engine's answer. With a nonce of the caller's it may have been posted before.
 
@@ -431,7 +429,7 @@ class Client:
         # What was posted before may have been answered at any time, also just now: it would be waited for in vain.
         seen = 0 if nonce else len(self.store.history(stored.run_id))
         nonce = nonce or secrets.token_hex(8)
-        body = msgspec.json.encode(make(at_ms=0, nonce=nonce, by=caller()))
+        body = msgspec.json.encode(make(at_ms=0, nonce=nonce, by=by or caller()))
         answer = self.store.post([Request(stored.run_id, nonce, body, at_once=verb in AT_ONCE)])[0]
         if answer == "gone":
             raise RunNotFound(f"there is no run {stored.run_id!r} any more")
@@ -465,28 +463,3 @@ def _check_answer(start: _Start, answer: StartAnswer) -> None:
             f"{f' with the key {key!r}' if key else ''}, on_limit says reject, and under way "
             f"{'are' if len(answer.holders) > 1 else 'is'} {holders or 'another'}"
         )
-
-
-def asked_with(stored: StoredRun) -> Any:
-    """The input of a run that no engine has looked at: it is in its first inbox entry."""
-    started = [entry.body for entry in stored.entries if entry.kind == "started"]
-    return msgspec.json.decode(started[0]).get("input") if started else None
-
-
-def caller() -> str:
-    """Who asks, for the record: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in some containers
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}"
-
-
-def run_info(row: RunRow) -> RunInfo:
-    summary: dict[str, Any] = msgspec.json.decode(row.summary) if row.summary else {}
-    return RunInfo(
-        run_id=row.run_id, status=row.status or "pending", workflow=summary.get("workflow", ""),
-        version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
-        parent=summary.get("parent", ""), created_at_ms=row.created_at_ms,
-        updated_at_ms=row.updated_at_ms, waits_for=row.waits_for,
-    )

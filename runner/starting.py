@@ -5,7 +5,9 @@ Everything that is rendered for a start is rendered here, from the input alone, 
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import secrets
 import sys
 from typing import Any
@@ -127,3 +129,12 @@ def derived_run_id(namespace: str, workflow: str, key: str) -> str:
 
 def random_run_id() -> str:
     return run_id_of(secrets.token_bytes(10))
+
+
+def caller() -> str:
+    """Who asks, for the record: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"

@@ -241,8 +241,8 @@ class Host:
         if self.crew.process.failure is not None:
             raise self.crew.process.failure
 
-    def finish(self, *, besides: str = "") -> None:
-        """Until every run that was taken up is at rest."""
+    def finish(self, *, besides: str = "", quiet: bool = False) -> None:
+        """Until every run that was taken up is at rest. `quiet`: the runs are those that were asked for."""
         waited_for: frozenset[str] = frozenset()
         while True:
             self.check()
@@ -251,7 +251,7 @@ class Host:
             moving = self._moving(runs) or self._moving(runs)
             if not moving:
                 return
-            if moving != waited_for:
+            if moving != waited_for and not quiet:
                 waited_for = moving
                 self._screen.note(f"· finishing {_interrupted_runs(moving)}")
             time.sleep(POLL_S)

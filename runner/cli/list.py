@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,26 +13,48 @@ from runner.cli.options import shared_options
 
 if TYPE_CHECKING:
     from runner.cli.screen import Line
-    from runner.client import RunInfo
+    from runner.selection import RunInfo
 
+_TURNED = re.compile(r"-[a-z_]+(\.[^:]+)?:")
 STATUSES = ("pending", "running", "compensating", "stuck", "completed", "compensated", "cancelled", "abandoned")
 
 
-@click.command(short_help="List runs, the newest first.")
+class QueryCommand(click.Command):
+    """Takes -field:value for a part of the query, which for click would be options in a row."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"!{arg[1:]}" if _TURNED.match(arg) else arg for arg in args])
+
+
+@click.command(cls=QueryCommand, short_help="List runs, the newest first.")
+@click.argument("query", nargs=-1)
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which part of so many each.")
 @shared_options
-def command(status: str | None, limit: int) -> None:
-    """List the runs of this project, the newest first."""
+def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -> None:
+    """List the runs of this project that QUERY fits, the newest first.
+
+    \b
+    QUERY is terms that all have to fit, field:value or field:one,other:
+      workflow:order status:stuck,failed since:1d -key:test* input.customer_id:CUST-7 error:card_declined step:charge
+    Fields: run, workflow, version, status, key, parent, rerun_of, error, step, pattern, input.…, output.…, since,
+    until.
+    """
     from runner.cli.access import access, has_runs
     from runner.cli.settings import settings
     from runner.cli.wording import columns
+    from runner.query import parse_query
 
     chosen = settings()
+    wanted = " ".join(_quoted(term) for term in query)
+    parse_query(wanted, 1)  # also where there is nothing to be looked for
     runs: Sequence[RunInfo] = ()
+    is_more = False
     if has_runs(chosen):
         with access(chosen) as reach:
-            runs = reach.client.list(limit=limit, status=status or "")
+            found = reach.client.list(wanted, limit=limit + 1, offset=(page - 1) * limit, status=status or "")
+            runs, is_more = found[:limit], len(found) > limit
     if chosen.format == "json":
         chosen.screen.json([msgspec.to_builtins(run) for run in runs])
     elif chosen.format == "jsonl":
@@ -41,7 +64,19 @@ def command(status: str | None, limit: int) -> None:
         for line in columns([_row(run) for run in runs]):
             chosen.screen.data(line)
         if not runs:
-            chosen.screen.note(f"no runs{f' that are {status}' if status else ''} in project {chosen.project.name}")
+            fitting = f" that are {status}" if status else ""
+            fitting += f" that {wanted!r} fits" if wanted else ""
+            chosen.screen.note(f"no {'more ' * (page > 1)}runs{fitting} in project {chosen.project.name}")
+    if is_more:
+        chosen.screen.note(f"· there are more: --page {page + 1}")
+
+
+def _quoted(term: str) -> str:
+    """As the shell gave it: what it held together stays together."""
+    field, separator, value = term.partition(":")
+    if " " not in term or '"' in term:
+        return term
+    return f'{field}:"{value}"' if separator and " " not in field else term
 
 
 def _row(run: RunInfo) -> Sequence[Line | str]:

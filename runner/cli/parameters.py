@@ -25,3 +25,4 @@ patience_option = click.option(
     help="How long to wait for a server that does not answer yet.",
 )  # fmt: skip
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
+by_option = click.option("--by", default="", metavar="WHO", help="Who asks, for the record. Default: user@host.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.cli.screen import Line
 from runner.cli.waits import signal_command
-from runner.cli.wording import columns, duration, error_text, one_line, pairs, plural, seconds
+from runner.cli.wording import columns, duration, error_text, moment, one_line, pairs, plural, seconds
 from runner.monitor.shapes import RunView, StepView, StuckView
 from runner.monitor.story import Attempt
 from runner.store.ports import SlotInfo
@@ -161,6 +161,20 @@ def help_lines(view: RunView) -> list[Line]:
 
 
 # -- JSON ---------------------------------------------------------------------------------------------
+def asked_lines(view: RunView) -> list[Line]:
+    """What was asked of the run: when, by whom, why, and the answer."""
+    lines: list[Line] = []
+    for asked in view.asked:
+        if asked.verb == "start":
+            continue
+        by = f" by {asked.by}" if asked.by else ""
+        reason = f": {one_line(asked.reason)}" if asked.reason else ""
+        refused = f"  refused: {asked.why}" if asked.answer == "refused" else ""
+        told = f"{moment(asked.at_ms)}  {asked.verb}{by}{reason}"
+        lines.append([("  asked     ", "dim"), (told, ""), (refused, "red")])
+    return lines
+
+
 def run_json(view: RunView) -> dict[str, Any]:
     """The object of `--format json`. Names are part of the interface: docs/operating.md lists them."""
     return {
@@ -185,6 +199,13 @@ def run_json(view: RunView) -> dict[str, Any]:
             for stuck in view.stuck
         ],
         "stuck_run": view.stuck_run,
+        "asked": [
+            {
+                "at_ms": asked.at_ms, "verb": asked.verb, "by": asked.by, "reason": asked.reason,
+                "answer": asked.answer, "why": asked.why,
+            }
+            for asked in view.asked
+        ],
         "alerts": list(view.alerts),
         "waits_for": line_json(view.line),
         "started_at_ms": view.started_at_ms,

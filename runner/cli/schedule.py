@@ -71,10 +71,10 @@ def _definition(file: str, chosen: Settings, reach: Access) -> Definition:
 
 
 def _put(reach: Access, definition: Definition) -> StoredSchedule:
-    from runner.client import caller
     from runner.definition.inputs import InputChecker
     from runner.errors import UsageError
     from runner.schedules import next_fire, schedule_of
+    from runner.starting import caller
 
     client = reach.client
     if definition.schedule is None:

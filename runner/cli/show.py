@@ -86,14 +86,14 @@ def _show_title(view: RunView, screen: Screen) -> None:
 
 
 def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
-    from runner.cli.report import attempt_lines, summary_lines
+    from runner.cli.report import asked_lines, attempt_lines, summary_lines
     from runner.cli.screen import json_text
     from runner.cli.tree import step_lines
-    from runner.cli.wording import line_text, moment
+    from runner.cli.wording import line_text
 
     _show_title(view, screen)
     facts = [
-        ("started", moment(view.started_at_ms)),
+        ("started", _started(view)),
         ("key", view.key),
         ("rerun of", view.rerun_of),
         ("child of", f"run {view.parent}, step {view.parent_step}" if view.parent else ""),
@@ -107,6 +107,8 @@ def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
         screen.data(line)
     for line in summary_lines(view)[:-1]:
         screen.data(line)
+    for line in asked_lines(view):
+        screen.data(line)
     if view.pending_verb:
         screen.data(f"  a {view.pending_verb} waits until it is known whether the pivot took effect")
     attempts = attempt_lines(view, whole=screen.verbose)
@@ -117,6 +119,15 @@ def _show(view: RunView, screen: Screen, now_ms: int, *, whole: bool) -> None:
     if view.broken and screen.verbose:
         screen.data(view.broken)
     screen.data([("  more    ", "dim"), (f"sagarun show {view.run_id} --timeline | --events | --steps | --logs", "")])
+
+
+def _started(view: RunView) -> str:
+    from runner.cli.wording import moment
+
+    start = next((asked for asked in view.asked if asked.verb == "start"), None)
+    by = f" by {start.by}" if start is not None and start.by else ""
+    why = f": {start.reason}" if start is not None and start.reason else ""
+    return f"{moment(view.started_at_ms)}{by}{why}"
 
 
 def _json(view: RunView) -> dict[str, Any]:

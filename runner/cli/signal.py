@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from runner.cli.assignment import Assignment, assign, assignments
+from runner.cli.many import Act, act_on_many, query_options, run_and
 from runner.cli.options import shared_options
-from runner.cli.parameters import workers_option
+from runner.cli.parameters import by_option, reason_option, workers_option
 
 
 @click.command(short_help="Tell a run what one of its steps waits for.")
-@click.argument("run")
-@click.argument("name")
+@click.argument("words", nargs=-1, required=True, metavar="RUN NAME")
+@query_options
 @click.option("--data", metavar="JSON", help="What the signal says.")
 @click.option("--data-file", "file", metavar="FILE|-", help="The same, from a JSON or YAML file, or standard input.")
 @click.option(
@@ -24,13 +25,15 @@ from runner.cli.parameters import workers_option
     help="Change the data: a.b=text or a.b:=json; may be repeated.",
 )
 @click.option("--id", "signal_id", metavar="ID", help="The same id again does nothing; for whoever may repeat it.")
+@reason_option
+@by_option
 @workers_option
 @shared_options
 def command(
-    run: str, name: str, data: str | None, file: str | None, sets: tuple[Assignment, ...], signal_id: str | None,
-    workers: tuple[str, ...],
+    words: tuple[str, ...], query: str | None, yes: bool, data: str | None, file: str | None,
+    sets: tuple[Assignment, ...], signal_id: str | None, reason: str, by: str, workers: tuple[str, ...],
 ) -> int:
-    """Send RUN the signal NAME, for which a `wait_for` of it waits, or will wait.
+    """Send RUN (with --query: all those runs) the signal NAME, for which a `wait_for` of it waits, or will wait.
 
     The data is checked against the schema of that step first. A signal that comes early is kept.
     """
@@ -43,10 +46,15 @@ def command(
         raise UsageError("--data and --data-file both say what the signal says: leave one out")
     value = _data(data, file, sets)
     sent_as = secrets.token_hex(8) if signal_id is None else signal_id
-    return send_signal(
-        run, name,
-        lambda client, run_id, timeout: client.signal(run_id, name, value, signal_id=sent_as, timeout=timeout), workers,
-    )  # fmt: skip
+    run, name = run_and(words, "NAME", query)
+
+    def ask(client: Any, run_id: str, wait_s: float) -> Any:
+        return client.signal(run_id, name, value, signal_id=sent_as, reason=reason, by=by, timeout=wait_s)
+
+    if run is not None:
+        return send_signal(run, name, ask, workers)
+    act = Act("signal", lambda client, run_id, wait_s: (ask(client, run_id, wait_s), ""))
+    return act_on_many(act, query or "", workers, yes=yes)
 
 
 def _data(data: str | None, file: str | None, sets: Sequence[Assignment]) -> Any:

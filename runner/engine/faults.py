@@ -19,12 +19,12 @@ from runner.interpreter.advance import Transition
 from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Run
+from runner.selection import STOPPED
 from runner.store.faults import Fault
 from runner.store.limits import MAX_FAULTS, MAX_NAME
 from runner.store.ports import Commit
 from runner.wire import ErrorRecord
 
-STOPPED = "stopped:"  # and the group: a field of each run that turned back or got stuck because of it
 MAX_TEXT = 500  # characters of a message that a group keeps
 _ASKED_FOR = frozenset({"cancelled", "race_lost", "undone"})  # codes of what somebody wanted so
 _AFTERWARDS = frozenset({"expression_error", "state_limit"})  # of steps whose attempt had done its work

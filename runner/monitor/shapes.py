@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.definition.model import SignalAction
 from runner.interpreter.state import Standing, StepStatus
-from runner.monitor.story import Attempt
+from runner.monitor.story import Asked, Attempt
 from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
@@ -142,6 +142,7 @@ class RunView:
     parent: str = ""  # the run that started it
     parent_step: str = ""  # … and the path of the step there
     stuck_run: str = ""  # of one that only waits for a run below it that is stuck: that run
+    asked: tuple[Asked, ...] = ()  # by whom it was started, and what was asked of it since
     children: Mapping[str, RunView] = field(default_factory=dict)  # by step, where whoever reads looked at them too
 
     @property

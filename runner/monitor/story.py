@@ -73,11 +73,24 @@ class Chapter:
         return [attempt for attempt in self.attempts if attempt.phase == phase and attempt.outcome != "revoked"]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asked of the run, and the answer: accepted, held or refused. `start` is how it began."""
+
+    at_ms: int
+    verb: str
+    by: str
+    reason: str = ""
+    answer: str = "accepted"
+    why: str = ""
+
+
 class Story:
     """Chapters by path. `tell` takes the next event."""
 
     def __init__(self, events: Iterable[ev.AnyEvent] = ()) -> None:
         self.chapters: dict[str, Chapter] = {}
+        self.asked: list[Asked] = []
         for event in events:
             self.tell(event)
 
@@ -88,6 +101,19 @@ class Story:
         apply = _TELL.get(type(event))
         if apply is not None:
             apply(self, event)
+
+
+def _begun(story: Story, event: ev.RunStarted) -> None:
+    by = event.by or (f"run {event.parent}" if event.parent else "")
+    story.asked.append(Asked(event.at_ms, "start", by, event.reason))
+
+
+def _accepted(story: Story, event: ev.RequestAccepted) -> None:
+    story.asked.append(Asked(event.at_ms, event.verb, event.by, event.reason))
+
+
+def _refused(story: Story, event: ev.RequestRefused) -> None:
+    story.asked.append(Asked(event.at_ms, event.verb, event.by, event.reason, "refused", event.why))
 
 
 def _started(story: Story, event: ev.StepStarted) -> None:
@@ -154,6 +180,9 @@ def _undone(story: Story, event: ev.StepUndone) -> None:
 
 
 _TELL: dict[type, Callable[[Story, Any], None]] = {
+    ev.RunStarted: _begun,
+    ev.RequestAccepted: _accepted,
+    ev.RequestRefused: _refused,
     ev.StepStarted: _started,
     ev.StepSkipped: _ended,
     ev.StepCompleted: _ended,

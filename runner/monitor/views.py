@@ -69,6 +69,7 @@ def view_run(
         alerts=header.alerts,
         pending_verb=header.pending,
         stuck_run=_stuck_run(run),
+        asked=tuple(story.asked),
         **shared,
     )
 

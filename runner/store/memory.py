@@ -106,7 +106,9 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
         with self._changed:
             return memory_faults.note_fault(self._tables.faults, group, state, note)
 
-    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
+    def list_runs(
+        self, *, limit: int = 50, offset: int = 0, status: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> list[RunRow]:
         with self._changed:
             runs = sorted(self._tables.runs.values(), key=lambda run: (run.created_at_ms, run.run_id), reverse=True)
             return [
@@ -114,7 +116,9 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
                     run.run_id, run.status, run.summary, run.created_at_ms, run.updated_at_ms,
                     run.slot if run.place == "W" else "",
                 )
-                for run in runs if not status or (run.status or "pending") == status
+                for run in runs
+                if (not status or (run.status or "pending") == status)
+                and since_ms <= run.created_at_ms <= (until_ms or run.created_at_ms)
             ][offset : offset + limit]
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:

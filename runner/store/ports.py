@@ -446,8 +446,10 @@ class Store(Protocol):
     def processes(self) -> list[ProcessInfo]: ...
 
     # -- views ------------------------------------------------------------------------------------
-    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
-        """Newest first. Status "pending": runs that were never committed."""
+    def list_runs(
+        self, *, limit: int = 50, offset: int = 0, status: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> list[RunRow]:
+        """Newest first. Status "pending": runs that were never committed. The times are of their creation; 0: any."""
 
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Ids that begin so."""

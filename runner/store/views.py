@@ -90,7 +90,9 @@ class ViewVerbs(RedisBase):
         check_name("group", group)
         return bool(self._scripts.note_fault(group=group, state=state, note=note))
 
-    def list_runs(self, *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunRow]:
+    def list_runs(
+        self, *, limit: int = 50, offset: int = 0, status: str = "", since_ms: int = 0, until_ms: int = 0
+    ) -> list[RunRow]:
         """With a status, pages are read until enough rows match: O(runs) for a rare one."""
         rows: list[RunRow] = []
         begin = 0 if status else offset
@@ -98,7 +100,7 @@ class ViewVerbs(RedisBase):
         while len(rows) < skip + limit:
             page = _PAGE if status else min(_PAGE, limit - len(rows))
             ids = self._read(lambda client, begin=begin, page=page: client.zrange(
-                self._keys.runs, begin, begin + page - 1, desc=True))
+                self._keys.runs, until_ms or "+inf", since_ms, desc=True, byscore=True, offset=begin, num=page))
             found = self._read_rows([id.decode() for id in ids])
             rows += [row for row in found if not status or (row.status or "pending") == status]
             begin += page

@@ -150,7 +150,7 @@ steps:
 
 RUN_KEYS = {
     "run_id", "workflow", "version", "status", "key", "rerun_of", "input", "output", "error", "steps", "standing",
-    "stuck", "alerts", "waits_for", "started_at_ms", "duration_ms", "parent", "parent_step", "stuck_run",
+    "stuck", "alerts", "asked", "waits_for", "started_at_ms", "duration_ms", "parent", "parent_step", "stuck_run",
 }  # fmt: skip
 STEP_KEYS = {
     "id", "path", "item_path", "worker", "kind", "status", "attempts", "started_at_ms", "duration_ms", "output",

@@ -1,0 +1,149 @@
+"""The runs that a query fits, the newest first; reads no more than it has to.
+
+What a list shows is read in pages, within the times that the query names; the whole run only of those that fit so far
+and if the query asks for something in it; and no further than to the last one that is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from runner.catalogue import Catalogue
+from runner.definition.inputs import has_secrets
+from runner.definition.secret_input import NOTHING_SECRET, Redaction
+from runner.errors import RecordTampered
+from runner.interpreter.paths import static
+from runner.interpreter.record import run_of
+from runner.interpreter.state import TERMINAL, Run
+from runner.query import Details, Listed, Query
+from runner.store.ports import RunRow, Store, StoredRun
+
+STOPPED = "stopped:"  # and a group of errors: a field of each run that turned back or got stuck because of it
+_FIRST_PAGE, _PAGE = 50, 500
+_DETAILS_AT_ONCE = 50
+
+
+class RunInfo(msgspec.Struct, frozen=True):
+    """A run as a list has it."""
+
+    run_id: str
+    status: str
+    workflow: str
+    version: str
+    key: str
+    rerun_of: str
+    created_at_ms: int
+    updated_at_ms: int
+    parent: str = ""  # the run that started it as its child
+    waits_for: str = ""  # pending: the slot of its `concurrency` that is full
+
+
+class Selection:
+    """Of one store and one query. `looked_at` counts what was read, for whoever wants to know what it costs."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, query: Query) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._query = query
+        self.looked_at = 0
+        self.loaded = 0
+
+    def rows(self) -> Iterator[RunRow]:
+        """Each run once, though runs may come and go meanwhile; those that begin later are left out."""
+        until_ms = self._query.until_ms or self._store.now_ms()
+        seen: set[str] = set()
+        for page in self._pages(until_ms):
+            fresh = [row for row in page if row.run_id not in seen]
+            seen.update(row.run_id for row in fresh)
+            fitting = [row for row in fresh if self._query.fits_listed(listed(row))]
+            yield from self._with_details(fitting) if self._query.needs_details else fitting
+
+    def _pages(self, until_ms: int) -> Iterator[Sequence[RunRow]]:
+        offset, size = 0, _FIRST_PAGE
+        live = self._store.count_live() if self._query.wants_live_only else -1
+        while live:
+            page = self._store.list_runs(limit=size, offset=offset, since_ms=self._query.since_ms, until_ms=until_ms)
+            self.looked_at += len(page)
+            yield page
+            offset, size = offset + size, min(_PAGE, 2 * size)
+            if not page:
+                return
+            if live > 0:  # none of them is behind the last one that is not over
+                live = max(0, live - sum(row.status not in TERMINAL for row in page))
+
+    def _with_details(self, rows: Sequence[RunRow]) -> Iterator[RunRow]:
+        for begin in range(0, len(rows), _DETAILS_AT_ONCE):
+            part = rows[begin : begin + _DETAILS_AT_ONCE]
+            for row, stored in zip(part, self._load([row.run_id for row in part]), strict=True):
+                if stored is not None and self._query.fits_details(self._details(stored)):
+                    yield row
+
+    def _load(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
+        self.loaded += len(run_ids)
+        try:
+            return self._store.load_runs(run_ids)
+        except RecordTampered:
+            if len(run_ids) == 1:
+                return [None]
+            return [stored for run_id in run_ids for stored in self._load([run_id])]
+
+    def _details(self, stored: StoredRun) -> Details:
+        """Without what is secret: what cannot be seen cannot be found out by asking for it either."""
+        run = run_of(stored.state, stored.fields) if stored.state else None
+        given = run.payloads.get("~input") if run is not None else asked_with(stored)
+        redaction = self._redaction(stored, given)
+        groups = frozenset(name.removeprefix(STOPPED) for name in stored.fields if name.startswith(STOPPED))
+        if run is None:
+            return Details(redaction.input, None, frozenset(), frozenset(), groups)
+        errors = {error.code for error in errors_of(run)}
+        output = redaction.of(run.payloads.get("~output"))
+        return Details(redaction.input, output, frozenset(errors), frozenset(_steps(run)), groups)
+
+    def _redaction(self, stored: StoredRun, value: Any) -> Redaction:
+        digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
+        try:
+            schema = self._catalogue.definition(digest).input_schema
+        except RecordTampered:  # what it marked cannot be known, so nothing of the input is looked at
+            return NOTHING_SECRET
+        return Redaction(schema, value) if has_secrets(schema) else Redaction(None, value)
+
+
+def listed(row: RunRow) -> Listed:
+    info = run_info(row)
+    return Listed(info.run_id, info.status, info.workflow, info.version, info.key, info.parent, info.rerun_of)
+
+
+def asked_with(stored: StoredRun) -> Any:
+    """The input of a run that no engine has looked at: it is in its first inbox entry."""
+    started = [entry.body for entry in stored.entries if entry.kind == "started"]
+    return msgspec.json.decode(started[0]).get("input") if started else None
+
+
+def errors_of(run: Run) -> Iterator[Any]:
+    """The run's own, and those of its steps, their verifications, undos and confirmations."""
+    if run.header.error is not None:
+        yield run.header.error
+    for node in run.nodes.values():
+        yield from filter(None, (node.error, node.verify_error, node.undo_error, node.confirm_error))
+
+
+def _steps(run: Run) -> Iterator[str]:
+    """Ids of the steps where it failed, is stuck, or has something out."""
+    if run.header.error is not None and run.header.error.step:
+        yield run.header.error.step
+    under_way = [path for path, node in run.nodes.items() if node.open or node.timer or node.waiting]
+    for path in (*run.header.stuck, *under_way):
+        yield static(path).rpartition("/")[2]
+
+
+def run_info(row: RunRow) -> RunInfo:
+    summary: dict[str, Any] = msgspec.json.decode(row.summary) if row.summary else {}
+    return RunInfo(
+        run_id=row.run_id, status=row.status or "pending", workflow=summary.get("workflow", ""),
+        version=summary.get("version", ""), key=summary.get("key", ""), rerun_of=summary.get("rerun_of", ""),
+        parent=summary.get("parent", ""), created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms, waits_for=row.waits_for,
+    )

@@ -1,0 +1,99 @@
+"""Which runs a query finds, and how little is read for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.query import parse_query
+from runner.selection import Selection
+from tests.desk import ORDER, Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def select(desk: Desk, text: str) -> Selection:
+    return Selection(desk.client.store, desk.client.catalogue, parse_query(text, desk.client.store.now_ms()))
+
+
+def found(desk: Desk, text: str) -> list[str]:
+    return [row.run_id for row in select(desk, text).rows()]
+
+
+def many(desk: Desk, count: int) -> list[str]:
+    """Runs that have not begun, the newest first."""
+    handles = desk.client.start_many(
+        desk.definition, [{"id": f"k{number}", "amount": number + 1} for number in range(count)]
+    )
+    return [handle.id for handle in reversed(handles)]
+
+
+def test_runs_are_found_by_what_a_list_shows(desk: Desk):
+    run = desk.start(amount=5)
+    assert found(desk, "workflow:order status:pending") == [run.id]
+    desk.work()
+    assert found(desk, "status:completed") == [run.id]
+    assert found(desk, "status:live") == []
+
+
+def test_runs_are_found_by_their_input_before_and_after_an_engine_took_them_up(desk: Desk):
+    run = desk.start(amount=5)
+    assert found(desk, "input.amount:5") == [run.id]
+    desk.work()
+    assert found(desk, "input.amount:>4 output.charged:5") == [run.id]
+    assert found(desk, "input.amount:6") == []
+
+
+def test_a_run_is_found_by_what_stopped_it(desk: Desk):
+    run = desk.start(fail="declined")
+    desk.work()
+    stored = desk.client.stored(run.id)
+    assert stored.status == "compensated"
+    (group,) = [row.group for row in desk.client.store.fault_groups()]
+    code = desk.client.wait(run.id).error.code  # type: ignore[union-attr]
+    assert found(desk, f"error:{code} step:charge pattern:{group}") == [run.id]
+    assert found(desk, f"-error:{code}") == []
+
+
+def test_only_runs_that_fit_so_far_are_loaded(desk: Desk):
+    many(desk, 30)
+    selection = select(desk, "key:k7 input.amount:8")
+    assert len(list(selection.rows())) == 1
+    assert (selection.looked_at, selection.loaded) == (30, 1)
+
+
+def test_nothing_is_read_behind_the_last_run_that_is_wanted(desk: Desk):
+    ids = many(desk, 200)
+    selection = select(desk, "workflow:order")
+    rows = selection.rows()
+    assert {next(rows).run_id for _ in range(3)} <= set(ids)
+    assert selection.looked_at == 50
+
+
+def test_every_run_is_found_once(desk: Desk):
+    ids = many(desk, 700)
+    assert sorted(found(desk, "")) == sorted(ids)
+
+
+def test_behind_the_last_live_run_nobody_looks_for_more(desk: Desk):
+    many(desk, 5)
+    desk.work()
+    assert desk.client.store.count_live() == 0
+    selection = select(desk, "status:stuck")
+    assert list(selection.rows()) == []
+    assert selection.looked_at == 0
+
+
+def test_secrets_are_not_found(tmp_path: Path):
+    text = ORDER.replace("amount: {type: integer", "amount: {x-secret: true, type: integer", 1)
+    assert text != ORDER
+    desk = Desk(tmp_path, text)
+    desk.start(amount=4321)
+    assert found(desk, "input.amount:4321") == []
+    desk.work()
+    assert found(desk, "input.amount:4321") == []
+    assert found(desk, "output.charged:4321") == []
