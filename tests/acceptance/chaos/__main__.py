@@ -1,22 +1,42 @@
 """Real engines, workers and a server under kill -9 and SIGSTOP, and a verdict. Exit code 1 if anything is wrong.
 
     python -m tests.acceptance.chaos --runs 10000 --seed 1 --seed 2 --seed 3
+
+Asked to end, it takes its processes and its folder with it. Killed, its processes end with it, and the next one removes
+the folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.store.process_lock import ProcessLock, is_dead
 from tests.acceptance.chaos.conductor import Result, Settings, play
 from tests.acceptance.chaos.recovery import summary
 from tests.acceptance.chaos.verdict import KINDS, counted
 
 SHOWN = 20
+PREFIX = "chaos-"
+LOCK = "conductor"
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Of one chaos, gone afterwards; those that killed ones have left are removed as well."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}.lock"):
+        if is_dead(lock):
+            print(f"removing {lock.parent}, left by a chaos that was killed", flush=True)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, ProcessLock(Path(name), LOCK):
+        yield Path(name)
 
 
 def report(result: Result) -> Iterator[str]:
@@ -63,17 +83,26 @@ def main() -> int:
     parser.add_argument("--no-barrier", action="store_true", help="to see that the verdict finds what that does")
     parser.add_argument("--dump", type=Path, default=Path("chaos-dump"), help="where to write what went wrong")
     given = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _end)
     is_good = True
     for seed in given.seed or [1]:
         settings = Settings(
             runs=given.runs, seed=seed, every_s=given.every, lease_ms=int(given.lease * 1_000), window=given.window,
             engines=given.engines, workers=given.workers, has_barrier=not given.no_barrier, dump_to=given.dump,
         )  # fmt: skip
-        with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-            result = play(settings, Path(folder))
+        with folder() as place:
+            result = play(settings, place)
         print("\n".join(report(result)), flush=True)
         is_good = is_good and result.is_good
     return 0 if is_good else 1
+
+
+def _end(number: int, _frame: object) -> None:
+    """Through all that has to be left: the processes end, the folder goes."""
+    signal.signal(number, signal.SIG_IGN)
+    print(f"ended by {signal.Signals(number).name}: no verdict", flush=True)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

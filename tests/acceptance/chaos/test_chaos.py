@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +14,8 @@ import pytest
 
 from tests.acceptance.chaos.__main__ import report
 from tests.acceptance.chaos.conductor import Settings, play
+from tests.project.repository import ROOT
+from tests.servers import until
 
 RUNS = 150
 SEED = 11
@@ -39,3 +45,23 @@ def test_without_the_barrier_the_verdict_finds_effects_that_happened_twice(folde
     )
     result = play(settings, folder)
     assert {finding.kind for finding in result.findings} >= {"wrong_effects"}
+
+
+def test_one_that_is_ended_leaves_nothing_and_removes_what_a_killed_one_left(folder: Path, tmp_path: Path):
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.acceptance.chaos", "--runs", "40", "--dump", str(tmp_path)]
+        environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    killed = start()
+    until(lambda: list(folder.glob("chaos-*/s")), "its server is there")
+    killed.kill()
+    killed.communicate()
+    (left,) = folder.glob("chaos-*")
+    ended = start()
+    until(lambda: [found for found in folder.glob("chaos-*/s") if found.parent != left], "its server is there")
+    ended.send_signal(signal.SIGTERM)
+    told, _ = ended.communicate(timeout=30)
+    assert told.splitlines() == [f"removing {left}, left by a chaos that was killed", "ended by SIGTERM: no verdict"]
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert list(folder.iterdir()) == []
