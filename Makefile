@@ -1,4 +1,4 @@
-.PHONY: help check test properties faults simulate chaos bench
+.PHONY: help check test properties faults simulate chaos soak bench
 
 help:   ## this list
 	@grep -E '^[a-z]+: ' $(MAKEFILE_LIST) | sed -E 's/: +## /  /' | sort
@@ -23,6 +23,9 @@ simulate:  ## schedules of faults in virtual time: make simulate N=100000 SEED=0
 
 chaos:  ## real processes under kill -9, 3 times 10,000 runs, and a verdict (about half an hour)
 	python -m tests.acceptance.chaos --runs 10000 --seed 1 --seed 2 --seed 3
+
+soak:   ## the same for hours, to see that memory and keys stay flat: make soak MINUTES=480
+	python -m tests.acceptance.chaos.soak --minutes $(or $(MINUTES),480)
 
 bench:  ## throughput beside Celery (some minutes, an idle machine)
 	python benchmarks/throughput.py

@@ -83,8 +83,7 @@ def main() -> int:
     parser.add_argument("--no-barrier", action="store_true", help="to see that the verdict finds what that does")
     parser.add_argument("--dump", type=Path, default=Path("chaos-dump"), help="where to write what went wrong")
     given = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _end)
+    end_in_order()
     is_good = True
     for seed in given.seed or [1]:
         settings = Settings(
@@ -98,8 +97,13 @@ def main() -> int:
     return 0 if is_good else 1
 
 
+def end_in_order() -> None:
+    """When asked to: the processes end, the folder goes."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _end)
+
+
 def _end(number: int, _frame: object) -> None:
-    """Through all that has to be left: the processes end, the folder goes."""
     signal.signal(number, signal.SIG_IGN)
     print(f"ended by {signal.Signals(number).name}: no verdict", flush=True)
     sys.exit(128 + number)

@@ -49,7 +49,7 @@ class Blows:
         if self._random.random() < AT_RANDOM:
             roles, present = list(ROLES), None
         targets = {
-            role: [each for each in self._cluster.active(role) if present is None or each.pid in present]
+            role: [each for each in self._cluster.exposed(role) if present is None or each.pid in present]
             for role in roles if role != "server"
         }
         weights = {

@@ -39,6 +39,7 @@ class Member:
     stopped: list[int] = field(default_factory=list)  # the pids that SIGSTOP was sent to
     resume_at: float = 0.0
     is_doomed: bool = False  # killed by us
+    is_spared: bool = False  # not to be hit
 
     @property
     def pid(self) -> int:
@@ -129,6 +130,17 @@ class Cluster:
     def active(self, kind: str) -> list[Member]:
         """Those that run; the ones that are stopped count as away."""
         return [each for each in self.members if each.kind == kind and not each.stopped and not each.is_doomed]
+
+    def exposed(self, kind: str) -> list[Member]:
+        """Those that may be hit."""
+        return [each for each in self.active(kind) if not each.is_spared]
+
+    def spare(self) -> list[Member]:
+        """One of each kind from now on."""
+        spared = [self.active(kind)[0] for kind in self.wanted]
+        for member in spared:
+            member.is_spared = True
+        return spared
 
     def stopped(self) -> list[Member]:
         return [each for each in self.members if each.stopped]

@@ -38,7 +38,7 @@ class Recovery:
         )
         self.times: dict[str, list[float]] = {}
         self.idle: dict[str, int] = {}
-        self._keys = Keys(namespace)
+        self.keys = Keys(namespace)
         self._open: list[Watch] = []
 
     @property
@@ -48,7 +48,14 @@ class Recovery:
     def count_live(self) -> int | None:
         """Runs that are not over; None while the server is away."""
         try:
-            return int(self.client.zcard(self._keys.watch))
+            return int(self.client.zcard(self.keys.watch))
+        except redis.RedisError:
+            return None
+
+    def count_known(self) -> int | None:
+        """Runs that are not forgotten yet; None while the server is away."""
+        try:
+            return int(self.client.zcard(self.keys.runs))
         except redis.RedisError:
             return None
 
@@ -56,7 +63,7 @@ class Recovery:
         """The pids of engines and worker processes that have come so far as to register; none while the server is
         away."""
         try:
-            known = self.client.zrange(self._keys.procs, 0, -1)
+            known = self.client.zrange(self.keys.procs, 0, -1)
         except redis.RedisError:
             return frozenset()
         return frozenset(int(process.decode().split(":")[-2]) for process in known)
@@ -65,7 +72,7 @@ class Recovery:
         """What the process has in hand now, as far as the server can say."""
         watch = Watch("", 0.0)
         try:
-            for process in self.client.zrange(self._keys.procs, 0, -1):
+            for process in self.client.zrange(self.keys.procs, 0, -1):
                 if process.decode().split(":")[-2:-1] == [str(pid)]:
                     self._add(watch, process.decode())
         except redis.RedisError:
@@ -73,14 +80,14 @@ class Recovery:
         return watch
 
     def _add(self, watch: Watch, process: str) -> None:
-        watch.refs += [ref.decode() for ref in self.client.smembers(self._keys.held(process))]
-        taken = self.client.hmget(self._keys.process(process), "taken_before", "taken")
+        watch.refs += [ref.decode() for ref in self.client.smembers(self.keys.held(process))]
+        taken = self.client.hmget(self.keys.process(process), "taken_before", "taken")
         ids = {ref.split("|")[0] for ref in watch.refs}
         ids |= {run for names in taken if names for run in names.decode().split("|") if run}
         in_hand = {ref.split("|")[0] for ref in watch.refs}
         for run_id in sorted(ids):
             etag, ended, again, head, tail = self.client.hmget(
-                self._keys.run(run_id), "etag", "end", "again", "head", "tail"
+                self.keys.run(run_id), "etag", "end", "again", "head", "tail"
             )
             if etag is not None and ended != b"1" and (run_id in in_hand or again == b"1" or head != tail):
                 watch.runs[run_id] = etag
@@ -111,11 +118,11 @@ class Recovery:
 
     def _is_over(self, watch: Watch) -> bool:
         if watch.refs:
-            due = self.client.zmscore(self._keys.deadlines, watch.refs)
+            due = self.client.zmscore(self.keys.deadlines, watch.refs)
             watch.refs = [ref for ref, score in zip(watch.refs, due, strict=True) if score is not None]
         pipe = self.client.pipeline(transaction=False)
         for run_id in watch.runs:
-            pipe.hmget(self._keys.run(run_id), "etag", "end")
+            pipe.hmget(self.keys.run(run_id), "etag", "end")
         found = dict(zip(list(watch.runs), pipe.execute(), strict=True))
         watch.runs = {run: etag for run, etag in watch.runs.items() if found[run][0] == etag and found[run][1] != b"1"}
         return not watch.refs and not watch.runs

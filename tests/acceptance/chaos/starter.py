@@ -20,7 +20,7 @@ class Starter(threading.Thread):
 
     def __init__(
         self, root: Path, url: str, planned: Sequence[PlannedRun], window: int, pause_s: float,
-        count_live: Callable[[], int | None],
+        count_live: Callable[[], int | None], batch: int = BATCH,
     ) -> None:  # fmt: skip
         super().__init__(name="chaos-starter", daemon=True)
         self.by_id: dict[str, int] = {}
@@ -30,16 +30,17 @@ class Starter(threading.Thread):
         self.stop = threading.Event()
         self._root, self._url = root, url
         self._planned, self._window, self._pause_s, self._count_live = planned, window, pause_s, count_live
+        self._batch = batch
 
     def run(self) -> None:
         try:
             with Client(self._url, root=self._root) as client:
                 folder = self._root / "definitions"
                 definitions = {name: client.resolve_definition(folder / f"{name}.yaml") for name in SCENARIOS}
-                for at in range(0, len(self._planned), BATCH):
+                for at in range(0, len(self._planned), self._batch):
                     self._await_room()
                     self.stop.wait(self._pause_s)
-                    batch = sorted(self._planned[at : at + BATCH], key=lambda run: run.workflow)
+                    batch = sorted(self._planned[at : at + self._batch], key=lambda run: run.workflow)
                     for workflow, runs in groupby(batch, key=lambda run: run.workflow):
                         self._start(client, definitions[workflow], list(runs))
         except BaseException as error:

@@ -1,0 +1,103 @@
+"""What a soak watches: memory, open files and threads of processes, keys and memory of the server; and whether it is flat.
+
+Rule: a value is compared between the first and the last third of the time after the warm-up, by medians, so that
+neither a blow nor a garbage collection decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
+
+import psutil
+import redis
+
+from runner.store.keys import Keys
+
+MIB = 1024 * 1024
+WARM = 0.25  # of the time: caches fill, allocators find their size
+MIB_AN_HOUR = 1.0  # what may be gained
+RESOLVED_MIB = 2.0  # less than this within one soak is noise
+FEW = 2  # files and threads
+STAYING = frozenset(
+    ["clock", "definitions", "workers", "queues", "procs", "process", "reaped", "wake", "slot", "schedules"]
+)
+_POINTS = 200  # of which slopes are made: all pairs are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`values`: what was read, by name: "keys", "server MiB", "engine MiB", "engine files", …"""
+
+    at_s: float
+    values: Mapping[str, float]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{value:.0f} {name}" for name, value in self.values.items() if "MiB" in name or name == "keys")
+
+
+class Gauges:
+    """Of a server and of the processes with these pids."""
+
+    def __init__(self, client: redis.Redis, pids: Mapping[str, int]) -> None:
+        self._client = client
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+
+    def sample(self, at_s: float) -> Sample | None:
+        """None while the server is away."""
+        try:
+            values: dict[str, float] = {
+                "keys": self._client.dbsize(), "server MiB": self._client.info("memory")["used_memory"] / MIB
+            }  # fmt: skip
+        except redis.RedisError:
+            return None
+        for name, process in self._processes.items():
+            with process.oneshot():
+                values[f"{name} MiB"] = process.memory_info().rss / MIB
+                values[f"{name} files"], values[f"{name} threads"] = process.num_fds(), process.num_threads()
+        return Sample(at_s, values)
+
+    def keys_left(self, keys: Keys) -> Counter[str]:
+        """Once all runs are over and forgotten: every key that has to do with one, by kind."""
+        kinds = (key.decode().removeprefix(keys.prefix).split(":")[0] for key in self._client.scan_iter(count=1_000))
+        return Counter(kind for kind in kinds if kind not in STAYING)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What became of one value."""
+
+    name: str
+    first: float
+    last: float
+    an_hour: float
+    is_flat: bool
+
+
+def courses(samples: Sequence[Sample]) -> Iterator[Course]:
+    """Of every value, in the order of the samples."""
+    warm = samples[int(len(samples) * WARM) :]
+    third = max(1, len(warm) // 3)
+    hours = (warm[-1].at_s - warm[0].at_s) / 3_600
+    for name in warm[0].values:
+        first, last = (median(each.values[name] for each in part) for part in (warm[:third], warm[-third:]))
+        if name.endswith("MiB"):
+            allowed = max(RESOLVED_MIB, MIB_AN_HOUR * hours)
+        elif name == "keys":
+            allowed = 50 + first / 4  # as many runs are under way as the blows make wait
+        else:
+            allowed = FEW
+        yield Course(name, first, last, _slope_an_hour(warm, name), last - first <= allowed)
+
+
+def _slope_an_hour(samples: Sequence[Sample], name: str) -> float:
+    """The median of the slopes of all pairs: single leaps do not count."""
+    points = samples[:: max(1, len(samples) // _POINTS)]
+    slopes = [
+        (other.values[name] - one.values[name]) / (other.at_s - one.at_s)
+        for one, other in combinations(points, 2) if other.at_s > one.at_s
+    ]  # fmt: skip
+    return median(slopes or [0.0]) * 3_600
