@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -39,6 +40,7 @@ log = logging.getLogger("sagarun.engine")
 LEASE_MS = 10_000  # how long a taken run is left to this engine
 BATCH = 100
 CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
+CACHED_S = 60.0  # for so long, if nothing comes: another engine may have gone on with it, and ended it
 QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' queues may be
 PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
 
@@ -66,7 +68,7 @@ class Engine:
         self._retention_of = retention_of
         self._figures = figures
         self._on_end = on_end
-        self._cache: dict[str, tuple[str, Run]] = {}
+        self._cache: OrderedDict[str, tuple[str, Run, float]] = OrderedDict()  # the longest kept first
         self._evicting = threading.Lock()
         # Never used twice, by no engine, also after the server was set back: random for each engine, then counted.
         self._stamp = secrets.token_hex(8)
@@ -125,8 +127,9 @@ class Engine:
         """Each taken run with its state: from the cache where the etag is the same, else from the store."""
         known: list[tuple[str, str, Run | None, Sequence[InboxEntry]]] = []
         unknown: list[str] = []
-        for run in taken:
-            cached = self._cache.pop(run.run_id, None)  # nobody else may go on with this very object
+        with self._evicting:
+            kept = [self._cache.pop(run.run_id, None) for run in taken]  # nobody else may go on with these very objects
+        for run, cached in zip(taken, kept, strict=True):
             if not run.etag:
                 known.append((run.run_id, "", None, run.entries))
             elif cached is not None and cached[0] == run.etag:
@@ -197,11 +200,12 @@ class Engine:
             self._cache.pop(run_id, None)
 
     def _remember(self, commit: Commit, run: Run) -> None:
+        now_s = time.monotonic()
         with self._evicting:
-            if len(self._cache) >= CACHED and commit.run_id not in self._cache:
-                # The one that came first: most likely it waits for something slow.
-                del self._cache[next(iter(self._cache))]
-            self._cache[commit.run_id] = (commit.etag, run)
+            self._cache.pop(commit.run_id, None)
+            self._cache[commit.run_id] = (commit.etag, run, now_s)
+            while len(self._cache) > CACHED or next(iter(self._cache.values()))[2] < now_s - CACHED_S:
+                self._cache.popitem(last=False)  # most likely it waits for something slow
 
     def _park(self, run_id: str, etag: str, run: Run | None = None) -> None:
         """Set aside a run whose interpretation broke; in an except block only."""

@@ -1,4 +1,4 @@
-"""What a soak watches: memory, open files and threads of processes, keys and memory of the server; and whether it is flat.
+"""What a soak watches: memory, files and threads of processes, keys and memory of the server; and whether it is flat.
 
 Rule: a value is compared between the first and the last third of the time after the warm-up, by medians, so that
 neither a blow nor a garbage collection decides.
@@ -36,7 +36,8 @@ class Sample:
     values: Mapping[str, float]
 
     def __str__(self) -> str:
-        return ", ".join(f"{value:.0f} {name}" for name, value in self.values.items() if "MiB" in name or name == "keys")
+        shown = {name: value for name, value in self.values.items() if "MiB" in name or name == "keys"}
+        return ", ".join(f"{value:.0f} {name}" for name, value in shown.items())
 
 
 class Gauges:

@@ -2,8 +2,9 @@
 
     python -m tests.acceptance.chaos.soak --minutes 480
 
-The processes of a chaos, a steady trickle of runs, a blow now and then, and a short retention. One engine and one worker
-process are spared: theirs are the memory, the threads and the open files that are watched from the first to the last.
+The processes of a chaos, a steady trickle of runs, a blow now and then, and a short retention. One engine and one
+worker process are spared: theirs are the memory, the threads and the open files that are watched from the first run
+to the last.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class _Soak:
         result.courses = list(courses(result.samples))
         result.wrong += [f"{course.name} grows" for course in result.courses if not course.is_flat]
         result.wrong += [f"{count} keys of kind {kind} are left" for kind, count in result.left.items()]
-        result.wrong += ["a process that nobody hit has ended"] * any(each.process.poll() is not None for each in spared)
+        if any(member.process.poll() is not None for member in spared):
+            result.wrong.append("a process that nobody hit has ended")
         result.wrong += [*alarms(self.cluster.root / "logs"), *self.cluster.crashes(), *self._of_the_ledger()]
         return result
 

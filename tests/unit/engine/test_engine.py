@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+import runner.engine.engine
 from runner.catalogue import Catalogue
 from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.definition.model import Definition
-from runner.engine.engine import LEASE_MS, PARK_MS, QUEUES_S, Engine
+from runner.engine.engine import CACHED_S, LEASE_MS, PARK_MS, QUEUES_S, Engine
 from runner.engine.intake import interpret
 from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
@@ -386,3 +388,23 @@ def test_an_engine_learns_that_a_worker_has_moved_to_another_queue(monkeypatch: 
     later = time.monotonic() + QUEUES_S + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert engine._queue_of("t.do") == "new"
+
+
+def test_an_engine_does_not_keep_the_runs_that_another_one_ended(monkeypatch: pytest.MonkeyPatch):
+    """It is not told of their end; without a limit in time it would keep the last thousands of them for ever."""
+    now = types.SimpleNamespace(monotonic=lambda: now.s, s=1_000.0)
+    monkeypatch.setattr(runner.engine.engine, "time", now)
+    bench = Bench()
+    other = bench.new_engine("e2")
+    for number in range(20):
+        bench.start(f"r{number}")
+    bench.engine.step()
+    bench.settle(other)
+    assert len(bench.engine._cache) == 20
+    now.s += CACHED_S + 1
+    bench.start("next")
+    bench.engine.step()
+    assert list(bench.engine._cache) == ["next"]
+    bench.settle()
+    assert bench.status("next") == "completed"
+    assert not bench.engine._cache
