@@ -56,7 +56,8 @@ class Children:
         return max(0, free - len(self._state.ledger.unplaced))
 
     def place(self, tasks: Sequence[ClaimedTask]) -> None:
-        """Begin these. What finds no slot (its child has just died) waits for the next child."""
+        """Begin these. What finds no slot (its child has just died) waits for the next child, and what was claimed by a
+        process that may have been taken for dead since waits until it knows."""
         ledger = self._state.ledger
         ledger.unplaced += tasks
         if self._state.is_closing:
@@ -64,6 +65,8 @@ class Children:
         if not ledger.unplaced:
             return
         now_s = uptime_s()
+        if not self._state.is_leased(now_s, self._options.lease_ms):
+            return  # the next heartbeat that is answered says whose they are by now
         for child in sorted(self._hosts(), key=lambda each: ledger.busy[each.number]):
             room = self._options.slots - ledger.busy[child.number]
             begun, ledger.unplaced = ledger.unplaced[:room], ledger.unplaced[room:]
@@ -111,26 +114,32 @@ class Children:
         self._selector.register(listens, selectors.EVENT_READ, None)
         try:
             while True:
+                now_s = uptime_s()
                 with self._state.lock:
-                    now_s = uptime_s()
-                    if now_s >= self._tick_at_s():
-                        self._ticked_at_s = now_s
-                        self._tick(now_s)
-                        if self._state.is_closing and not self._living:
-                            return
                     timeout_s = self._tick_at_s() - now_s
-                for key, _ in self._selector.select(timeout_s):
-                    if key.data is None:
-                        listens.recv(4096)
-                        self._ticked_at_s = 0.0
-                    elif key.fileobj is key.data.socket:
-                        self._receive(key.data)
-                    else:
-                        self._ticked_at_s = 0.0
+                # Heard before it is judged: after a standstill of this process, the heartbeats of it are all there.
+                self._hear(listens, max(0.0, timeout_s))
+                if timeout_s > 0:
+                    continue
+                with self._state.lock:
+                    self._ticked_at_s = now_s
+                    self._tick(now_s)
+                    if self._state.is_closing and not self._living:
+                        return
         finally:
             self._selector.close()
             for each in self._bell:
                 each.close()
+
+    def _hear(self, bell: socket.socket, timeout_s: float) -> None:
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                bell.recv(4096)
+                self._ticked_at_s = 0.0
+            elif key.fileobj is key.data.socket:
+                self._receive(key.data)
+            else:
+                self._ticked_at_s = 0.0
 
     def _tick_at_s(self) -> float:
         """When to look at everything again: results alone are no reason to, there are too many of them."""

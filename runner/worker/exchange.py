@@ -18,6 +18,7 @@ from runner.store.ports import MAX_BATCH, ExchangeAnswer, Store
 from runner.store.vitals import VitalsReader
 from runner.worker.children import Children
 from runner.worker.identity import new_process_id, process_info
+from runner.worker.ledger import Key
 from runner.worker.state import Options, State
 from runner.worker.uptime import uptime_s
 
@@ -48,7 +49,7 @@ class Conversation:
                     return
                 process_id, must_register = state.process_id, state.must_register
                 completions = state.ledger.take(MAX_BATCH)
-                capacity = min(self._children.free(), MAX_BATCH) if state.is_claiming else 0
+                capacity = min(self._children.free(), MAX_BATCH) if self._may_claim() else 0
                 queues = state.rotate_queues() if capacity else ()
                 state.is_asking = capacity > 0
             if must_register and not self._register(process_id):
@@ -74,12 +75,15 @@ class Conversation:
         if state.finished.is_set() or state.must_register or state.ledger.has_completions:
             return True
         is_due = state.may_have_tasks or state.again_at_s <= uptime_s()
-        return state.is_claiming and is_due and self._children.free() > 0
+        return is_due and self._may_claim() and self._children.free() > 0
+
+    def _may_claim(self) -> bool:
+        return self._state.is_claiming and self._state.is_leased(uptime_s(), self._options.lease_ms)
 
     def _pause_s(self) -> float | None:
         """How long there will be no business, if nobody says otherwise. None: until somebody does."""
         state = self._state
-        if state.again_at_s == math.inf or not state.is_claiming or self._children.free() == 0:
+        if state.again_at_s == math.inf or not self._may_claim() or self._children.free() == 0:
             return None
         return max(0.0, state.again_at_s - uptime_s())
 
@@ -149,10 +153,14 @@ class Conversation:
                     self._disown()
                     continue
                 state.leased_at_s = max(state.leased_at_s, sent_at_s)
-                for (_, number), answer in zip(keys, answers, strict=True):
-                    self._heed(number, answer)
+                for (key, number), answer in zip(keys, answers, strict=True):
+                    self._heed(key, number, answer)
+                self._children.place(())
+                state.business.notify()
 
-    def _heed(self, number: int, answer: str) -> None:
+    def _heed(self, key: Key, number: int, answer: str) -> None:
+        if number == 0 and answer == "lost":
+            self._state.ledger.give_up(key)
         held = self._state.ledger.held.get(number)
         if held is None:
             return  # it ended while the heartbeat was under way, and "lost" may only mean that it was handed in

@@ -175,6 +175,10 @@ class Ledger:
         others: list[ClaimedTask | Completion] = [*self.unplaced, *self._in_flight, *self._waiting]
         return keys + [((each.run_id, each.path, each.token), 0) for each in others]
 
+    def give_up(self, key: Key) -> None:
+        """The store gave this task to others before it was begun here."""
+        self.unplaced = [task for task in self.unplaced if (task.run_id, task.path, task.token) != key]
+
     def forget(self) -> None:
         """The process was reaped: nothing of this counts any more."""
         for each in (self.held, self.overdue, self.busy, self.unplaced, self._waiting):

@@ -73,6 +73,11 @@ class State:
         """Nothing is held, and nothing may be on its way."""
         return self.ledger.is_idle and not self.is_asking
 
+    def is_leased(self, now_s: float, lease_ms: int) -> bool:
+        """Nobody else can have been given what this process holds. Otherwise nothing is claimed or begun: after an
+        outage or a standstill it would be fenced off at once, for want of a heartbeat that was answered."""
+        return (now_s - self.leased_at_s) * 1_000 < lease_ms
+
     def wake_all(self) -> None:
         for condition in (self.business, self.quiet, self.changed):
             condition.notify_all()

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import runner.worker.children
 from runner.errors import ConfigError, SagarunError
 from runner.store.keeper import answers, server_command
 from runner.store.ports import Commit, Store
@@ -413,9 +414,31 @@ def test_code_that_hogs_the_interpreter_does_not_starve_the_heartbeat(store: Sto
 
 
 def test_heartbeats_of_user_code_keep_an_attempt_alive(store: Store, start: Start):
+    """It runs for longer than one may be silent, which is longer than a busy machine lets a process wait."""
     start()
-    outcome = one(store, seed(store, "w.beat", {"seconds": 0.8, "every": 0.05}, heartbeat_ms=300))
+    outcome = one(store, seed(store, "w.beat", {"seconds": 2.5, "every": 0.02}, heartbeat_ms=2_000))
     assert bytes(outcome.output) == b'"alive"'
+
+
+def test_heartbeats_that_were_heard_late_count_all_the_same(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+):
+    """The supervisor stood still (stopped, or starved): who spoke meanwhile was not silent."""
+    process = start()
+    run_ids = seed(store, "w.beat", {"seconds": 3.0, "every": 0.02}, heartbeat_ms=1_000)
+    until(lambda: process.held == 1, "it has begun")
+    stood_still = threading.Event()
+
+    def uptime_s() -> float:
+        if sys._getframe(1).f_code.co_name == "serve" and not stood_still.is_set():
+            time.sleep(1.5)
+            stood_still.set()
+        return real()
+
+    real = runner.worker.children.uptime_s
+    monkeypatch.setattr(runner.worker.children, "uptime_s", uptime_s)
+    assert bytes(one(store, run_ids).output) == b'"alive"'
+    assert stood_still.is_set()
 
 
 def test_an_attempt_that_is_silent_for_too_long_is_killed(store: Store, start: Start):

@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
+import runner.store.connection
 import runner.store.eviction
 from runner.errors import ServerRefused, StoreError
 from tests.integration.faults.proxy import proxy_to
@@ -160,9 +161,12 @@ def test_a_server_that_loads_its_data_is_waited_for(tmp_path: Path):
         assert house.failures == []
 
 
-def test_an_outage_of_three_leases_repeats_nothing_that_ended_meanwhile(durable: Server, tmp_path: Path):
+def test_an_outage_of_three_leases_repeats_nothing_that_ended_meanwhile(
+    durable: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Workers that live keep their tasks: when the server is back, nothing expires for one lease."""
     lease_ms = 3_000  # a machine with other work must not be slower than this to say that a worker lives
+    monkeypatch.setattr(runner.store.connection, "MAX_PAUSE_S", 0.2)  # which is 2 s, for leases of 15 s
     with system(durable.url, tmp_path) as house:
         house.engine(lease_ms=lease_ms)
         process = house.worker(lease_ms=lease_ms, beat_s=0.2)

@@ -81,6 +81,15 @@ def test_what_expressions_make_is_bounded_as_a_whole(monkeypatch: pytest.MonkeyP
     assert world.header.made <= 5_000_000
 
 
+@pytest.mark.parametrize(("more", "code"), [(0, ""), (1, "state_limit")])
+def test_what_workers_give_is_four_mebibytes_and_not_a_byte_more(more: int, code: str) -> None:
+    """As large as what was handed in for them is."""
+    given = {f"do.s{n}": [ok("x") | {"size": (1 << 20) + n // 3 * more}] for n in range(4)}
+    world = World(plan_of(*(step(f"s{n}") for n in range(4))), given).finish()
+    assert world.status == ("compensated" if code else "completed")
+    assert not code or run_error(world).code == code
+
+
 def test_inputs_are_part_of_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "MAX_MADE", 1_000_000)
     loop = each("lines", step("x", with_={"big": "{{ steps.big.output }}"}), items=[1, 2, 3])

@@ -171,6 +171,19 @@ def test_what_finds_no_slot_waits_for_one(make: Any):
     assert not bench.state.ledger.unplaced
 
 
+def test_what_was_claimed_before_an_outage_begins_when_it_is_known_to_be_this_process_still(make: Any):
+    bench = make(lease_ms=15_000)
+    bench.tick(0.0)
+    bench.ready(*Stub.born)
+    bench.state.leased_at_s = -15.0
+    bench.place(task("a"))
+    assert not bench.state.ledger.held
+    assert bench.free() == 1, "it has its place"
+    bench.state.leased_at_s = -14.9
+    bench.place()
+    assert [held.task.path for held in bench.state.ledger.held.values()] == ["a"]
+
+
 def test_what_a_dead_child_said_last_still_counts(make: Any):
     bench = make()
     (stub,) = Stub.born
