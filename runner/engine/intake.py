@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
-from runner.interpreter.advance import Transition, advance, room_of_commit
+from runner.interpreter.advance import Room, Transition, advance, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, state_of
@@ -84,6 +84,9 @@ _EVENTS: dict[str, Callable[[InboxEntry], ev.External]] = {
 }
 
 
+_CALLS_OFF = (ev.CancelRequested, ev.AbandonRequested)
+
+
 def interpret(
     plan_of: Callable[[str], Plan], run: Run | None, entries: Sequence[InboxEntry],
     prepare: Callable[[StartChild], StartChild | ev.ChildTold] = lambda command: command,
@@ -96,12 +99,16 @@ def interpret(
     unsent: set[str] = set()
     events: deque[ev.External] = deque([_EVENTS[entry.kind](entry) for entry in _in_order(run, entries)])
     room = room_of_commit()
+    # Who left the line of a slot because it was called off has none, so nothing of it may begin: its start is taken in,
+    # and what follows from that is asked when it is known that it will not go on.
+    is_called_off = run is None and any(isinstance(event, _CALLS_OFF) for event in events)
     if not events and run is not None and run.agenda:
         events.append(ev.Continued(run.header.updated_at_ms))
     while events:
         event = events.popleft()
         digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
-        transition = advance(plan_of(digest), run, event, room)
+        is_taken_in = is_called_off and isinstance(event, ev.RunStarted)
+        transition = advance(plan_of(digest), run, event, Room(0, 0, 0, 0) if is_taken_in else room)
         run = transition.run
         if any(isinstance(command, StartChild) for command in transition.commands):
             commands, refusals = _prepared(transition.commands, prepare, event.at_ms)

@@ -97,6 +97,17 @@ def test_a_thousand_confirmations_go_out_a_hundred_at_a_time() -> None:
     assert (told, run.header.confirming) == (ITEMS, ITEMS)
 
 
+@pytest.mark.parametrize("request_", [ev.CancelRequested(0, nonce="c"), ev.AbandonRequested(0, nonce="c")])
+def test_nothing_begins_of_a_run_that_is_called_off_with_its_start(request_: ev.Request) -> None:
+    """It left the line of its slot, and has none: not even the hundred tasks that a commit holds may go out."""
+    plan = plan_of(each("lines", step("x"), max_parallel=ITEMS))
+    started = ev.RunStarted(0, "run1", "test", "1", "digest", input=[0] * ITEMS)
+    entries = [InboxEntry("started", 1_000, body=msgspec.json.encode(started)), asked(request_)]
+    transitions = interpret(lambda _digest: plan, None, entries)
+    made = commit_of("run1", "", "e1", entries, transitions, lambda worker: worker)
+    assert (made.terminal, made.dispatches, made.again) == (True, (), False)
+
+
 def test_a_task_that_is_to_be_drained_and_then_cancelled_in_one_batch_is_revoked_once_and_firmly() -> None:
     both = parallel("both", {"x": [step("x")], "y": [step("y")]})
     world = World(plan_of(both)).start()
