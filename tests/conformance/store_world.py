@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from redis import Redis
@@ -153,8 +153,16 @@ class StoreWorld:
         """Every key of a Redis store with its value; lists and payloads too. The clock moves by itself."""
         assert self.redis is not None
         keys = sorted(key.decode() for key in self.redis.scan_iter(match=_literally(self.prefix) + "*", count=1000))
-        values = {key.removeprefix(self.prefix): _value(self.redis, key) for key in keys}
-        return {key: value for key, value in values.items() if key != "clock"}
+        keys = [key for key in keys if key != f"{self.prefix}clock"]
+        with self.redis.pipeline(transaction=False) as pipeline:  # a round trip for all of them
+            for key in keys:
+                pipeline.type(key)
+            kinds = pipeline.execute()
+            for key, kind in zip(keys, kinds, strict=True):
+                _ask_for(pipeline, kind, key)
+            values = pipeline.execute()
+        found = zip(keys, kinds, values, strict=True)
+        return {key.removeprefix(self.prefix): _value(kind, key, value) for key, kind, value in found}
 
     def snapshot(self) -> Snapshot:
         return memory_snapshot(self.store) if isinstance(self.store, MemoryStore) else redis_snapshot(self.dump())
@@ -184,6 +192,7 @@ class Snapshot:
     lines: dict[str, list[str]] = field(default_factory=dict)
     busy: dict[str, dict[tuple[Ref, str], int]] = field(default_factory=dict)  # by queue: (task, process) -> freed when
     pace: dict[str, list[int]] = field(default_factory=dict)  # by queue: times of claims
+    times: dict[str, dict[str, int]] = field(default_factory=dict)  # of what else waits for its time
     strange: set[str] = field(default_factory=set)  # keys that nobody knows
 
 
@@ -218,6 +227,7 @@ def redis_snapshot(dump: dict[str, Any]) -> Snapshot:
     found.deadlines = {_ref(text): due_ms for text, due_ms in dump.get("deadlines", {}).items()}
     found.timers = {_pair(text): due_ms for text, due_ms in dump.get("timers", {}).items()}
     found.processes = set(dump.get("procs", {}))
+    found.times = {name: dump.get(name, {}) for name in ("ready", "expiring", "procs", "reaped")}
     return found
 
 
@@ -258,6 +268,8 @@ def memory_snapshot(store: MemoryStore) -> Snapshot:
         lines={name: list(state.line) for name, state in tables.slots.items() if state.line},
         busy={queue: dict(holders) for queue, holders in tables.busy.items() if holders},
         pace={queue: list(times) for queue, times in tables.pace.items() if times},
+        times={"ready": dict(tables.ready), "expiring": dict(tables.expiring), "reaped": dict(tables.reaped),
+               "procs": {name: process.dead_at_ms for name, process in tables.processes.items()}},
     )
     for run in tables.runs.values():
         for path, task in run.tasks.items():
@@ -304,6 +316,22 @@ def _check_slots(found: Snapshot) -> None:
         assert not found.ready & set(found.lines[name]), "who waits is not handed out"
 
 
+def _without_empty(lists: Mapping[str, Any]) -> dict[str, Any]:
+    """A server has no empty lists."""
+    return {name: refs for name, refs in lists.items() if refs}
+
+
+def difference(one: Snapshot, other: Snapshot) -> str:
+    """What is not the same in both; "" if all is."""
+    for each in fields(Snapshot):
+        here, there = getattr(one, each.name), getattr(other, each.name)
+        if each.name in ("queues", "held"):
+            here, there = _without_empty(here), _without_empty(there)
+        if here != there:
+            return f"{each.name}: {here}, and {there}"
+    return ""
+
+
 def redis_world(url: str, namespace: str, **options: Any) -> StoreWorld:
     clock = Clock()
     store = RedisStore.connect(url, namespace=namespace, clock=clock, **options)
@@ -320,18 +348,29 @@ def _pair(text: str) -> tuple[str, str]:
     return run_id, name
 
 
-def _value(redis: Redis, key: str) -> Any:
-    kind = redis.type(key)
+def _ask_for(redis: Redis, kind: bytes, key: str) -> None:
     if kind == b"hash":
-        return {name.decode(): value for name, value in redis.hgetall(key).items()}
+        redis.hgetall(key)
+    elif kind == b"zset":
+        redis.zrange(key, 0, -1, withscores=True)
+    elif kind == b"set":
+        redis.smembers(key)
+    elif kind == b"list":
+        redis.lrange(key, 0, -1)
+    else:
+        redis.get(key)
+
+
+def _value(kind: bytes, key: str, value: Any) -> Any:
+    if kind == b"hash":
+        return {name.decode(): each for name, each in value.items()}
     if kind == b"zset":
-        return {name.decode(): score for name, score in redis.zrange(key, 0, -1, withscores=True)}
+        return {name.decode(): score for name, score in value}
     if kind == b"set":
-        return {name.decode() for name in redis.smembers(key)}
+        return {name.decode() for name in value}
     if kind == b"list":
-        texts = redis.lrange(key, 0, -1)
-        return texts if ":history:" in key else [text.decode() for text in texts]
-    return redis.get(key)
+        return value if ":history:" in key else [text.decode() for text in value]
+    return value
 
 
 def _literally(text: str) -> str:

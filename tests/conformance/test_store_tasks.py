@@ -183,7 +183,7 @@ def test_an_outcome_reaches_the_inbox_of_its_run(world: StoreWorld):
 def test_a_child_that_is_known_dead_is_reported_lost(world: StoreWorld):
     assert world.complete(world.claimed("r1"), lost=True) == "recorded"
     (entry,) = world.take()[0].entries
-    assert (entry.kind, entry.path, entry.process, entry.body) == ("lost", "a", "worker", b"")
+    assert (entry.kind, entry.path, entry.process, entry.body) == ("lost", "a", "worker", b"outcome")
 
 
 def test_the_same_outcome_again_is_a_duplicate(world: StoreWorld):
