@@ -20,3 +20,8 @@ def problems(*steps: str, head: str = "", tail: str = "", contracts: Any = None)
 def found(*steps: str, head: str = "", tail: str = "", contracts: Any = None) -> list[str]:
     """The codes, in the order of the file."""
     return [problem.code for problem in problems(*steps, head=head, tail=tail, contracts=contracts)]
+
+
+def without(codes: list[str], *others: str) -> list[str]:
+    """The codes but for those that a test is not about."""
+    return [code for code in codes if code not in others]

@@ -22,7 +22,8 @@ def command(file: Path) -> None:
     """Say how long each step of the workflow in FILE may take at worst, its undo, and the whole run.
 
     Every attempt runs into its timeout, and every pause is as long as it may be. What the file does not say (how many
-    items, when a signal comes) stays open. Verifying unknown outcomes and time in queues come on top.
+    items, when a signal comes) stays open, and so does time in queues without a queue_timeout. Settling comes on top
+    where no attempt is ever answered: verifications, and trying on patiently.
     """
     from runner.cli.contracts import known_contracts
     from runner.cli.settings import settings
@@ -47,11 +48,11 @@ def report_of(definition: Definition) -> dict[str, Any]:
 
     steps = [_row(step, depth, definition) for step, depth in _below(definition.steps, 0)]
     finally_ = [_row(step, depth, definition) for step, depth in _below(definition.finally_, 0)]
-    span = run_span(definition)
+    span, settled = run_span(definition), run_span(definition, settled=True)
     return {
         "workflow": definition.workflow, "version": definition.version, "timeout_ms": definition.timeout_ms or None,
-        "worst_ms": span.ms, "open": list(span.open), "undo_ms": undo_ms(definition), "steps": steps,
-        "finally": finally_,
+        "worst_ms": span.ms, "settle_ms": settled.ms - span.ms, "open": list(span.open),
+        "undo_ms": undo_ms(definition), "steps": steps, "finally": finally_,
     }  # fmt: skip
 
 
@@ -66,15 +67,32 @@ def _below(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[Step, int]]:
 
 def _row(step: Step, depth: int, definition: Definition) -> dict[str, Any]:
     from runner.definition.model import Call
-    from runner.lint.timing import call_ms, step_span
+    from runner.lint.timing import Terms, call_ms, step_span
 
-    span: Span = step_span(step, definition.children)
+    span: Span = step_span(step, Terms(definition.children))
     undo = getattr(step.action, "compensate", None)
     return {
         "id": step.id, "path": step.path, "depth": depth, "worst_ms": span.ms, "open": list(span.open),
         "how": _how(step), "undo_ms": call_ms(undo) if isinstance(undo, Call) else None,
         "undo_how": _attempts(undo) if isinstance(undo, Call) else "",
+        "settle_ms": _settle_ms(step, definition), "is_short": _is_short(step),
     }  # fmt: skip
+
+
+def _settle_ms(step: Step, definition: Definition) -> int | None:
+    from runner.definition.model import WorkerAction
+    from runner.lint.timing import settle_ms
+
+    if not isinstance(step.action, WorkerAction):
+        return None
+    return settle_ms(step.action, definition.compensation_retry) or None
+
+
+def _is_short(step: Step) -> bool:
+    from runner.definition.model import WorkerAction
+    from runner.lint.timing import LOST_MS
+
+    return isinstance(step.action, WorkerAction) and step.action.call.timeout_ms < LOST_MS
 
 
 def _how(step: Step) -> str:
@@ -110,6 +128,8 @@ def _attempts(call: Any, queue_ms: int = 0) -> str:
 
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    from runner.lint.timing import LOST_MS
+
     rows = [*report["steps"], *report["finally"]]
     named = max(len(row["id"]) + 2 * row["depth"] for row in rows)
     spans = max(len(_span(row)) for row in rows)
@@ -120,8 +140,14 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         for row in report[title]:
             name = "  " * row["depth"] + row["id"]
             undo = f"   undo {_duration(row['undo_ms'])}: {row['undo_how']}" if row["undo_ms"] is not None else ""
-            yield f"  {name:<{named}}  {_span(row):>{spans}}  {row['how']}{undo}".rstrip()
+            settle = f"   settling {_duration(row['settle_ms'])}" if row["settle_ms"] is not None else ""
+            yield f"  {name:<{named}}  {_span(row):>{spans}}  {row['how']}{settle}{undo}".rstrip()
     yield f"run   {_span(report)}{_verdict(report)}"
+    if report["settle_ms"]:
+        yield f"      and {_duration(report['settle_ms'])} if nothing is ever answered: verified, or tried on"
+    if any(row["is_short"] for row in rows):
+        lost = _duration(LOST_MS)
+        yield f"      an attempt whose process dies is over after {lost}, also where its timeout is shorter"
     yield f"undo  {_duration(report['undo_ms'])}, all of it, one after the other; a run's timeout does not end it"
 
 

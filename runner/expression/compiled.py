@@ -12,6 +12,7 @@ from runner.expression.grammar import parse
 from runner.expression.lowering import Compute, compile_tree
 from runner.expression.paths import Absent
 from runner.expression.references import Facts, Reference, facts_of, references_of
+from runner.expression.tree import Tree
 from runner.expression.values import plain
 
 _CACHED: Final = 1_024  # expressions; generated code is some 10 KB each
@@ -25,6 +26,7 @@ class Expression:
     references: tuple[Reference, ...]
     facts: Facts = field(repr=False, compare=False)
     _compute: Compute = field(repr=False, compare=False)
+    tree: Tree = field(repr=False, compare=False)
 
     @property
     def is_constant(self) -> bool:
@@ -53,6 +55,6 @@ def compile_expression(source: str) -> Expression:
     """The expression of a source without its braces. Raises ExpressionFault, with the column in `source`."""
     tree = parse(source)
     try:
-        return Expression(source, references_of(tree), facts_of(tree), compile_tree(tree))
+        return Expression(source, references_of(tree), facts_of(tree), compile_tree(tree), tree)
     except RecursionError:
         raise ExpressionFault("the expression is nested too deeply", source=source) from None

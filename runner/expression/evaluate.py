@@ -16,22 +16,28 @@ from typing import Any
 
 from runner.expression.compiled import Expression, compile_expression
 from runner.expression.fault import ExpressionFault
+from runner.expression.inference import ANYTHING, Clash, Known, inferred, known_constant
 from runner.expression.paths import is_absent
 from runner.expression.references import Facts, Reference
 from runner.expression.template import Slot, Template, compile_template, sole, split
 from runner.expression.values import kind
 
 __all__ = [
+    "ANYTHING",
+    "Clash",
     "Condition",
     "Expression",
     "ExpressionFault",
     "Facts",
+    "Known",
     "Reference",
     "Template",
     "compile_condition",
     "compile_expression",
     "compile_template",
+    "inferred",
     "is_absent",
+    "known_constant",
 ]
 
 

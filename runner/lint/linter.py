@@ -23,6 +23,7 @@ from runner.lint.rules import (
     certainty,
     confirm,
     constants,
+    contradictions,
     error_codes,
     expressions,
     handlers,
@@ -30,15 +31,19 @@ from runner.lint.rules import (
     losers,
     members,
     names,
+    never_raised,
     on_unknown,
+    operations,
     patience,
     pivot,
     races,
     reach,
+    same_operation,
     schedule,
     signals,
     step_references,
     undo,
+    unused,
     variables,
     workers,
 )
@@ -55,8 +60,12 @@ RULES: tuple[Rule, ...] = tuple(
         expressions,
         certainty,
         members,
+        operations,
         variables,
         error_codes,
+        never_raised,
+        contradictions,
+        same_operation,
         undo,
         on_unknown,
         confirm,
@@ -70,6 +79,7 @@ RULES: tuple[Rule, ...] = tuple(
         constants,
         reach,
         schedule,
+        unused,
     )
     for rule in family.RULES
 )
@@ -115,7 +125,8 @@ def _findings(
 ) -> Iterator[Finding]:
     outline = outline_of(definition, value)
     known = None if contracts is None else {**builtin_contracts(), **contracts}
-    subject = Subject(definition, outline, texts_of(definition, outline), known)
+    raw = value if isinstance(value, Mapping) else {}
+    subject = Subject(definition, outline, texts_of(definition, outline), known, raw)
     for rule in rules:
         yield from rule.check(subject)
 

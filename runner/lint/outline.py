@@ -19,6 +19,7 @@ class Handler:
     pointer: str
     before: View
     after: View  # its own steps too
+    ends: bool = True  # whether any run gets to its end
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.builtin import builtin_contracts
@@ -23,6 +23,8 @@ class Subject:
     outline: Outline
     texts: list[Text]
     contracts: Mapping[str, Mapping[str, Any]] | None
+    raw: Mapping[str, Any] = field(default_factory=dict)  # what the file says
+    kept: dict[str, Any] = field(default_factory=dict)  # what several rules need, by the name of who made it
 
     def contract(self, worker: str) -> Mapping[str, Any]:
         """Empty where it is not known. Those of the workers that come with sagarun always are."""

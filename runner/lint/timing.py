@@ -1,18 +1,19 @@
 """How long a step and a run may take at worst, as far as the file says: attempts, the pauses between them, waits.
 
 What is not in the file stays open, by name: how many items there are, when a signal comes. Time in a queue counts where
-a `queue_timeout` bounds it; what comes of unknown outcomes (verifying, trying on patiently) and undoing is left out.
+a `queue_timeout` bounds it. Undoing before a handler is counted always, settling what is unknown on request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 from runner.definition.duration import parse_duration
 from runner.definition.model import (
+    DEFAULT_TIMEOUT_MS,
     BlockAction,
     Call,
     ChildAction,
@@ -29,6 +30,7 @@ from runner.definition.model import (
     steps_below,
 )
 
+LOST_MS = 30_000  # a worker process that died is given up after its lease and one more, whatever the timeout says
 _FOREVER_MS = 10**15  # thirty thousand years: a sum of more is none
 
 
@@ -71,27 +73,64 @@ def action_ms(action: WorkerAction) -> int:
     return min(longest, action.total_timeout_ms) if action.total_timeout_ms else longest
 
 
-def span_of(steps: Iterable[Step], children: Mapping[str, Definition]) -> Span:
+def settle_ms(action: WorkerAction, patient: Retry) -> int:
+    """What comes on top if no attempt is ever answered: asking after each, trying on with the patience of undoing."""
+    if action.kind == "readonly":
+        return 0
+    asked = action.call.retry.max_attempts * call_ms(action.verify) if action.verify is not None else 0
+    if action.on_unknown != "retry":
+        return asked
+    each = action.call.timeout_ms + action.queue_timeout_ms
+    return asked + patient.max_attempts * each + _pause_ms(patient, 1) + pauses_ms(patient)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is counted. `patient`: settling too, with this patience. `is_given`: only steps whose patience somebody
+    chose, so that nothing is made of defaults."""
+
+    children: Mapping[str, Definition]
+    patient: Retry | None = None
+    is_given: bool = False
+
+    def of(self, action: WorkerAction) -> int:
+        if self.is_given and action.call.retry == Retry() and action.call.timeout_ms == DEFAULT_TIMEOUT_MS:
+            return 0
+        return action_ms(action) + (settle_ms(action, self.patient) if self.patient is not None else 0)
+
+
+def span_of(steps: Iterable[Step], terms: Terms) -> Span:
     """Of a sequence."""
-    return sum((step_span(step, children) for step in steps), Span())
+    return sum((step_span(step, terms) for step in steps), Span())
 
 
-def step_span(step: Step, children: Mapping[str, Definition]) -> Span:
-    """With the longest of its handlers: a step may fail at its very end."""
+def step_span(step: Step, terms: Terms) -> Span:
+    """With the longest of its handlers, behind the undo that it waits for: a step may fail at its very end."""
     act = _ACTIONS.get(type(step.action))
-    own = Span() if act is None else act(step.action, children)
-    return own + _longest(span_of(catch.steps, children) for catch in step.catch)
+    own = Span() if act is None else act(step.action, terms)
+    undo = Span(_undo_of(_inside(step)))
+    return own + _longest((undo if catch.undo else Span()) + span_of(catch.steps, terms) for catch in step.catch)
 
 
-def run_span(definition: Definition) -> Span:
+def run_span(definition: Definition, *, settled: bool = False) -> Span:
     """Of the steps of a run, without `finally`."""
-    return span_of(definition.steps, definition.children)
+    patient = definition.compensation_retry if settled else None
+    return span_of(definition.steps, Terms(definition.children, patient))
 
 
 def undo_ms(definition: Definition) -> int:
     """Of all undos one after the other; items of loops and children are counted once."""
-    calls = (getattr(step.action, "compensate", None) for step in steps_below(definition.steps))
+    return _undo_of(steps_below(definition.steps))
+
+
+def _undo_of(steps: Iterable[Step]) -> int:
+    calls = (getattr(step.action, "compensate", None) for step in steps)
     return min(sum(call_ms(call) for call in calls if isinstance(call, Call)), _FOREVER_MS)
+
+
+def _inside(step: Step) -> Iterator[Step]:
+    """The step and all in it, but for its own handlers."""
+    return steps_below((replace(step, catch=()),))
 
 
 def _longest(spans: Iterable[Span]) -> Span:
@@ -107,53 +146,53 @@ def _constant_ms(value: Any) -> int | None:
         return None
 
 
-def _worker(action: WorkerAction, _children: Mapping[str, Definition]) -> Span:
-    return Span(action_ms(action))
+def _worker(action: WorkerAction, terms: Terms) -> Span:
+    return Span(terms.of(action))
 
 
-def _block(action: BlockAction, children: Mapping[str, Definition]) -> Span:
-    return span_of(action.steps, children)
+def _block(action: BlockAction, terms: Terms) -> Span:
+    return span_of(action.steps, terms)
 
 
-def _parallel(action: ParallelAction, children: Mapping[str, Definition]) -> Span:
-    return _longest(span_of(steps, children) for steps in action.branches.values())
+def _parallel(action: ParallelAction, terms: Terms) -> Span:
+    return _longest(span_of(steps, terms) for steps in action.branches.values())
 
 
-def _loop(action: LoopAction, children: Mapping[str, Definition]) -> Span:
-    item = span_of(action.steps, children)
+def _loop(action: LoopAction, terms: Terms) -> Span:
+    item = span_of(action.steps, terms)
     if isinstance(action.in_, list):
         return item.times(ceil(len(action.in_) / action.max_parallel))
     return item + Span(0, ("items",))
 
 
-def _repeat(action: RepeatAction, children: Mapping[str, Definition]) -> Span:
-    return span_of(action.steps, children).times(action.max_rounds)
+def _repeat(action: RepeatAction, terms: Terms) -> Span:
+    return span_of(action.steps, terms).times(action.max_rounds)
 
 
-def _switch(action: SwitchAction, children: Mapping[str, Definition]) -> Span:
-    return _longest(span_of(case.steps, children) for case in action.cases)
+def _switch(action: SwitchAction, terms: Terms) -> Span:
+    return _longest(span_of(case.steps, terms) for case in action.cases)
 
 
-def _wait(action: WaitAction, _children: Mapping[str, Definition]) -> Span:
+def _wait(action: WaitAction, _terms: Terms) -> Span:
     known = _constant_ms(action.duration)
     return Span(0, ("a wait",)) if known is None else Span(known)
 
 
-def _signal(action: SignalAction, _children: Mapping[str, Definition]) -> Span:
+def _signal(action: SignalAction, _terms: Terms) -> Span:
     known = _constant_ms(action.timeout)
     return Span(0, (f"signal {action.signal}",)) if known is None else Span(known)
 
 
-def _child(action: ChildAction, children: Mapping[str, Definition]) -> Span:
-    child = children.get(action.digest)
+def _child(action: ChildAction, terms: Terms) -> Span:
+    child = terms.children.get(action.digest)
     if child is None:
         return Span(0, (f"run of {action.workflow}",))
-    longest = span_of(child.steps, children)
+    longest = span_of(child.steps, terms)
     limited = child.timeout_ms and (longest.open or child.timeout_ms < longest.ms) and not action.has_pivot
     return Span(child.timeout_ms) if limited else longest
 
 
-_ACTIONS: Mapping[type, Callable[[Any, Mapping[str, Definition]], Span]] = {
+_ACTIONS: Mapping[type, Callable[[Any, Terms], Span]] = {
     WorkerAction: _worker,
     BlockAction: _block,
     ParallelAction: _parallel,

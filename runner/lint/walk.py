@@ -109,7 +109,7 @@ class _Walk:
             view = failed.where(catch.when)
             handled = self.sequence(catch.steps, f"{at}/steps", entry.get("steps"), inside, view)
             site.handled.append(handled.sites)
-            site.handlers.append(Handler(catch, at, failed, handled.after))
+            site.handlers.append(Handler(catch, at, failed, handled.after, handled.ends))
             if handled.ends:
                 gives = catch.output is not None or handled.has_output
                 ways.append(view.behind(certain=[site.step.id] if gives else ()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from runner.definition.complaint import did_you_mean, slip
@@ -10,15 +10,13 @@ from runner.definition.finding import Finding, child, shown
 from runner.definition.inputs import InputChecker
 from runner.definition.model import Call, ChildAction
 from runner.errors import InputError
+from runner.expression.evaluate import ExpressionFault, Known, inferred
 from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject, calls_of
-from runner.lint.shape import Shape, Shapes, kind_of, shapes_of, sole_path
+from runner.lint.shape import Shape, kind_of, known_of
+from runner.lint.shapes import shapes_of
 
-_WORDS = {
-    "object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number", "number": "a number",
-    "boolean": "true or false", "null": "null",
-}
-_ALSO = {("integer", "number"), ("number", "integer")}  # 5.0 is a whole number
+_Look = Callable[[tuple[str | int, ...]], Known]
 
 
 def _worker_arguments(subject: Subject) -> Iterator[Finding]:
@@ -27,35 +25,44 @@ def _worker_arguments(subject: Subject) -> Iterator[Finding]:
         for pointer, call in calls_of(site):
             schema = subject.contract(call.worker).get("input")
             if isinstance(schema, Mapping) and isinstance(call.with_, Mapping):
-                yield from _of_call(shapes, site, f"{pointer}/with", call, schema)
+                look = shapes.seen_from(site, with_result=pointer.endswith(("/compensate", "/confirm")))
+                yield from _of_call(look, f"{pointer}/with", call, schema)
 
 
-def _of_call(shapes: Shapes, site: Site, pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[Finding]:
+def _of_call(look: _Look, pointer: str, call: Call, schema: Mapping[str, Any]) -> Iterator[Finding]:
     for name, value in call.with_.items():
         wanted = schema.get("properties", {}).get(name)
         if not isinstance(wanted, Mapping):
             continue
-        message = _misfit(shapes, site, value, wanted, schema)
+        message = _misfit(look, value, wanted, schema)
         if message:
             at = child(pointer, name)
             yield Finding("SR219", at, f"{call.worker}: {shown(name)}: {message}", severity="warning")
 
 
-def _misfit(shapes: Shapes, site: Site, value: Any, wanted: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+def _misfit(look: _Look, value: Any, wanted: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     if is_constant(value):
         try:
             InputChecker({"$defs": root.get("$defs", {}), **wanted}).prepare(value)
         except InputError as error:
             return error.problems[0]
         return ""
-    reference = sole_path(value)
-    if reference is not None and reference.path[0] == "steps" and not {*reference.path[1:2]} & site.within.visible:
+    takes = known_of(Shape(wanted, root))
+    if not takes.kinds:
+        return ""
+    try:
+        given, _ = inferred(value, look)
+    except ExpressionFault:
         return ""  # found on its own
-    given = "" if reference is None else kind_of(shapes.at(reference, site))
-    takes = kind_of(Shape(wanted, root))
-    if given and takes and given != takes and (given, takes) not in _ALSO:
-        return f"this is {_WORDS.get(given, given)}; it takes {_WORDS.get(takes, takes)}"
+    if given.kinds and given.kinds.isdisjoint(takes.kinds):
+        return f"this is {given.words}; it takes {_word(kind_of(Shape(wanted, root))) or takes.words}"
+    if given.values is not None and takes.values is not None and not any(each in takes.values for each in given.values):
+        return f"this is none of what it takes: {', '.join(map(shown, takes.values[:8]))}"
     return ""
+
+
+def _word(kind: str) -> str:
+    return "a whole number" if kind == "integer" else ""
 
 
 def is_constant(value: Any) -> bool:
@@ -75,10 +82,10 @@ def _child_inputs(subject: Subject) -> Iterator[Finding]:
         schema, given = subject.definition.children[action.digest].input_schema, action.with_
         if schema is None or not isinstance(given, Mapping):
             continue
-        yield from _of_child(shapes, site, action, schema)
+        yield from _of_child(shapes.seen_from(site, with_result=False), site, action, schema)
 
 
-def _of_child(shapes: Shapes, site: Site, action: ChildAction, schema: Mapping[str, Any]) -> Iterator[Finding]:
+def _of_child(look: _Look, site: Site, action: ChildAction, schema: Mapping[str, Any]) -> Iterator[Finding]:
     known = schema.get("properties", {})
     given = action.with_
     if is_constant(given):
@@ -100,7 +107,7 @@ def _of_child(shapes: Shapes, site: Site, action: ChildAction, schema: Mapping[s
             at = f"{site.pointer}/{'with' if 'with' in site.raw else 'subworkflow'}"
             yield Finding("SR220", at, f"{action.workflow} needs {shown(name)}", on_key=True)
     for name, value in given.items():
-        message = _misfit(shapes, site, value, known[name], schema) if isinstance(known.get(name), Mapping) else ""
+        message = _misfit(look, value, known[name], schema) if isinstance(known.get(name), Mapping) else ""
         if message:
             at = child(f"{site.pointer}/with", name)
             yield Finding("SR220", at, f"{action.workflow}: {shown(name)}: {message}")

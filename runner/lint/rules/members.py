@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from runner.definition.complaint import did_you_mean, slip
 from runner.definition.finding import Finding, shown
-from runner.definition.model import LoopAction
 from runner.expression.evaluate import Reference
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject
-from runner.lint.shape import UNKNOWN, Gap, Shape, Shapes, gap_in, kind_of, shapes_of, sole_path
+from runner.lint.shape import Gap, gap_in, kind_of, perhaps_absent
+from runner.lint.shapes import shapes_of, sole_path
 
 _KINDS = {
     "object": "a mapping", "string": "a text", "integer": "a number", "number": "a number", "boolean": "true or false",
@@ -20,40 +20,10 @@ _KINDS = {
 def _unknown_members(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
     for text, reference in subject.references():
-        start, shape = _value(shapes, text, reference)
+        start, shape = shapes.beginning(text, reference.path)
         gap = gap_in(shape, reference.path[start:])
         if gap is not None:
             yield _finding(text, reference, start, gap)
-
-
-def _value(shapes: Shapes, text: Text, reference: Reference) -> tuple[int, Shape]:
-    """What a path begins with, and how many of its parts that takes."""
-    path = reference.path
-    name = str(path[0])
-    if name not in text.names:
-        return 0, UNKNOWN
-    if name == "input":
-        return 1, Shape(shapes.input_schema, shapes.input_schema)
-    if name == "steps" and len(path) > 3 and path[2] == "output" and str(path[1]) in text.view.visible:
-        return 3, shapes.output(shapes.outline.by_id[str(path[1])])
-    if name == "result" and text.site is not None:
-        return 1, _result(shapes, text)
-    site = text.site
-    if site is None:
-        return 0, UNKNOWN
-    action = site.step.action
-    if text.part == "inner" and isinstance(action, LoopAction) and name == action.as_:
-        return 1, shapes.item(site)
-    return (1, shapes.item(site.items[name])) if name in site.items else (0, UNKNOWN)
-
-
-def _result(shapes: Shapes, text: Text) -> Shape:
-    site = text.site
-    if site is None:
-        return UNKNOWN
-    if text.part == "until":
-        return shapes.round(site)
-    return shapes.last(site.arms[0]) if text.part == "inner" else shapes.result(site)
 
 
 def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
@@ -66,7 +36,8 @@ def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
         message = f"{where} has no {shown(missing)}"
         hint = did_you_mean(missing, gap.known) or (f"it has {', '.join(gap.known[:8])}" if gap.known else "")
     if reference.path[0] == "input":
-        message += "" if gap.what else ": its schema allows no other properties"
+        why = "allows no other properties" if gap.certainty == "error" else "describes no such property"
+        message += "" if gap.what else f": its schema {why}"
     column, length = reference.segments[index]
     code = "SR210" if reference.path[0] == "input" else "SR216"
     return Finding(
@@ -75,11 +46,32 @@ def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
     )
 
 
+def _perhaps_absent(subject: Subject) -> Iterator[Finding]:
+    shapes = shapes_of(subject)
+    for text, reference in subject.references():
+        if reference.guarded:
+            continue
+        start, shape = shapes.beginning(text, reference.path)
+        for index in perhaps_absent(shape, reference.path[start:]) if start else ():
+            path = reference.path[: start + index + 1]
+            known = text.view.known | reference.known
+            if any(fact[: len(path)] == path for fact in known):
+                continue
+            where = ".".join(str(part) for part in path)
+            column, length = reference.segments[start + index]
+            yield Finding(
+                "SR225", text.pointer, f"{where} may be absent: its schema does not require it",
+                f"use default(), or test it: {where} is defined",
+                column=reference.offset + column, length=length, severity="warning",
+            )
+            break
+
+
 def _no_lists(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
     for text in subject.texts:
         reference = sole_path(text.value) if text.part == "in" else None
-        kind = "" if reference is None else kind_of(shapes.at(reference, text.site))
+        kind = "" if reference is None else kind_of(shapes.at(reference.path, text.site))
         if kind in _KINDS:
             message = f"{text.value.strip()[2:-2].strip()} is {_KINDS[kind]}, not a list"
             yield Finding("SR218", text.pointer, message)
@@ -93,5 +85,6 @@ RULES = (
         },
         _unknown_members,
     ),
+    Rule({"SR225": "A property that there may not be, used without default()"}, _perhaps_absent),
     Rule({"SR218": "for_each over what is no list"}, _no_lists),
 )

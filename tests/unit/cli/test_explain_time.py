@@ -43,6 +43,7 @@ def test_every_step_says_how_long_and_why(capsys: pytest.CaptureFixture[str]):
         "  lines   21s + items  each item",
         "    call          21s  2 attempts of 10s, 1s between   undo 29m 3s: 12 attempts of 10s, 27m 3s between",
         "run   2h + items; its timeout of 1h comes first",
+        "      an attempt whose process dies is over after 30s, also where its timeout is shorter",
         "undo  29m 3s, all of it, one after the other; a run's timeout does not end it",
     ]
 

@@ -20,7 +20,6 @@ from runner.definition.scalar import resolve
         ("12", 12),
         ("-3", -3),
         ("+4", 4),
-        ("010", 10),
         ("0o17", 15),
         ("0x1F", 31),
         ("1.5", 1.5),
@@ -59,6 +58,22 @@ def test_core_schema_values(text: str, value: Any) -> None:
 )
 def test_what_yaml_1_1_would_misread_stays_text(text: str) -> None:
     assert resolve(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("010", 'write 10, 0o10 for the octal number, or "010" for the text'),
+        ("-012", 'write -12, or "-012" for the text'),
+        ("089", 'write 89, or "089" for the text'),
+        ("000", 'write 0, or "000" for the text'),
+        ("0" * 200 + "1" * 30, "write it without them, or in quotes"),
+    ],
+)
+def test_a_number_that_begins_with_zero_is_octal_to_some_and_refused(text: str, instead: str) -> None:
+    with pytest.raises(ValueError, match="begins with 0") as caught:
+        resolve(text)
+    assert str(caught.value).endswith(instead)
 
 
 @pytest.mark.parametrize("text", ["True", "TRUE", "False", "FALSE", "Null", "NULL", ".inf", "-.Inf", ".NaN"])

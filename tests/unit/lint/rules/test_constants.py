@@ -34,7 +34,8 @@ def rounds(until: str, inner: str = f"{{id: a, {LOOK}}}") -> str:
     "until", ["true", "input.a", "steps.before.output.a", "vars.x > 1", "run.id == 'x'", "1 > 2 or input.a"]
 )
 def test_an_until_that_no_round_can_change(until: str) -> None:
-    assert found(f"{{id: before, {LOOK}}}", rounds(until), head="vars: {x: 1}") == ["SR406"]
+    tail = 'output: "{{ vars.x }}"\n'
+    assert found(f"{{id: before, {LOOK}}}", rounds(until), head="vars: {x: 1}", tail=tail) == ["SR406"]
 
 
 @pytest.mark.parametrize(

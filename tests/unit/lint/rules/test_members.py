@@ -43,7 +43,6 @@ def reads(path: str, *steps: str) -> list[str]:
         "steps.look.output.total",
         "steps.look.output.lines[0].sku",
         "steps.look.output.lines[0].sku[0]",
-        "steps.look.output.note.anything",
         "steps.look.output.extra.anything",
         "steps.look.output.lines[input.n].anything",
     ],
@@ -95,7 +94,7 @@ def test_the_outputs_of_constructs(step: str, right: str, wrong: str) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "{id: a, set: {x: 1}, catch: [{output: {y: 1}}]}",
+        "{id: a, set: {x: 1}, catch: [{output: '{{ input.rest }}'}]}",
         "{id: a, switch: [{when: '{{ input.a }}', steps: [{set: {x: 1}}]}, {else: [{set: {y: 1}}]}]}",
     ],
 )
@@ -116,7 +115,7 @@ HEAD = "input: {type: object, properties: {names: {type: array, items: {type: st
 
 @pytest.mark.parametrize(
     ("items", "codes"),
-    [("input.names", []), ("input.other", []), ("input.name", ["SR218"]), ("[input.name]", []), ("5", [])],
+    [("input.names", []), ("input.name", ["SR218"]), ("[input.name]", []), ("5", [])],
 )
 def test_a_loop_is_over_a_list(items: str, codes: list[str]) -> None:
     assert found(f"{{for_each: {{in: '{{{{ {items} }}}}', steps: [{{set: {{}}}}]}}}}", head=HEAD) == codes
@@ -133,3 +132,56 @@ def test_the_input_is_what_its_schema_says() -> None:
     assert found("{set: {x: '{{ input.b }}'}}", head=closed) == ["SR210"]
     assert found("{set: {x: '{{ input.a.b }}'}}", head=closed) == ["SR210"]
     assert found("{set: {x: '{{ input.a }}'}}", head=closed) == []
+
+
+OPTIONAL = """input:
+  type: object
+  required: [name]
+  properties:
+    name: {type: string}
+    note: {type: string}
+    size: {type: integer, default: 1}
+    gift: {type: object, required: [paper], properties: {paper: {type: string}, card: {type: string}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("{{ input.name }}", []),
+        ("{{ input.size }}", []),
+        ("{{ input.note }}", ["SR225"]),
+        ("{{ input.note | default('') }}", []),
+        ("{{ input.note if input.note is defined else '' }}", []),
+        ("{{ input.gift.paper }}", ["SR225"]),
+        ("{{ input.gift.paper | default('') }}", []),
+        ("{{ input.gift.card if input.gift is defined else '' }}", ["SR225"]),
+        ("{{ input.gift.card | default('') }}", []),
+    ],
+)
+def test_what_a_schema_does_not_require_may_be_absent(value: str, expected: list[str]) -> None:
+    assert found(f'{{set: {{x: "{value}"}}}}', head=OPTIONAL) == expected
+
+
+def test_behind_a_test_it_is_there() -> None:
+    assert found("{when: '{{ input.note is defined }}', set: {x: '{{ input.note }}'}}", head=OPTIONAL) == []
+
+
+def test_a_schema_that_requires_nothing_says_nothing() -> None:
+    head = "input: {type: object, properties: {note: {type: string}}}"
+    assert found("{set: {x: '{{ input.note }}'}}", head=head) == []
+
+
+def test_a_member_may_be_that_of_a_handler() -> None:
+    step = "{id: a, set: {x: 1}, catch: [{errors: [timeout], output: {y: 1}}, {steps: [{fail: rethrow}]}]}"
+    assert reads("steps.a.output.x", step) == []
+    assert reads("steps.a.output.y", step) == []
+    assert reads("steps.a.output.z", step) == ["SR216 error"]
+
+
+def test_one_of_several_schemas_has_to_have_it() -> None:
+    either = "oneOf: [{type: object, properties: {a: {}}}, {type: object, properties: {b: {}}}]"
+    step = f"{{id: s, wait_for: {{signal: s, schema: {{{either}}}}}}}"
+    assert reads("steps.s.output.a", step) == []
+    assert reads("steps.s.output.b", step) == []
+    assert reads("steps.s.output.c", step) == ["SR216 warning"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.findings import LOOK, found
+from tests.findings import LOOK, found, without
 
 FAIL = "{fail: {error: x}}"
 NEXT = "{id: next, set: {}}"
@@ -58,4 +58,4 @@ def test_the_steps_of_finally_are_always_reached() -> None:
     ],
 )
 def test_a_handler_that_nothing_is_left_for(handlers: str, codes: list[str]) -> None:
-    assert found(f"{{id: a, {LOOK}, catch: [{handlers}]}}") == codes
+    assert without(found(f"{{id: a, {LOOK}, catch: [{handlers}]}}"), "SR410") == codes
