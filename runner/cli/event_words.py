@@ -81,7 +81,7 @@ def _phase(phase: str) -> str:
 def _dispatched(event: ev.TaskDispatched) -> Words:
     return "dispatched", _joined(
         f"to {event.worker}", f"attempt {event.attempt} of {event.max_attempts}", _phase(event.phase),
-        "the last question" if event.fencing else "", f"input {_value(event.input)}" if event.fresh else "",
+        "the last question" if event.fencing else "", f"input {_value(event.input)}" if event.input is not None else "",
     )
 
 

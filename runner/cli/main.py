@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List runs, the newest first.",
         "show": "Show a run: every step, what stands, what can be done.",
         "watch": "Follow a run that was started elsewhere.",
+        "tail": "Follow the events of all runs, as they happen.",
         "cancel": "Stop a run and undo what it did.",
         "resume": "Ask the stuck operations of a run again.",
         "resolve": "Say how a stuck step was settled by hand.",

@@ -53,6 +53,11 @@ class Screen:
         """stdout is a terminal on which lines can be drawn again."""
         return _is_terminal(sys.stdout)
 
+    @property
+    def is_gone(self) -> bool:
+        """Nobody reads stdout any more."""
+        return "stdout" in self._gone
+
     def data(self, line: Line | str = "") -> None:
         """What the command was asked for."""
         self._write("stdout", line)
