@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "engine": "Host an engine: it decides what runs do next.",
         "worker": "Host the project's workers.",
         "workers": "The workers and their contracts: list, export, check.",
+        "errors": "What goes wrong, by pattern: list, show, resolve, ignore.",
         "trace": "Send the traces of runs that are over once more, or say their ids.",
         "doctor": "Look at everything a run needs, and say what is wrong.",
     },

@@ -42,6 +42,22 @@ def test_runs_are_found_by_a_query_and_acted_on_together(project: Project, order
     assert (started["verb"], started["by"], started["reason"]) == ("start", "ann", "try again")
     assert len(listed(project, "rerun_of:any")) == 2
 
+    groups = {group["code"]: group for group in project.run_json("errors", "--window", "1h", code=0)}
+    assert {code: group["count"] for code, group in groups.items()} == {
+        "out_of_stock": 2, "card_declined": 2, "refund_refused": 1, "address_refused": 1,
+    }  # fmt: skip
+    id = groups["card_declined"]["id"].removeprefix("v1:")[:6]
+    shown = project.sagarun("errors", "show", id, code=0).out
+    assert "payments.charge (2)" in shown
+    assert orders["card_declined"] in shown
+    assert listed(project, f"pattern:{id}", "rerun_of:none") == [orders["card_declined"]]
+    project.sagarun("errors", "resolve", id, "--by", "ann", "--reason", "new bank", code=0)
+    assert id not in project.sagarun("errors", code=0).out
+    again = project.run_json("rerun", "--error", id, "--yes", code=1)
+    assert [result["run_id"] for result in again] == listed(project, "rerun_of:any", "error:card_declined")[1:]
+    assert "[regressed]" in project.sagarun("errors", code=0).out
+    assert "resolved" in project.sagarun("errors", "show", id, code=0).out
+
     settled = project.sagarun("resolve", "charge", "--query", "status:stuck", "--as", "skipped", "--reason", "by hand")
     assert settled.code == 0, settled.err
     asked = project.run_json("show", orders["refund_refused"])["asked"][-1]
@@ -49,10 +65,3 @@ def test_runs_are_found_by_a_query_and_acted_on_together(project: Project, order
     assert "resolve by" in project.sagarun("show", orders["refund_refused"], code=0).out
     assert project.sagarun("cancel", "--query", "status:live", code=0).err.strip() == "there is no run to cancel"
 
-
-@pytest.mark.parametrize("arguments", [
-    ("cancel",), ("cancel", "abc", "--query", "x"), ("resolve", "a", "b", "--query", "x", "--as", "failed"),
-    ("signal", "go"), ("resume", "abc", "--error", "x"), ("rerun", "--query", "status:nonsense", "--yes"),
-])  # fmt: skip
-def test_an_unclear_choice_is_a_mistake_of_usage(project: Project, arguments: tuple[str, ...]):
-    assert "error: " in project.sagarun(*arguments, code=2).err
