@@ -7,6 +7,7 @@ whoever exports a run a second time says the same again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -40,9 +41,13 @@ def run_span(run_id: str, given: str = "") -> Place:
     return _place(run_id, given, f"run:{run_id}")
 
 
-def attempt_span(run_id: str, given: str, path: str, phase: str, attempt: int, at_ms: int) -> Place:
-    """The span in which a worker runs an attempt. at_ms: when it was dispatched, for numbers begin anew at a resume."""
-    return _place(run_id, given, f"process:{run_id}/{path}:{phase}:{attempt}@{at_ms}")
+def attempt_span(run_id: str, given: str, path: str, phase: str, attempt: int, at_ms: int, *, fresh: bool) -> Place:
+    """The span in which a worker runs an attempt. at_ms: when it was dispatched, for numbers begin anew at a resume.
+
+    `fresh`, as the event says: the first of its phase. When that of an action is dispatched need not be known before.
+    """
+    when = "" if fresh and phase == "action" else f"@{at_ms}"
+    return _place(run_id, given, f"process:{run_id}/{path}:{phase}:{attempt}{when}")
 
 
 def send_span(run_id: str, given: str, path: str, phase: str, attempt: int, at_ms: int) -> Place:
@@ -54,4 +59,9 @@ def _place(run_id: str, given: str, name: str) -> Place:
     span_id = sha256(name.encode()).hexdigest()[:16]
     if given and (starter := parse(given)) is not None:
         return Place(starter.trace_id, span_id, starter.sampled)
-    return Place(sha256(f"trace:{run_id}".encode()).hexdigest()[:32], span_id)
+    return Place(_trace_id(run_id), span_id)
+
+
+@lru_cache(maxsize=4096)
+def _trace_id(run_id: str) -> str:
+    return sha256(f"trace:{run_id}".encode()).hexdigest()[:32]

@@ -274,7 +274,8 @@ def attempts_json(step: StepView) -> list[dict[str, Any]]:
     """Every try, with what can be told from its times."""
     return [
         {
-            **asdict(attempt), "error": error_json(attempt.error), "log": attempt.log.splitlines(),
+            **{name: value for name, value in asdict(attempt).items() if name != "fresh"},
+            "error": error_json(attempt.error), "log": attempt.log.splitlines(),
             "ended": attempt.word, "queue_ms": attempt.queue_ms, "total_ms": attempt.total_ms,
         }
         for attempt in step.tries

@@ -32,6 +32,7 @@ from runner.errors import RecordTampered, StoreUnavailable
 from runner.figures.count import counts_of
 from runner.interpreter.advance import Transition
 from runner.interpreter.record import run_of
+from runner.interpreter.relay import successors
 from runner.interpreter.state import Run
 from runner.store.ports import Commit, InboxEntry, Store, StoredRun, TakenRun
 
@@ -39,6 +40,9 @@ log = logging.getLogger("sagarun.engine")
 
 LEASE_MS = 10_000  # how long a taken run is left to this engine
 BATCH = 100
+# From so many runs in one batch on, the store is told which steps follow one another, and goes on by itself: there is
+# more to do than this engine can look at step by step. Below, every step is recorded as soon as it has ended.
+RELAY_FROM = 20
 CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
 CACHED_S = 60.0  # for so long, if nothing comes: another engine may have gone on with it, and ended it
 QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' queues may be
@@ -59,6 +63,7 @@ class Engine:
     def __init__(
         self, store: Store, *, process_id: str, retention_of: Callable[[str], int] = keep_for_ever,
         figures: bool = True, on_end: Callable[[str], None] | None = None,
+        relay_from: int = RELAY_FROM,
     ) -> None:
         """figures: count in each commit what becomes of runs and attempts. on_end: told of each run that is over."""
         self.process_id = process_id
@@ -67,6 +72,7 @@ class Engine:
         self._child_inputs = ChildInputs(self._catalogue.definition)
         self._retention_of = retention_of
         self._figures = figures
+        self._relay_from = relay_from
         self._on_end = on_end
         self._cache: OrderedDict[str, tuple[str, Run, float]] = OrderedDict()  # the longest kept first
         self._evicting = threading.Lock()
@@ -85,14 +91,18 @@ class Engine:
             return 0
         commits: list[Commit] = []
         transitions: dict[str, list[Transition]] = {}
+        relays = len(taken) >= self._relay_from
         for run_id, etag, run, entries in self._known(taken):
             try:
                 made = interpret(self._catalogue.plan, run, entries, self._child_inputs.prepare)
                 if not made:
                     continue
+                state = made[-1].run
+                plan = self._catalogue.plan(state.header.digest)
                 commit = commit_of(
                     run_id, etag, self._new_stamp(), entries, made, self._queue_of,
                     retention_of=self._retention_of, counts=self._counts(run, made),
+                    successors=successors(plan, state) if relays else (),
                 )
                 commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made

@@ -15,9 +15,11 @@ from runner.interpreter.advance import Room, Transition, advance, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, state_of
+from runner.interpreter.relay import Successor
 from runner.interpreter.state import Run
 from runner.starting import child_run
 from runner.store.ports import Commit, Dispatch, InboxEntry, NewRun
+from runner.store.successor import Successor as StoreSuccessor
 from runner.wire import ErrorRecord, Outcome, last_lines
 
 _OUTCOME = msgspec.json.Decoder(Outcome)
@@ -97,23 +99,30 @@ def interpret(
     """
     transitions: list[Transition] = []
     unsent: set[str] = set()
-    events: deque[ev.External] = deque([_EVENTS[entry.kind](entry) for entry in _in_order(run, entries)])
+    # With each the path of the task that the store dispatched because of it, for it was told what comes next.
+    events: deque[tuple[ev.External, str]] = deque(
+        [(_EVENTS[entry.kind](entry), entry.next) for entry in _in_order(run, entries)]
+    )
     room = room_of_commit()
     # Who left the line of a slot because it was called off has none, so nothing of it may begin: its start is taken in,
     # and what follows from that is asked when it is known that it will not go on.
-    is_called_off = run is None and any(isinstance(event, _CALLS_OFF) for event in events)
+    is_called_off = run is None and any(isinstance(event, _CALLS_OFF) for event, _ in events)
     if not events and run is not None and run.agenda:
-        events.append(ev.Continued(run.header.updated_at_ms))
+        events.append((ev.Continued(run.header.updated_at_ms), ""))
     while events:
-        event = events.popleft()
+        event, went_on_to = events.popleft()
         digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
         is_taken_in = is_called_off and isinstance(event, ev.RunStarted)
-        transition = advance(plan_of(digest), run, event, Room(0, 0, 0, 0) if is_taken_in else room)
+        # What the store dispatched already takes no room; and it has to be heard to the end, here and now.
+        left = Room(0, 0, 0, 0) if is_taken_in else room_of_commit() if went_on_to else room
+        transition = advance(plan_of(digest), run, event, left, dispatched=went_on_to)
+        if went_on_to:
+            _check_went_on(transition, went_on_to)
         run = transition.run
         if any(isinstance(command, StartChild) for command in transition.commands):
             commands, refusals = _prepared(transition.commands, prepare, event.at_ms)
             transition = transition._replace(commands=commands)
-            events.extendleft(reversed(refusals))
+            events.extendleft((refusal, "") for refusal in reversed(refusals))
         transitions.append(transition)
         # A task that this very batch dispatched has not left yet, so it is taken back here and now.
         for command in transition.commands:
@@ -121,8 +130,15 @@ def interpret(
                 unsent.add(command.path)
             elif type(command) is RevokeTask and command.path in unsent:
                 unsent.remove(command.path)
-                events.appendleft(ev.TaskSettled(event.at_ms, command.path, "revoked"))
+                events.appendleft((ev.TaskSettled(event.at_ms, command.path, "revoked"), ""))
     return transitions
+
+
+def _check_went_on(transition: Transition, path: str) -> None:
+    """That this task, which is out already, is what comes next. Anything else would be a defect of ours."""
+    dispatched = [event.path for event in transition.events if type(event) is ev.TaskDispatched]
+    if dispatched != [path]:
+        raise ValueError(f"the store went on to {path!r}, and {dispatched} is what comes next")
 
 
 def _in_order(run: Run | None, entries: Sequence[InboxEntry]) -> Iterator[InboxEntry]:
@@ -151,6 +167,7 @@ def commit_of(
     run_id: str, etag_read: str, etag: str, entries: Sequence[InboxEntry], transitions: Sequence[Transition],
     queue_of: Callable[[str], str], *, retention_of: Callable[[str], int] = lambda _status: 0,
     counts: Sequence[tuple[str, int]] = (),
+    successors: Sequence[Successor] = (),
 ) -> Commit:
     """One commit for several transitions that came of these entries of one run, the later on top of the earlier."""
     run = transitions[-1].run
@@ -195,4 +212,12 @@ def commit_of(
         again=transitions[-1].is_full and not run.is_terminal,
         retention_ms=retention_of(run.header.status.value) if run.is_terminal else 0,
         starts=tuple(starts), tells=tuple(tells), counts=tuple(counts),
+        successors=tuple(_successor_of(one, queue_of) for one in successors),
+    )
+
+
+def _successor_of(one: Successor, queue_of: Callable[[str], str]) -> StoreSuccessor:
+    parts = tuple(f"p:{part}:action" if index % 2 else part for index, part in enumerate(one.parts))
+    return StoreSuccessor(
+        one.after, one.path, queue_of(one.worker), one.message, f"p:{one.payload}", parts, one.queue_timeout_ms
     )

@@ -71,9 +71,12 @@ class Transition(NamedTuple):
         return bool(self.run.agenda)
 
 
-def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None = None) -> Transition:
+def advance(
+    plan: Plan, run: Run | None, event: ev.External, room: Room | None = None, *, dispatched: str = ""
+) -> Transition:
     """`room`: what is left of the commit that this goes into. When it is used up, the event is only taken in.
 
+    `dispatched`: the path of a task that is out already, with its input, as an earlier commit said it would be.
     Raises IllegalMove, KeyError … only for a bug or a record that does not fit the plan.
     """
     room = room_of_commit() if room is None else room
@@ -96,18 +99,18 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
         first = (event,)
     elif isinstance(event, ev.TaskSettled):
         first = (ev.OutcomeIgnored(at_ms, event.path, event.outcome, event.error, event.process),)
-    _apply(plan, draft, first, events, commands)
+    _apply(plan, draft, first, events, commands, dispatched)
     left, has_room = room.dispatches, room.is_left(draft)
     while agenda and room.is_left(draft) and header.status not in TERMINAL:
         path = next(iter(agenda))
         del agenda[path]
         proposals = decide(plan, draft, path, at_ms)
-        _apply(plan, draft, proposals, events, commands)
+        _apply(plan, draft, proposals, events, commands, dispatched)
         room.take(proposals)
         if not agenda and path != RUN and _concerns_the_run(header):
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             agenda[RUN] = None
-    _apply(plan, draft, news(draft, at_ms), events, commands)
+    _apply(plan, draft, news(draft, at_ms), events, commands, dispatched)
     room.writes -= len(draft.changed) + len(draft.dirty)
     header.agenda = tuple(agenda)
     if has_room:
@@ -116,13 +119,16 @@ def advance(plan: Plan, run: Run | None, event: ev.External, room: Room | None =
 
 
 def _apply(
-    plan: Plan, draft: Run, proposals: Sequence[ev.AnyEvent], events: list[ev.AnyEvent], commands: list[Command]
+    plan: Plan, draft: Run, proposals: Sequence[ev.AnyEvent], events: list[ev.AnyEvent], commands: list[Command],
+    dispatched: str,
 ) -> None:
     for proposed in proposals:
         kind = type(proposed)
         EVOLVE[kind](plan, draft, proposed)
         events.append(proposed)
-        if kind in COMMANDS:
+        if dispatched and kind is ev.TaskDispatched and proposed.path == dispatched:  # type: ignore[union-attr]
+            draft.kept.add(f"{dispatched}:action")
+        elif kind in COMMANDS:
             commands += COMMANDS[kind](plan, draft, proposed)
 
 

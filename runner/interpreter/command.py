@@ -68,7 +68,7 @@ def _started(plan: Plan, _run: Run, event: ev.RunStarted) -> tuple[Command, ...]
     return (SetTimer(RUN_TIMEOUT, event.at_ms + timeout_ms),) if timeout_ms else ()
 
 
-def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
+def dispatch_of(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
     place = plan.steps[static(event.path)]
     worker = place.worker
     if not place.is_operation or place.step is None:
@@ -95,7 +95,8 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
         item_path=items(event.path),
         last_details=_last_details(run, event),
         traceparent=attempt_span(
-            run.header.run_id, run.header.traceparent, event.path, event.phase, event.attempt, event.at_ms
+            run.header.run_id, run.header.traceparent, event.path, event.phase, event.attempt, event.at_ms,
+            fresh=event.fresh,
         ).traceparent,
     )
     payload = f"{event.path}:{'undo' if undoing else event.phase}"
@@ -104,8 +105,10 @@ def _dispatch(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
 
 def _last_details(run: Run, event: ev.TaskDispatched) -> Any:
     """What an attempt before this one had last said with a heartbeat, if it was ended for its silence or its time."""
+    if event.phase != "action" or event.attempt == 1:
+        return None
     error = run.nodes[event.path].error
-    told = error.details if error is not None and event.phase == "action" and event.attempt > 1 else None
+    told = error.details if error is not None else None
     return told.get("last_details") if isinstance(told, dict) else None
 
 
@@ -173,7 +176,7 @@ def _provisional(plan: Plan, run: Run, event: ev.RunProvisional) -> tuple[Comman
 # What follows from an event; `run` is the run after it. An event that is not listed wants nothing done.
 COMMANDS: dict[type, Callable[[Plan, Run, Any], tuple[Command, ...]]] = {
     ev.RunStarted: _started,
-    ev.TaskDispatched: lambda plan, run, event: (_dispatch(plan, run, event),),
+    ev.TaskDispatched: lambda plan, run, event: (dispatch_of(plan, run, event),),
     ev.RevokeAsked: lambda _plan, _run, event: (RevokeTask(event.path, event.kill),),
     ev.RetryScheduled: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),),
     ev.WaitStarted: lambda _plan, _run, event: (SetTimer(event.timer, event.due_at_ms),) if event.timer else (),

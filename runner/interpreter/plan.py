@@ -5,7 +5,8 @@ A plan is what `decide` reads. It holds no state of any run, so all runs of a de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,8 @@ from runner.definition.model import (
 )
 from runner.expression.evaluate import Condition, Template, compile_condition, compile_template
 from runner.interpreter.paths import FINALLY, ROOT, child
+
+_WHOLE_OUTPUT = re.compile(r"\{\{\s*steps\.([a-z][a-z0-9_]*)\.output\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,11 @@ class StepPlan:
     signal: SignalPlan | None = None  # wait_for
     message: Template | None = None  # fail
     fail: FailAction | None = None
+    # What the input of a worker step reads: outputs that it hands on as they are, once for each place; other steps.
+    hands_on: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
+    reads_steps_at_large: bool = False  # which steps, is not known before
+    reads_nothing_else: bool = False
 
     @property
     def is_operation(self) -> bool:
@@ -129,6 +137,8 @@ class Plan:
     patient: Retry
     signals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> the places that wait for it
     has_confirms: bool = False
+    # By the path of a step what relay.py worked out of it.
+    followers: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def has_finally(self) -> bool:
@@ -210,7 +220,20 @@ def _add_step(steps: dict[str, StepPlan], ids: dict[str, str], path: str, step: 
 
 
 def _worker(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: WorkerAction) -> StepPlan:
+    hands_on: list[str] = []
+    read: set[tuple[Any, ...]] = set()
+    for text in _texts(action.call.with_):
+        whole = _WHOLE_OUTPUT.fullmatch(text)
+        if whole:
+            hands_on.append(whole[1])
+        else:
+            read |= {tuple(reference.path) for reference in compile_template(text).references}
+    of_steps = [path for path in read if path[0] == "steps"]
     return StepPlan(
+        hands_on=tuple(hands_on),
+        reads=frozenset(path[1] for path in of_steps if len(path) > 1 and isinstance(path[1], str)),
+        reads_nothing_else=not read,
+        reads_steps_at_large=any(len(path) < 2 or not isinstance(path[1], str) for path in of_steps),
         kind="worker",
         worker=action,
         action=_call(action.call),
@@ -219,6 +242,18 @@ def _worker(shared: dict[str, Any], _s: Any, _i: Any, _p: str, action: WorkerAct
         confirm=None if action.confirm is None else _call(action.confirm),
         **shared,
     )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
 
 
 def _call(call: Call) -> CallPlan:

@@ -109,8 +109,8 @@ def _attempt(begun: ev.RunStarted, path: str, attempt: Attempt, queue: str, acte
     working |= {"error.type": attempt.error.code} if failed and attempt.error is not None else {}
     end_ms = max(attempt.settled_at_ms or attempt.claimed_at_ms, attempt.claimed_at_ms)
     return [send, Span(
-        f"process {queue}", "consumer", attempt_span(*who), send.place, attempt.claimed_at_ms, end_ms,
-        {**attributes, **working}, links, error=failed,
+        f"process {queue}", "consumer", attempt_span(*who, fresh=attempt.fresh), send.place, attempt.claimed_at_ms,
+        end_ms, {**attributes, **working}, links, error=failed,
     )]  # fmt: skip
 
 

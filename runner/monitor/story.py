@@ -32,6 +32,7 @@ class Attempt:
     started_at_ms: int = 0  # by the worker's clock, where that fits between the store's two times
     settled_at_ms: int = 0  # 0: it is out
     log: str = ""  # the last lines that it logged
+    fresh: bool = False  # the first of its phase, as the event says: part of what its span is called
 
     @property
     def queue_ms(self) -> int | None:
@@ -131,7 +132,9 @@ def _dispatched(story: Story, event: ev.TaskDispatched) -> None:
     chapter.retry_at_ms = 0
     if event.phase == "compensate" and not chapter.undo_started_at_ms:
         chapter.undo_started_at_ms = event.at_ms
-    attempt = Attempt(event.phase, event.attempt, event.worker, event.at_ms, max_attempts=event.max_attempts)
+    attempt = Attempt(
+        event.phase, event.attempt, event.worker, event.at_ms, max_attempts=event.max_attempts, fresh=event.fresh
+    )
     chapter.attempts.append(attempt)
 
 

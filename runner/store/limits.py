@@ -12,7 +12,18 @@ from functools import lru_cache
 from typing import TypeVar
 
 from runner.errors import StoreError
-from runner.store.ports import MAX_BATCH, Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot
+from runner.store.ports import (
+    MAX_BATCH,
+    Commit,
+    Completion,
+    Dispatch,
+    NewRun,
+    ProcessInfo,
+    Quota,
+    Request,
+    Slot,
+)
+from runner.store.successor import Successor
 
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
@@ -20,6 +31,8 @@ MAX_STARTS = 100  # of one commit
 MAX_FAULTS = 100  # of one commit
 MAX_MARKS = 10  # of one fault
 MAX_PARTS = 4_000  # writes, timers, history entries or tells of one commit
+MAX_SUCCESSORS = 32  # of one commit
+MAX_SUCCESSOR_PARTS = 33  # of the input of one
 MAX_WAITING = 1_000  # entries in one inbox; more requests are refused
 MAX_REQUESTS = 10_000  # ever taken by one run: their nonces are kept
 MAX_VALUE_BYTES = 2 * 1024 * 1024  # one document, payload or entry
@@ -134,6 +147,8 @@ def check_commit(commit: Commit) -> int:
     for name, due_at_ms in commit.timers:
         check_name("timer", name)
         check_number("due_at_ms", due_at_ms)
+    for successor in commit.successors:
+        check_successor(commit, successor)
     size = len(commit.state) + sum(map(len, commit.writes.values())) + sum(map(len, commit.history))
     for dispatch in commit.dispatches:
         size += len(dispatch.message)
@@ -194,6 +209,17 @@ def check_dispatch(dispatch: Dispatch) -> None:
     check_place("payload", dispatch.payload)
     if dispatch.queue_timeout_ms:
         check_number("queue_timeout_ms", dispatch.queue_timeout_ms)
+
+
+def check_successor(commit: Commit, successor: Successor) -> None:
+    if len(commit.successors) > MAX_SUCCESSORS or len(successor.parts) > MAX_SUCCESSOR_PARTS:
+        raise ValueError(f"run {commit.run_id}: at most {MAX_SUCCESSORS} successors of {MAX_SUCCESSOR_PARTS} parts")
+    for name in (successor.after, successor.path, successor.queue, successor.payload, *successor.parts[1::2]):
+        check_place("path, queue or payload of a successor", name)
+    check_number("queue_timeout_ms", successor.queue_timeout_ms)
+    check_size(f"the message to {successor.path}", successor.message)
+    if len(successor.parts) % 2 == 0 or sum(map(len, successor.parts)) > MAX_VALUE_BYTES:
+        raise ValueError(f"run {commit.run_id}: the input of {successor.path} is not text, payload, text … of a size")
 
 
 def check_completion(completion: Completion) -> None:

@@ -19,7 +19,7 @@ from runner.store.limits import (
     check_request,
 )
 from runner.store.memory_faults import count_faults, forget_spare
-from runner.store.memory_state import MemoryBase, Run, Task
+from runner.store.memory_state import MemoryBase, Run
 from runner.store.ports import (
     MAX_BATCH,
     Commit,
@@ -122,6 +122,9 @@ class RunsInMemory(MemoryBase):
             return "ok"
         if run.terminal or run.etag != commit.etag_read:
             return "stale"
+        if commit.entries_seen < run.ahead:
+            tables.wake(run, now)
+            return "stale"
         seen = commit.entries_seen
         if seen and [entry.mark for entry in run.inbox[seen - 1 : seen]] != [commit.last_seen]:
             return "stale"
@@ -135,7 +138,7 @@ class RunsInMemory(MemoryBase):
         run.fields.update(commit.writes)
         run.etag, run.state, run.status, run.updated_at_ms = commit.etag, commit.state, commit.status, now
         run.parked, run.broken, run.again = 0, b"", commit.again
-        run.terminal = commit.terminal
+        run.terminal, run.ahead, run.successors = commit.terminal, 0, {}
         if slots.move_place(tables, run):
             freed[run.slot] = None
         if commit.terminal:
@@ -156,6 +159,8 @@ class RunsInMemory(MemoryBase):
         tables = self._tables
         self._revoke(run, commit.revokes, now)
         self._dispatch(run, commit, now)
+        if not run.inbox:
+            run.successors = {one.after: (position, one) for position, one in enumerate(commit.successors)}
         for name in commit.timers_cleared:
             tables.timers.pop((run.run_id, name), None)
         for name, due_at_ms in commit.timers:
@@ -197,12 +202,7 @@ class RunsInMemory(MemoryBase):
 
     def _dispatch(self, run: Run, commit: Commit, now: int) -> None:
         for dispatch in commit.dispatches:
-            run.fence = max(run.fence + 1, now * 1000)
-            token = f"{run.fence}-{commit.etag}"
-            timeout_at = now + dispatch.queue_timeout_ms if dispatch.queue_timeout_ms else 0
-            task = Task("Q", token, dispatch.queue, now, timeout_at, payload=dispatch.payload, message=dispatch.message)
-            run.tasks[dispatch.path] = task
-            self._tables.enqueue((run.run_id, dispatch.path, token), task, now)
+            self._tables.dispatch(run, dispatch, commit.etag, now)
 
     def park(self, run_id: str, etag: str, *, delay_ms: int, stuck: bool, error: bytes) -> int:
         check_number("delay_ms", delay_ms)

@@ -19,7 +19,8 @@ from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
 from runner.store.memory_faults import FaultCounts
 from runner.store.observations import AlertRow
-from runner.store.ports import MAX_BATCH, MAX_INBOX, InboxEntry, ProcessInfo, ScheduleRow
+from runner.store.ports import MAX_BATCH, MAX_INBOX, Dispatch, InboxEntry, ProcessInfo, ScheduleRow
+from runner.store.successor import Successor
 from runner.store.vitals import Vitals
 
 Ref = tuple[str, str, str]  # run id, path, token
@@ -64,6 +65,8 @@ class Run:
     tasks: dict[str, Task] = field(default_factory=dict)
     inbox: list[InboxEntry] = field(default_factory=list)
     history: list[bytes] = field(default_factory=list)
+    successors: dict[str, tuple[int, Successor]] = field(default_factory=dict)  # by `after`, with its position
+    ahead: int = 0  # entries that a commit must have seen
     requests: set[str] = field(default_factory=set)
     parked: int = 0
     broken: bytes = b""
@@ -190,6 +193,14 @@ class MemoryState:
             self.drop_ref(task.queue, ref)
         elif task.process in self.processes:
             self.processes[task.process].held.discard(ref)
+
+    def dispatch(self, run: Run, dispatch: Dispatch, etag: str, now_ms: int) -> None:
+        run.fence = max(run.fence + 1, now_ms * 1000)
+        token = f"{run.fence}-{etag}"
+        timeout_at = now_ms + dispatch.queue_timeout_ms if dispatch.queue_timeout_ms else 0
+        task = Task("Q", token, dispatch.queue, now_ms, timeout_at, payload=dispatch.payload, message=dispatch.message)
+        run.tasks[dispatch.path] = task
+        self.enqueue((run.run_id, dispatch.path, token), task, now_ms)
 
     def enqueue(self, ref: Ref, task: Task, now_ms: int) -> None:
         waiting = self.queues.setdefault(task.queue, deque())

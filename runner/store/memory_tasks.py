@@ -15,7 +15,7 @@ from runner.store.limits import (
     fence_of,
 )
 from runner.store.memory_quota import end_all, room, take
-from runner.store.memory_state import MemoryBase, Process, Ref, Task
+from runner.store.memory_state import MemoryBase, Process, Ref, Run, Task
 from runner.store.ports import (
     MAX_BATCH,
     OUTPUT,
@@ -23,12 +23,14 @@ from runner.store.ports import (
     ClaimedTask,
     Completion,
     CompletionAnswer,
+    Dispatch,
     ExchangeAnswer,
     InboxEntry,
     InboxKind,
     ProcessInfo,
     Quota,
 )
+from runner.store.successor import MAX_RELAYED_BYTES
 from runner.store.vitals import Vitals
 
 
@@ -56,29 +58,40 @@ class TasksInMemory(MemoryBase):
             now = tables.clock.now_ms()
             holder.dead_at_ms, holder.seen_at_ms = now + 2 * lease_ms, now
             if holder.nonce != nonce:
-                holder.answers = tuple(self._complete(process, completion, now) for completion in completions)
+                most, claimed = min(capacity, MAX_BATCH), list[Ref]()
+                answers: list[CompletionAnswer] = []
+                for completion in completions:
+                    answer, follower = self._complete(process, completion, now)
+                    answers.append(answer)
+                    if follower is not None and len(claimed) < most:
+                        self._take_at_once(follower, holder, claimed, frozenset(queues) - quotas.keys(), now, lease_ms)
+                holder.answers = tuple(answers)
                 freed = end_all(tables, quotas, process, completions)
-                holder.claimed, holder.again_ms = (), 0
+                holder.again_ms = 0
                 if capacity:
-                    self._claim(holder, queues, quotas, min(capacity, MAX_BATCH), now, lease_ms)
+                    self._claim(holder, claimed, queues, quotas, most, now, lease_ms)
                     freed.difference_update(queues)
                 tables.hushed -= freed
+                holder.claimed = tuple(claimed)
                 holder.nonce = nonce
             self._changed.notify_all()
-            claimed = tuple(self._claimed(ref) for ref in holder.claimed if ref in holder.held)
-            return ExchangeAnswer(True, holder.answers, claimed, holder.again_ms)  # type: ignore[arg-type]
+            tasks = tuple(self._claimed(ref) for ref in holder.claimed if ref in holder.held)
+            return ExchangeAnswer(True, holder.answers, tasks, holder.again_ms)  # type: ignore[arg-type]
 
-    def _complete(self, process: str, completion: Completion, now: int) -> CompletionAnswer:
+    def _complete(
+        self, process: str, completion: Completion, now: int
+    ) -> tuple[CompletionAnswer, Ref | None]:
+        """And what was dispatched because of it."""
         tables = self._tables
         ref: Ref = (completion.run_id, completion.path, completion.token)
         run = tables.runs.get(completion.run_id)
         task = run.tasks.get(completion.path) if run is not None else None
         if run is None or task is None or task.token != completion.token:
-            return "stale"
+            return "stale", None
         if task.state == "D":
-            return "duplicate"
+            return "duplicate", None
         if task.state != "R" or task.process != process:
-            return "stale"
+            return "stale", None
         tables.close_task(ref)
         run.tasks[completion.path] = Task("D", completion.token)
         kind: InboxKind = "lost" if completion.lost else "outcome"
@@ -86,19 +99,50 @@ class TasksInMemory(MemoryBase):
         if completion.output and not completion.lost:
             field = task.payload + OUTPUT
             run.fields[field] = completion.output
+        next_path = self._hand_on(run, completion, now) if field else ""
         # Here the entry has the field's name; it is read when the entry is handed out, see Run.entries.
         run.inbox.append(
-            InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body, field.encode())
+            InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body, field.encode(), next_path)
         )
-        tables.wake(run, now)
-        return "recorded"
+        if not next_path:
+            tables.wake(run, now)
+            return "recorded", None
+        return "recorded", (run.run_id, next_path, run.tasks[next_path].token)
+
+    def _hand_on(self, run: Run, completion: Completion, now: int) -> str:
+        """Dispatch what comes after this task, whose output is stored already; its path, or "" if nothing does."""
+        position, successor = run.successors.get(completion.path, (-1, None))
+        size = len(completion.body) + len(completion.output)
+        if successor is None or run.parked or position != len(run.inbox) or size > MAX_RELAYED_BYTES:
+            return ""
+        there = run.tasks.get(successor.path)
+        outputs = [run.fields.get(payload + OUTPUT) for payload in successor.parts[1::2]]
+        if (there is not None and there.is_open) or None in outputs:
+            return ""
+        parts = [part.encode() for part in successor.parts]
+        parts[1::2] = [output for output in outputs if output is not None]
+        run.fields[successor.payload] = b"".join(parts)
+        run.ahead = position + 1
+        dispatch = Dispatch(
+            successor.path, successor.queue, successor.message, successor.payload, successor.queue_timeout_ms
+        )
+        self._tables.dispatch(run, dispatch, run.etag, now)
+        return successor.path
+
+    def _take_at_once(
+        self, ref: Ref, holder: Process, claimed: list[Ref], serves: frozenset[str], now: int, lease_ms: int
+    ) -> None:
+        """Straight to whoever ended the one before, ahead of what waits: what has begun is finished first."""
+        queue = self._tables.runs[ref[0]].tasks[ref[1]].queue
+        if queue in serves:
+            self._tables.drop_ref(queue, ref)
+            self._begin(ref, holder, claimed, now, lease_ms)
 
     def _claim(
-        self, holder: Process, queues: Sequence[str], quotas: Mapping[str, Quota], capacity: int, now: int,
-        lease_ms: int,
+        self, holder: Process, claimed: list[Ref], queues: Sequence[str], quotas: Mapping[str, Quota], capacity: int,
+        now: int, lease_ms: int,
     ) -> None:
         tables = self._tables
-        claimed: list[Ref] = []
         for queue in queues:
             before, wanted, quota = len(claimed), capacity - len(claimed), quotas.get(queue)
             allowed, next_ms = wanted, 0
@@ -109,7 +153,6 @@ class TasksInMemory(MemoryBase):
                 again_ms = take(tables, queue, quota, holder.info.id, claimed[before:], now,
                                 is_closed=allowed < max(wanted, 1), next_ms=next_ms)  # fmt: skip
                 holder.again_ms = min(filter(None, (holder.again_ms, again_ms)), default=0)
-        holder.claimed = tuple(claimed)
 
     def _take_from(
         self, queue: str, holder: Process, claimed: list[Ref], most: int, now: int, lease_ms: int
@@ -121,10 +164,14 @@ class TasksInMemory(MemoryBase):
             task = tables.open_task(ref)
             if task is None or task.state != "Q":
                 continue
-            task.state, task.process, task.claimed_at_ms = "R", holder.info.id, now
-            tables.deadlines[ref] = now + 2 * lease_ms
-            holder.held.add(ref)
-            claimed.append(ref)
+            self._begin(ref, holder, claimed, now, lease_ms)
+
+    def _begin(self, ref: Ref, holder: Process, claimed: list[Ref], now: int, lease_ms: int) -> None:
+        task = self._tables.runs[ref[0]].tasks[ref[1]]
+        task.state, task.process, task.claimed_at_ms = "R", holder.info.id, now
+        self._tables.deadlines[ref] = now + 2 * lease_ms
+        holder.held.add(ref)
+        claimed.append(ref)
 
     def _claimed(self, ref: Ref) -> ClaimedTask:
         run = self._tables.runs[ref[0]]

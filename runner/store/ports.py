@@ -15,6 +15,7 @@ import msgspec
 
 from runner.store.faults import Fault, FaultGroup, FaultState
 from runner.store.observations import AlertRow, Figures, QueueInfo
+from runner.store.successor import Successor
 from runner.store.vitals import Vitals
 
 MAX_BATCH = 200  # items in one call of a script; the typed verbs split longer lists
@@ -87,6 +88,7 @@ class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     process: str = ""  # outcome, lost: who held it
     body: bytes = b""
     output: bytes = b""  # outcome: what was handed in as such, and is in its field
+    next: str = ""  # outcome: the path of the successor that the store dispatched because of it
 
     @property
     def mark(self) -> str:
@@ -159,6 +161,10 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     kept: `~` in the windows only, `=` in the sum only (it may sink), `@` only when it was last named; any other in
     sum and windows. Figures never hold a run up.
     `faults`: counted once, with the run as a sample, if the commit is accepted; a repeat or a stale one counts nothing.
+    `successors`: each comes after the one before it. They hold until the next commit, and only while nothing but their
+    own outcomes is in the inbox, which this commit has to leave empty. A run that is set aside goes no further, nor
+    does one behind an outcome of more than MAX_RELAYED_BYTES. Where one is dispatched the run is not handed out. A
+    commit that has not seen every entry with a successor is refused as stale, and the run is handed out again.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 
@@ -182,6 +188,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     last_seen: str = ""  # empty if none was
     counts: tuple[tuple[str, int], ...] = ()  # name, by how much
     faults: tuple[Fault, ...] = ()
+    successors: tuple[Successor, ...] = ()
 
 
 # tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which

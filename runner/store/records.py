@@ -1,8 +1,8 @@
 """The text forms in which Lua keeps inbox entries and tasks, read back into the structs of ports.
 
 An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, for an output that is kept in a field of its own
-with `|field` behind it, then its body. A task's record is
-`state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`. Only Lua writes them.
+with `|field` behind it, and `|path` of the successor that was dispatched because of it; then comes its body. A task's
+record is `state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`. Only Lua writes them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "t
 def read_entry(text: bytes, output: bytes = b"") -> InboxEntry:
     header, _, body = text.partition(b"\n")
     parts = header.decode().split("|")
-    if not 5 <= len(parts) <= 6 or parts[0] not in _KINDS:
+    if not 5 <= len(parts) <= 7 or parts[0] not in _KINDS:
         raise RecordTampered(f"an inbox entry begins with {header[:80]!r}")
     kind, at_ms, path, claimed_at_ms, process = parts[:5]
-    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body, output)
+    successor = parts[6] if len(parts) == 7 else ""
+    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body, output, successor)
 
 
 def _read_entry_of(text: bytes, record: Mapping[bytes, bytes]) -> InboxEntry:
-    parts = text.partition(b"\n")[0].split(b"|", 5)
-    return read_entry(text, record[WRITE.encode() + parts[5]] if len(parts) == 6 else b"")
+    parts = text.partition(b"\n")[0].split(b"|")
+    return read_entry(text, record[WRITE.encode() + parts[5]] if len(parts) > 5 else b"")
 
 
 def read_task(text: bytes) -> TaskRecord | None:

@@ -20,8 +20,18 @@ from redis.exceptions import NoScriptError
 from runner.store import limits
 from runner.store.connection import Connection
 from runner.store.figures import pack_counts
-from runner.store.keys import MESSAGE, WRITE, Keys
-from runner.store.ports import MAX_BATCH, MAX_INBOX, Commit, Completion, NewRun, Quota, Request, Slot
+from runner.store.keys import MESSAGE, SUCCESSOR, WRITE, Keys
+from runner.store.ports import (
+    MAX_BATCH,
+    MAX_INBOX,
+    Commit,
+    Completion,
+    NewRun,
+    Quota,
+    Request,
+    Slot,
+)
+from runner.store.successor import MAX_RELAYED_BYTES, Successor
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,8 @@ class Scripts:
         for done in completions:
             body, output = done.body, b"" if done.lost else done.output
             args += (done.run_id, done.path, done.token, "1" if done.lost else "0", body, output)
-        keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process))
+        args += (MAX_RELAYED_BYTES, limits.REPAIR_MS)
+        keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process), k.queues)
         reply: list[Any] = self._call("exchange_tasks", keys, args)
         return reply
 
@@ -225,6 +236,17 @@ def _raw_text(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + len(value).to_bytes(4, "big") + value)
 
 
+def _pack_successor(etag: str, position: int, successor: Successor, text: Callable[[bytes], Any]) -> Any:
+    """One line, read by exchange_tasks.lua, then the message and the texts of the input, of the sizes it names."""
+    parts = [part.encode() for part in successor.parts]
+    sizes = [part if index % 2 else b"%d" % len(part) for index, part in enumerate(parts)]
+    line = f"{etag}|{position}|{successor.path}|{successor.queue}|{successor.payload}|{successor.queue_timeout_ms}|"
+    return text(
+        line.encode() + b"%d|" % len(successor.message) + b"|".join(sizes) + b"\n" + successor.message
+        + b"".join(parts[::2])
+    )
+
+
 def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...]:
     """Names that callers choose get the prefix of their kind here, so none can pass for a field of the store."""
     fields = ["etag", commit.etag, "state", text(commit.state), "status", commit.status]
@@ -234,6 +256,8 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     for task in commit.dispatches:
         fields += (MESSAGE + task.path, text(task.message))
         tasks += (task.path, task.queue, task.payload, task.queue_timeout_ms)
+    for position, successor in enumerate(commit.successors):
+        fields += (SUCCESSOR + successor.after, _pack_successor(commit.etag, position, successor, text))
     seen = (commit.entries_seen, commit.last_seen) if commit.entries_seen else 0
     packed: tuple[Any, ...] = (
         commit.run_id, commit.etag_read, commit.etag, seen, commit.terminal, commit.again,

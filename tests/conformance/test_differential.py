@@ -16,8 +16,20 @@ from hypothesis import strategies as st
 
 from runner.errors import StoreError
 from runner.store.memory import MemoryStore
-from runner.store.ports import Commit, Completion, Dispatch, NewRun, ProcessInfo, Quota, Request, Slot, Store, StoredRun
+from runner.store.ports import (
+    Commit,
+    Completion,
+    Dispatch,
+    NewRun,
+    ProcessInfo,
+    Quota,
+    Request,
+    Slot,
+    Store,
+    StoredRun,
+)
 from runner.store.redis_store import RedisStore
+from runner.store.successor import Successor
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants, difference
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
@@ -132,6 +144,7 @@ class Pair:
             retention_ms, tuple(NewRun(new, "n", "d", b"{}", b"child") for new in starts if new != run_id),
             tuple((other, b"told") for other in tells if other != run_id),
             _mark(run, {"all": waiting, "none": 0, "more": waiting + 1}[seen]), counts,
+            successors=_successors(queue, timeout_ms) if self.fresh % 2 else (),
         )
         self.both(lambda store: store.commit([commit, commit]))
 
@@ -215,6 +228,15 @@ class Pair:
         self.both(lambda store: (store.count_live(), store.now_ms()))
         self.both(lambda store: (dict(store.get_workers()), store.get_definition("d1"), store.get_definition("d2")))
         self.both(lambda store: [store.figures(ms) for ms in (0, 60_000, 900_000, 3_600_000, 86_400_000)])
+
+
+def _successors(queue: str, timeout_ms: int) -> tuple[Successor, ...]:
+    """Round and round: from "a" to "b", on to "c", and back to "a" if the store should go so far."""
+    return (
+        Successor("a", "b", queue, b"message", "p2", ("<", "p", ">"), timeout_ms),
+        Successor("b", "c", queue, b"message", "p3", ("[", "p2", ",", "p", "]"), timeout_ms),
+        Successor("c", "a", queue, b"message", "p", ("nothing",)),
+    )
 
 
 def _mark(run: StoredRun | None, seen: int) -> str:

@@ -108,7 +108,7 @@ def start_engine(server: Server, process: Process, process_id: str) -> None:
     """Its two threads, as runner.cli.host starts them."""
     loom, store = server.loom, Reach(server, process)
     stop: Any = VirtualEvent(loom)
-    engine = Engine(store, process_id=process_id)  # type: ignore[arg-type]
+    engine = Engine(store, process_id=process_id, relay_from=1)  # type: ignore[arg-type]
 
     def interpret() -> None:
         try:

@@ -57,6 +57,7 @@ class Watch:
         self.tokens: dict[tuple[str, str], str] = {}  # the last one of each path
         self.recorded: set[tuple[str, str, str]] = set()
         self.ended: dict[str, bytes] = {}
+        self.relayed = 0  # tasks that followed from outcomes without a commit in between
         self.living: set[str] = set()
         self.gone: set[str] = set()
         self.nonces: dict[str, str] = {}
@@ -116,14 +117,26 @@ class Watch:
 
     def _look_at_dispatches(self, run: StoredRun, commit: Any) -> None:
         for dispatch in () if commit.terminal else commit.dispatches:
-            token = run.tasks[dispatch.path].token
-            fence = fence_of(token)
-            hold("I4", fence > self.fences.get(run.run_id, 0), f"{run.run_id}/{dispatch.path}: fence {fence} again")
-            self.fences[run.run_id] = fence
-            self.tokens[run.run_id, dispatch.path] = token
+            self._note_dispatched(run, dispatch.path)
         for new in commit.starts:
             hold("I10", new.run_id not in self.etags, f"child {new.run_id} is started twice")
             self.etags[new.run_id] = ""
+
+    def _note_dispatched(self, run: StoredRun, path: str) -> None:
+        token = run.tasks[path].token
+        fence = fence_of(token)
+        hold("I4", fence > self.fences.get(run.run_id, 0), f"{run.run_id}/{path}: fence {fence} again")
+        self.fences[run.run_id] = fence
+        self.tokens[run.run_id, path] = token
+
+    def _look_at_successor(self, run: StoredRun, path: str) -> None:
+        """Of a task that was handed in just now: the one that the store dispatched because of it."""
+        following = [entry.next for entry in run.inbox[-1:] if entry.path == path and entry.next]
+        for successor in following:
+            self.relayed += 1
+            self._note_dispatched(run, successor)
+            hold("I6", not any(entry.kind == "request" for entry in run.inbox),
+                 f"{run.run_id} goes on to {successor}, though something was asked of it")
 
     def _look_at_completions(self, store: MemoryStore, entry: Entry) -> None:
         """Which of them may be recorded is known before."""
@@ -152,6 +165,7 @@ class Watch:
             hold("I4", self._may_record[ref], f"{ref} is recorded, and is not what {process} holds")
             hold("I1", ref not in self.recorded, f"{ref} is recorded twice")
             self.recorded.add(ref)
+            self._look_at_successor(store._tables.runs[completion.run_id], completion.path)
         for task in answer.claimed:
             known = self.tokens.get((task.run_id, task.path))
             hold("I4", known == task.token, f"{task.run_id}/{task.path} is handed out under an old token")
@@ -193,6 +207,8 @@ class Watch:
                 self.limits_passed.add(run.slot)
             elif not run.has_work:
                 self._look_at_future(store, run)
+            elif run.inbox and len(run.inbox) == run.ahead and not run.again:
+                hold("I8", run.tasks[run.inbox[-1].next].is_open, f"{run.run_id} went on to what is not there")
             elif run.place != "W" and run.run_id not in tables.ready:
                 soon_ms = tables.watch[run.run_id] - tables.clock.last_ms
                 hold("I8", soon_ms <= LEASE_MS, f"{run.run_id} has work, nobody has it, and it is not ready")
@@ -275,6 +291,12 @@ class RunView:
         open_ = {path for path, task in stored.tasks.items() if task.is_open}
         ended = {entry.path for entry in stored.inbox if entry.kind in TASK_ENTRIES}
         hold("I2", not open_ & ended, f"{stored.run_id}: {open_ & ended} are open, and have ended")
+        # What the store dispatched by itself: the state hears of it with the entries.
+        ahead = {entry.next for entry in stored.inbox if entry.next}
+        hold("I2", ahead <= open_ | ended, f"{stored.run_id}: {ahead - open_ - ended} were dispatched, and are nowhere")
+        hold("I2", stored.ahead <= len(stored.inbox) and not any(entry.next for entry in stored.inbox[stored.ahead :])
+             and len(ahead) == stored.ahead, f"{stored.run_id}: {stored.ahead} successors, and {ahead}")
+        open_, ended = open_ - ahead, ended - ahead
         self.tasks: dict[str, TaskMessage] = {}
         for path in open_ | ended:
             node = run.nodes.get(path)

@@ -39,6 +39,9 @@ REDUNDANT = frozenset({
     # A commit names the last entry that it saw, and whoever was overtaken saw another: in 3,000 schedules there is none
     # that only the etag refuses. It is still what tells a commit that consumed nothing.
     "commit without compare-and-set of the etag",
+    # A run only goes on by itself while nothing else is in its inbox, so a commit that has not seen it go on decides
+    # nothing that the entries which it has not seen could contradict.
+    "a commit need not have seen that its run went on",
 })  # fmt: skip
 MUTANTS = (
     Mutant("commit without compare-and-set of the etag", RUNS + "_commit", " or run.etag != commit.etag_read", ""),
@@ -61,14 +64,19 @@ MUTANTS = (
            'run.inbox.append(InboxEntry("revoked", now, path))', "pass"),
     Mutant("drain kills what is claimed", RUNS + "_revoke", ' and kill:', ":"),
     Mutant("cancel does not reach what is claimed", RUNS + "_revoke", "task.cancelled = True", "pass"),
-    Mutant("fences do not increase", RUNS + "_dispatch", "max(run.fence + 1, now * 1000)", "now // 1000 * 1000000"),
+    Mutant("fences do not increase", STATE + "dispatch", "max(run.fence + 1, now_ms * 1000)",
+           "now_ms // 1000 * 1000000"),
     Mutant("what a child says is lost", RUNS + "_tell",
            'run.inbox.append(InboxEntry("told", now, body=body))', "pass"),
     Mutant("outcome under any token", TASKS + "_complete", " or task.token != completion.token", ""),
     Mutant("outcome of any process", TASKS + "_complete", ' or task.process != process', ""),
     Mutant("outcome does not wake its run", TASKS + "_complete", "tables.wake(run, now)", "pass"),
+    Mutant("a commit need not have seen that its run went on", RUNS + "_commit",
+           "if commit.entries_seen < run.ahead:", "if False:"),
+    Mutant("a run goes on past what waits in its inbox", TASKS + "_hand_on", " or position != len(run.inbox)", ""),
+    Mutant("a run that went on is not in the books", TASKS + "_hand_on", "run.ahead = position + 1", "pass"),
     Mutant("repeated exchange is not known", TASKS + "exchange", "if holder.nonce != nonce:", "if True:"),
-    Mutant("lease shorter than the heartbeat", TASKS + "_take_from", "now + 2 * lease_ms", "now + 2000"),
+    Mutant("lease shorter than the heartbeat", TASKS + "_begin", "now + 2 * lease_ms", "now + 2000"),
     Mutant("heartbeats do not extend leases", TASKS + "beat",
            "tables.deadlines[ref] = now + 2 * lease_ms", "pass"),
     Mutant("the id of a reaped process comes back", TASKS + "register", "if process.id in tables.reaped:",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from runner.trace import Place, attempt_span, parse, run_span, send_span
@@ -43,10 +45,20 @@ def test_what_cannot_be_read_is_as_if_it_were_not_there():
     assert run_span("r1", "nonsense") == run_span("r1")
 
 
+later_attempt = partial(attempt_span, fresh=False)
+
+
 def test_every_attempt_has_spans_of_its_own():
     places = {
         make("r1", "", path, phase, attempt, at_ms).span_id
-        for make in (attempt_span, send_span) for path in ("a", "b") for phase in ("action", "compensate")
+        for make in (later_attempt, send_span) for path in ("a", "b") for phase in ("action", "compensate")
         for attempt in (1, 2) for at_ms in (10, 20)
     }
     assert len(places) == 32
+
+
+def test_the_first_attempt_of_an_action_has_the_span_that_is_known_before_it_is_dispatched():
+    first, same = (attempt_span("r1", "", "a", "action", 1, at_ms, fresh=True) for at_ms in (10, 20))
+    assert first == same
+    resumed = attempt_span("r1", "", "a", "action", 1, 20, fresh=False)
+    assert resumed != first

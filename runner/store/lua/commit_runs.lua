@@ -23,7 +23,7 @@
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
 --                  last one begins. Each from `fields` on is one flat list: fields (name value; of the run's hash:
---                  etag, state, status, in this order, then w:<name>, m:<path>), tasks (path queue payload
+--                  etag, state, status, in this order, then w:<name>, m:<path>, c:<path>), tasks (path queue payload
 --                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
 --                  summary body), tells (run_id body), faults (group about, list of marks, count)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
@@ -134,7 +134,7 @@ local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
 local watch_text = digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
-local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot'}  -- and more behind them
+local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot', 'ahead'}  -- and more behind
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
 local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
@@ -154,7 +154,7 @@ end
 
 -- The run's fields, and its inbox; or nil and the answer. Everything that could refuse the commit is looked at here.
 local function read_run(item, key)
-  local tasks, revokes, size = item[9], item[11] or nothing, 8
+  local tasks, revokes, size = item[9], item[11] or nothing, 9
   for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
   for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
   local seen, mark = seen_by(item)
@@ -167,13 +167,18 @@ local function read_run(item, key)
   if etag ~= item[2] or got[2] == '1' then return nil, 'stale' end
   local head, tail = whole(got[3]), whole(got[4])
   if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
+  if got[9] and seen < (whole(got[9]) or seen) then
+    -- A task that nobody has decided about followed from an entry that came since the run was taken.
+    if not got[6] then woken[item[1]] = true end
+    return nil, 'stale'
+  end
   if mark then
     local last = got[size]  -- nearly every inbox begins at 0
     if head > 0 then last = call('HGET', key, 'i:' .. digits(head + seen - 1)) end
     if not last or sub(last, 1, #mark) ~= mark then return nil, 'stale' end
   end
   for i = 1, #tasks, 4 do
-    local record = got[8 + (i + 3) / 4]
+    local record = got[9 + (i + 3) / 4]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
   end
   for i = 1, #(item[14] or nothing), 5 do
@@ -219,7 +224,7 @@ end
 -- Queued: taken back, and its run is told. Running: its outcome still comes, so it is marked if it is to be killed, and
 -- else goes on undisturbed. The inbox's new end.
 local function revoke_tasks(item, set, got, tail)
-  local id, revokes, taken_back, first = item[1], item[11], {}, 8 + #item[9] / 4
+  local id, revokes, taken_back, first = item[1], item[11], {}, 9 + #item[9] / 4
   for i = 1, #revokes, 2 do
     local path, kill = revokes[i], revokes[i + 1]
     local task = not taken_back[path] and parse_task(got[first + (i + 1) / 2])
@@ -298,7 +303,7 @@ local function end_run(item, key)
     local kind = sub(name, 1, 2)
     if kind == 't:' then open[#open + 1] = name end
     if kind == 'z:' then timer_at[id .. '|' .. sub(name, 3)] = false end
-    if kind == 't:' or kind == 'm:' or kind == 'i:' or kind == 'z:' then gone[#gone + 1] = name end
+    if kind == 't:' or kind == 'm:' or kind == 'i:' or kind == 'z:' or kind == 'c:' then gone[#gone + 1] = name end
   end
   for from = 1, #open, 4000 do
     for i, record in ipairs(call('HMGET', key, unpack(open, from, min(from + 3999, #open)))) do
@@ -397,6 +402,7 @@ local function commit(item, number)
   if new_head ~= head then put(set, 'head', digits(new_head)) end
   if new_tail ~= tail then put(set, 'tail', digits(new_tail)) end
   if again ~= (got[7] == '1') then put(set, 'again', again and '1' or '0') end
+  if got[9] and got[9] ~= '0' then put(set, 'ahead', '0') end
   if terminal then put(set, 'end', '1') end
   all('HSET', key, set)
   if got[6] then call('HDEL', key, 'parked', 'park_nonce', 'broken') end

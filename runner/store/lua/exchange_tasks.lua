@@ -8,6 +8,7 @@
 --      5 wake:runs         list  tokens that idle engines block on
 --      6 process:<process> hash  what it was answered last, under which nonce
 --      7 held:<process>    set   run id|path|token of what it holds
+--      8 queues            set   names of queues that ever held a task
 -- ARGV 1 now_ms
 --      2 process
 --      3 nonce
@@ -18,16 +19,18 @@
 --      8 quotas            how many; then for each: queue max_concurrency rate window_ms (0: no limit)
 --      9 completions       how many; then for each: run_id path token lost body output. An output that is not empty is
 --                          kept in the field w:<payload of the task>>, and the inbox entry names that field
+--      10 max_relayed      bytes of body and output behind which the task's successor is dispatched, if it has one
+--      11 repair_ms
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
 --         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
 --         task: run_id|path|token|…, queue, queued_ms, claimed_ms, message, payload. One flat list: a list in the list
 --         costs the server more than what is in it.
-local clock, procs, deadlines, ready, wake_runs, process_key, held = unpack(KEYS)
-local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set'})
+local clock, procs, deadlines, ready, wake_runs, process_key, held, queues = unpack(KEYS)
+local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set', 'set'})
 if wrong then return wrong end
 local process, nonce, lease_ms, capacity, max_bytes = text(), text(), number(), number(1000), number()
-local queues, limited, quotas = texts(), {}, {}
+local served, limited, quotas = texts(), {}, {}
 for i = 1, count() do
   limited[i] = text()
   quotas[limited[i]] = {slots = number(1000), rate = number(10000), window_ms = number(3600000)}
@@ -35,17 +38,100 @@ end
 local completions = count()
 local first = position + 1
 position = position + 6 * completions
+local max_relayed, repair_ms = number(), number()
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
 
-local ms = now()
+local ms, us = now()
 local runs, now_text, due_text = prefix .. 'run:', digits(ms), digits(ms + 2 * lease_ms)
 local added, dropped, taken, woken = {}, {}, {}, {}
 
+local answer, refs, bytes, scanned = {''}, {}, 0, 0
+local function describe(ref, queue, queued_ms, claimed_ms, message, payload)
+  local size = #answer
+  answer[size + 1], answer[size + 2], answer[size + 3] = ref, queue, queued_ms
+  answer[size + 4], answer[size + 5], answer[size + 6] = claimed_ms, message, payload
+end
+
+-- Ref and `run id|path|token` of a task that this call claims.
+local function note_claim(ref, task, size)
+  refs[#refs + 1], taken[#taken + 1], bytes = ref, task, bytes + size
+  put(added, due_text, task)
+end
+
+local serves = {}  -- queues from which this process may take whatever it has room for
+for i = 1, #served do serves[served[i]] = not quotas[served[i]] end
+local pushed, pushes, is_list = {}, {}, {}  -- queues, what goes into each, whether it is one
+
+local function queue_is_sound(queue)
+  if is_list[queue] == nil then
+    local found = call('TYPE', prefix .. 'q:' .. queue).ok
+    is_list[queue] = found == 'none' or found == 'list'
+  end
+  return is_list[queue]
+end
+
+-- What is to be written so that the task's successor (see _pack_successor) is dispatched, and its path; nil if it must
+-- not be, or cannot: then the engine decides what comes next. Its commit must be the run's last, and nothing but the
+-- outcomes before this one may have come since.
+local function successor_of(id, key, record, etag, head, tail, fence, kept, output)
+  local its_etag, place, path, queue, payload, timeout, size, sizes, from = match(
+    record, '^([^|]*)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^\n]*)\n()')
+  local timeout_ms, last_fence = whole(timeout), whole(fence)
+  if not its_etag or its_etag ~= etag or head ~= '0' or place ~= tail or not timeout_ms or not last_fence then
+    return nil
+  end
+  local message, fields, lengths = sub(record, from, from + size - 1), {'t:' .. path}, {}
+  for part in string.gmatch(sizes, '[^|]+') do
+    if #lengths * 2 + 1 == #fields + #lengths then lengths[#lengths + 1] = whole(part)
+    else fields[#fields + 1] = 'w:' .. part .. '>' end
+  end
+  local got = try('HMGET', key, unpack(fields))
+  if got.err or #lengths ~= #fields or (got[1] and find(got[1], '^[QR]|')) or not queue_is_sound(queue) then
+    return nil
+  end
+  local input = {}
+  from = from + size
+  for i = 1, #lengths do
+    input[#input + 1] = sub(record, from, from + lengths[i] - 1)
+    from = from + lengths[i]
+    if fields[i + 1] then
+      local value = fields[i + 1] == kept and output or got[i + 1]
+      if not value then return nil end
+      input[#input + 1] = value
+    end
+  end
+  input = concat(input)
+  local new_fence = digits(max(last_fence + 1, us))
+  local token, due_ms = new_fence .. '-' .. etag, ms + repair_ms
+  if timeout_ms > 0 then
+    timeout_ms = ms + timeout_ms
+    due_ms = min(due_ms, timeout_ms)
+  end
+  local task = id .. '|' .. path .. '|' .. token
+  local ref, state = task .. '|' .. payload, UNCLAIMED
+  local rest = token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' .. payload
+  if serves[queue] and #refs < capacity and bytes < max_bytes then
+    -- Straight to whoever ended the one before, ahead of what waits: what has begun is finished first.
+    note_claim(ref, task, #message + #input)
+    describe(ref, queue, now_text, now_text, message, input)
+    state = claimed_record(process, now_text, '0', '')
+  else
+    put(added, digits(due_ms), task)
+    if not pushes[queue] then
+      pushes[queue], pushed[#pushed + 1] = {}, queue
+    end
+    local list = pushes[queue]
+    list[#list + 1] = ref
+  end
+  return {'fence', new_fence, 'ahead', digits(tail + 1), 'm:' .. path, message, 'w:' .. payload, input, 't:' .. path,
+    state .. rest}, path
+end
+
 local function complete(id, path, token, lost, body, output)
   local key, task_field = runs .. id, 't:' .. path
-  local got = try('HMGET', key, task_field, 'tail', 'parked')
+  local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'head', 'fence')
   if got.err then return 't' end
   local record = got[1] or ''
   local holder, claimed_ms, held_token, payload = match(
@@ -55,9 +141,22 @@ local function complete(id, path, token, lost, body, output)
   if not tail then return 't' end
   local closed, position = 'D|' .. token, 'i:' .. digits(tail)
   if output ~= '' then
-    local what = entry('outcome', ms, path, claimed_ms, process .. '|' .. payload .. '>', body)
-    call('HSET', key, task_field, closed, 'm:' .. path, '', position, what, 'tail', digits(tail + 1),
-      'w:' .. payload .. '>', output)
+    local kept, set, next_path = 'w:' .. payload .. '>', nil, nil
+    if got[4] and not got[3] and #body + #output <= max_relayed then
+      set, next_path = successor_of(id, key, got[4], got[5], got[6], got[2], got[7], kept, output)
+    end
+    set = set or {}
+    local owner = process .. '|' .. payload .. '>' .. (next_path and '|' .. next_path or '')
+    put(set, task_field, closed)
+    put(set, 'm:' .. path, '')
+    put(set, position, entry('outcome', ms, path, claimed_ms, owner, body))
+    put(set, 'tail', digits(tail + 1))
+    put(set, kept, output)
+    call('HSET', key, unpack(set))
+    if next_path then
+      dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
+      return 'r'
+    end
   else
     local what = entry(lost == '1' and 'lost' or 'outcome', ms, path, claimed_ms, process, body)
     call('HSET', key, task_field, closed, 'm:' .. path, '', position, what, 'tail', digits(tail + 1))
@@ -79,23 +178,12 @@ local function read_task(ref, pattern)
   return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, got[2] or '', got[3] or ''
 end
 
-local answer, refs, bytes, scanned = {''}, {}, 0, 0
-local function describe(ref, queue, queued_ms, claimed_ms, message, payload)
-  local size = #answer
-  answer[size + 1], answer[size + 2], answer[size + 3] = ref, queue, queued_ms
-  answer[size + 4], answer[size + 5], answer[size + 6] = claimed_ms, message, payload
-end
-
 local function claim(ref)
   local id, path, token, rest, queue, queued_ms, _, message, payload = read_task(
     ref, '^Q||(0)|0|()([^|]*)|([^|]*)|(%d+)|%d+|')
   if not id then return end
   call('HSET', runs .. id, 't:' .. path, claimed_record(process, now_text, '0', rest))
-  local size = #taken + 1
-  taken[size] = id .. '|' .. path .. '|' .. token
-  added[2 * size - 1], added[2 * size] = due_text, taken[size]
-  refs[size] = ref
-  bytes = bytes + #message + #payload
+  note_claim(ref, id .. '|' .. path .. '|' .. token, #message + #payload)
   describe(ref, queue, queued_ms, now_text, message, payload)
 end
 
@@ -222,13 +310,22 @@ for i = 1, completions do
   answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4], ARGV[from + 5])
   if #limited > 0 then ended[i] = concat({ARGV[from], ARGV[from + 1], ARGV[from + 2], process}, '|') end
 end
+local new_queues = {}
+for _, queue in ipairs(pushed) do
+  local key = prefix .. 'q:' .. queue
+  if all('RPUSH', key, pushes[queue]) == #pushes[queue] then
+    push_token(prefix .. 'wake:q:' .. queue)
+    new_queues[#new_queues + 1] = queue
+  end
+end
+all('SADD', queues, new_queues)
 local freed = {}
 for _, queue in ipairs(limited) do
   -- Whatever the answer was: the process has nothing to do with these tasks any more.
   local found = #ended > 0 and quotas[queue].slots > 0 and try('ZREM', prefix .. 'busy:' .. queue, unpack(ended))
   freed[queue] = found and not failed(found) and found > 0
 end
-if capacity > 0 then for _, queue in ipairs(queues) do claim_from(queue) end end
+if capacity > 0 then for _, queue in ipairs(served) do claim_from(queue) end end
 for _, queue in ipairs(limited) do
   local waiting = freed[queue] and not visited[queue] and try('LLEN', prefix .. 'q:' .. queue)
   if waiting and not failed(waiting) then leave_token(queue, waiting, false) end
