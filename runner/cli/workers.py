@@ -23,7 +23,7 @@ _output_option = click.option(
 )  # fmt: skip
 
 
-@click.group(cls=Verbs, short_help="The workers and their contracts: list, export, check.")
+@click.group(cls=Verbs, short_help="The workers and their contracts: list, processes, export, check.")
 @shared_options
 def command() -> None:
     """List the project's workers, and write their contracts to schemas/workers.json.
@@ -53,6 +53,37 @@ def list_(workers: tuple[str, ...]) -> None:
             width = max(len(str(row["name"])) for row in rows)
             for row in rows:
                 chosen.screen.data(_line(row, width))
+            chosen.screen.note("the processes that run them: sagarun workers processes")
+
+
+@command.command("processes", short_help="List the processes that run: memory, CPU, what they did.")
+@shared_options
+def processes() -> None:
+    """List the engine and worker processes that run: since when, memory, CPU, and what they did in 15 minutes."""
+    import msgspec
+
+    from runner.cli.access import access, has_runs
+    from runner.cli.settings import settings
+    from runner.cli.stats_lines import process_rows
+    from runner.cli.wording import columns
+    from runner.monitor.performance import read_processes
+    from runner.monitor.performance_shapes import ProcessStats
+
+    chosen = settings()
+    found: list[ProcessStats] = []
+    now_ms = 0
+    if has_runs(chosen):
+        with access(chosen) as reach:
+            found, now_ms = read_processes(reach.client.store), reach.client.store.now_ms()
+    match chosen.format:
+        case "json":
+            chosen.screen.json(msgspec.to_builtins(found))
+        case "jsonl":
+            for each in found:
+                chosen.screen.json(msgspec.to_builtins(each))
+        case _:
+            for line in columns(list(process_rows(found, now_ms))):
+                chosen.screen.data(line)
 
 
 @command.command("export", short_help="Write the contracts to schemas/workers.json.")

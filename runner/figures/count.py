@@ -85,8 +85,9 @@ def _settled(counts: Counts, plan: Plan, run: Run, event: ev.TaskSettled, queue_
     )
     counts.append((ran, 1))
     if outcome != "completed":
-        kind = series.error_type(event.error)
-        counts.append((name(series.FAILED, workflow, step, phase, worker, outcome, kind), 1))
+        kind = event.error.kind if event.error is not None else "technical"
+        type_ = series.error_type(event.error)
+        counts.append((name(series.FAILED, workflow, step, phase, worker, outcome, kind, type_), 1))
         counts.append((name(series.ERRED, worker), 1))
     claimed_at_ms = event.claimed_at_ms
     if claimed_at_ms:

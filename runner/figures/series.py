@@ -20,7 +20,7 @@ LIVE = "=live"  # workflow, status: runs that are not over
 STUCK = "stuck"  # workflow: a run came to need a person
 QUEUED = "queued"  # queue, worker, bucket: from dispatch to claim of an attempt
 TOOK = "took"  # workflow, step, phase, worker, outcome, bucket: from claim to end
-FAILED = "failed"  # workflow, step, phase, worker, outcome, error type: attempts that did not complete
+FAILED = "failed"  # workflow, step, phase, worker, outcome, kind, error type: attempts that did not complete
 RETRIED = "retried"  # workflow, step, phase, worker
 UNDONE = "undone"  # workflow, outcome: steps that were, or could not be, undone
 DID = "~did"  # process, outcome, bucket
@@ -58,7 +58,7 @@ def read(counts: Mapping[str, int]) -> Iterator[tuple[Series, int]]:
 
 
 _LABELS = {
-    STARTED: 2, FINISHED: 3, LASTED: 3, LIVE: 2, STUCK: 1, QUEUED: 3, TOOK: 6, FAILED: 6, RETRIED: 4, UNDONE: 2, DID: 3,
+    STARTED: 2, FINISHED: 3, LASTED: 3, LIVE: 2, STUCK: 1, QUEUED: 3, TOOK: 6, FAILED: 7, RETRIED: 4, UNDONE: 2, DID: 3,
     WAITED: 2, RAN: 1, ERRED: 1, OTHER: 0,
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_attempts_are_those_of_the_histories(desk: Desk):
                 queued[sent.worker, sent.worker, str(bucket_of(event.claimed_at_ms - sent.at_ms))] += 1
                 if event.error is not None:
                     kind = {"declined": "declined", "locked": "locked", "exception": "RuntimeError"}[event.error.code]
-                    failed["order", sent.path, sent.phase, sent.worker, event.outcome, kind] += 1
+                    failed["order", sent.path, sent.phase, sent.worker, event.outcome, event.error.kind, kind] += 1
     assert of_kind(desk, series.TOOK) == took
     assert of_kind(desk, series.QUEUED) == queued
     assert of_kind(desk, series.FAILED) == failed
