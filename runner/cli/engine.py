@@ -28,7 +28,7 @@ def command(until_idle: bool, workers: tuple[str, ...], patience: int) -> int:
     from runner.cli.settings import settings
 
     chosen = settings()
-    chosen.open_log()
+    chosen.open_log(console="" if until_idle else chosen.console)
     if chosen.redis_url is not None:
         return _serve(chosen, patience / 1_000)
     if until_idle:
@@ -55,7 +55,7 @@ def _serve(chosen: Settings, patience_s: float) -> int:
 def _serve_embedded(chosen: Settings, workers: tuple[str, ...]) -> int:
     from runner.cli.hosting import hosting
 
-    with hosting(chosen, workers, schedules=True) as host:
+    with hosting(chosen, workers, schedules=True, console=chosen.console) as host:
         contracts = host.start()
         server = host.reach.opened.label
         chosen.screen.note(f"engine and {len(contracts)} workers on {server}; Ctrl-C ends them")

@@ -18,6 +18,7 @@ from runner.cli.tracing import trace_export
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError, StoreUnavailable
+from runner.monitor.logs import name_process
 from runner.store.connection import PATIENCE_S
 from runner.store.ports import ProcessInfo
 from runner.store.process_lock import ProcessLock, forget_unknown
@@ -69,6 +70,7 @@ class EngineProcess:
         spare_the_collector()
         for thread in threads:
             thread.start()
+        name_process(self.id)
         log.info("engine started", extra={"engine": self.id, "server": opened.label})
         while not self._stop.wait(0.5):
             pass

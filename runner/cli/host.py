@@ -31,6 +31,7 @@ from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
 from runner.errors import StoreError, StoreUnavailable
 from runner.monitor.families import families
+from runner.monitor.logs import name_process
 from runner.monitor.shapes import RunView
 from runner.monitor.views import live_runs
 from runner.store.ports import ProcessInfo, StoredRun
@@ -82,6 +83,7 @@ class Host:
 
     def start(self) -> Mapping[str, Mapping[str, Any]]:
         """Claim tasks, interpret runs, take up what was left lying. The answer is the workers' contracts."""
+        name_process(self._engine_id)
         self._traces = trace_export(self._project, self._engine_store)
         contracts = self.crew.start()
         store = self.reach.client.store

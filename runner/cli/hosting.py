@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def hosting(
-    settings: Settings, modules: Sequence[str] = (), *, children: int = 1, schedules: bool = False
+    settings: Settings, modules: Sequence[str] = (), *, children: int = 1, schedules: bool = False, console: str = ""
 ) -> Iterator[Host]:
     """A host on the embedded server, not started yet: see Host.start. Raises StoreError, ConfigError.
 
     schedules: it also starts what they are due for; not for a command that was asked for something else.
+    console: see write_log.
     """
-    settings.open_log()
-    with opened_store(settings) as opened, Crew(settings.project, opened, modules, children=children) as crew:
+    settings.open_log(console=console)
+    with (
+        opened_store(settings) as opened,
+        Crew(settings.project, opened, modules, children=children, console=console) as crew,
+    ):
         from runner.cli.access import Access
         from runner.cli.host import Host
         from runner.client import Client

@@ -53,6 +53,10 @@ class Screen:
         """stdout is a terminal on which lines can be drawn again."""
         return _is_terminal(sys.stdout)
 
+    def is_terminal(self, name: str) -> bool:
+        """`name`: stdout, stderr."""
+        return _is_terminal(_stream(name))
+
     @property
     def is_gone(self) -> bool:
         """Nobody reads stdout any more."""

@@ -32,12 +32,21 @@ class Settings:
         known = {"flag": "--redis-url", "environment": REDIS_URL}
         return known.get(self.origins["redis_url"], "redis_url in sagarun.yaml")
 
-    def open_log(self) -> None:
-        """From here on, what is logged goes to the project's file. Raises ConfigError."""
+    def open_log(self, *, console: str = "") -> None:
+        """From here on, what is logged goes to the project's file. `console`: see write_log. Raises ConfigError."""
         from runner.monitor.logs import write_log
 
         log = self.project.log
-        write_log(self.project.log_file, level=log.level, max_bytes=log.max_bytes, backups=log.backups)
+        write_log(
+            self.project.log_file, level=log.level, max_bytes=log.max_bytes, backups=log.backups, console=console
+        )
+
+    @property
+    def console(self) -> str:
+        """For a process that stays: a terminal has a copy of its log. "" for anything else, and with -q."""
+        if self.screen.quiet or not self.screen.is_terminal("stderr"):
+            return ""
+        return "plain" if self.screen.no_color or os.environ.get("NO_COLOR") else "colour"
 
 
 def settings(near: Path | None = None) -> Settings:

@@ -34,7 +34,7 @@ def command(
 
     chosen = settings()
     with access(chosen, wait_s=patience / 1_000) as reach:
-        chosen.open_log()
+        chosen.open_log(console=chosen.console)
         reach.warn()
         return _serve(reach, modules, children, slots, queues, grace / 1_000)
 
@@ -45,6 +45,7 @@ def _serve(
     from runner.cli.collector import spare_the_collector
     from runner.cli.workshop import import_failure, modules_of, worker_process
     from runner.errors import ConfigError
+    from runner.monitor.logs import name_process
     from runner.store.process_lock import ProcessLock, forget_unknown
     from runner.worker.identity import new_process_id
 
@@ -54,8 +55,9 @@ def _serve(
         forget_unknown(lock.path.parent, (process.lock for process in reach.client.store.processes()))
         workers = worker_process(
             reach.opened.store, project, modules_of(project, modules), children=children, slots=slots,
-            queues=queues or None, lock=lock,
+            queues=queues or None, lock=lock, console=reach.settings.console,
         )
+        name_process(workers.process_id)
         screen.note(f"worker process {workers.process_id} on {reach.opened.label}; log {project.log_file}")
         spare_the_collector()
         try:

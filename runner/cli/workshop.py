@@ -47,7 +47,9 @@ def import_workers(project: Project, modules: Sequence[str] = ()) -> Registry:
 class Crew:
     """The worker process of a command on the embedded server. Its child starts at once, and works from `start` on."""
 
-    def __init__(self, project: Project, opened: OpenStore, modules: Sequence[str] = (), *, children: int = 1) -> None:
+    def __init__(
+        self, project: Project, opened: OpenStore, modules: Sequence[str] = (), *, children: int = 1, console: str = ""
+    ) -> None:
         if opened.server is None:
             raise ValueError("on a server of one's own, workers have a process of their own")
         self.modules = modules_of(project, modules)
@@ -55,7 +57,9 @@ class Crew:
         self.process_id = new_process_id()  # of the engine beside it too: they live and die together
         self.lock = ProcessLock(project.state / "processes", self.process_id)
         self._store = RedisStore.connect(opened.server.url, namespace=project.namespace, patience_s=OUTAGE_S)
-        self.process = worker_process(self._store, project, self.modules, children=children, lock=self.lock)
+        self.process = worker_process(
+            self._store, project, self.modules, children=children, lock=self.lock, console=console
+        )
 
     def __enter__(self) -> Crew:
         self.process.launch()
@@ -77,11 +81,15 @@ class Crew:
 
 def worker_process(
     store: Store, project: Project, modules: Sequence[str], *, children: int = 1, slots: int = 64,
-    queues: Sequence[str] | None = None, lock: ProcessLock | None = None,
+    queues: Sequence[str] | None = None, lock: ProcessLock | None = None, console: str = "",
 ) -> WorkerProcess:
-    """Not started yet. Its children log to the project's log, and what they print goes to stderr."""
+    """Not started yet. Its children log to the project's log, and what they print goes to stderr.
+
+    console: see write_log.
+    """
     _find_modules(project)
     log = {"level": project.log.level, "max_bytes": project.log.max_bytes, "backups": project.log.backups}
+    log |= {"console": console}
     child = {"log": {**log, "path": str(project.log_file)}, "grants": _grants(project)}
     os.environ[CHILD] = msgspec.json.encode(child).decode()
     return WorkerProcess(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.monitor.console import Console
 from runner.shown import spelled
 
 MAX_BYTES = 10_000_000
@@ -20,6 +21,7 @@ BACKUPS = 5
 MAX_TEXT = 16_384  # characters of one field; a traceback of the engine has as many
 _FIELDS = ("asctime", "levelname", "name", "process", "message")  # what `extra=` gives follows
 _NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "process": "pid"}
+_process_id = ""
 _CHATTY = ("httpx", "httpcore", "asyncio")  # somebody else's details would drown the project's own
 
 
@@ -84,8 +86,19 @@ class SharedLogFile(logging.Handler):
                 newer.replace(f"{self.path}.{number}")
 
 
-def write_log(path: Path, *, level: str = "info", max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> None:
-    """Send everything that is logged to this file; a second call replaces the first. Raises ConfigError."""
+def name_process(process_id: str) -> None:
+    """From now on each line says which engine or worker process it is of, as the histories call it."""
+    global _process_id
+    _process_id = process_id
+
+
+def write_log(
+    path: Path, *, level: str = "info", max_bytes: int = MAX_BYTES, backups: int = BACKUPS, console: str = ""
+) -> None:
+    """Send everything that is logged to this file; a second call replaces the first. Raises ConfigError.
+
+    console: "plain" or "colour" for a copy on stderr, for people.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = SharedLogFile(path, max_bytes=max_bytes, backups=backups)
@@ -95,6 +108,8 @@ def write_log(path: Path, *, level: str = "info", max_bytes: int = MAX_BYTES, ba
     root = logging.getLogger()
     stop_log()
     root.addHandler(log)
+    if console:
+        root.addHandler(Console(colours=console == "colour"))
     root.setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -107,7 +122,10 @@ def _formatter() -> logging.Formatter:
         """Texts are bounded, and what would command a terminal that shows the file is spelled."""
 
         def process_log_record(self, log_record: dict[str, Any]) -> dict[str, Any]:
-            return {name: _bounded(value) for name, value in super().process_log_record(log_record).items()}
+            found = {name: _bounded(value) for name, value in super().process_log_record(log_record).items()}
+            if _process_id:
+                found.setdefault("process_id", _process_id)
+            return found
 
         def format(self, record: logging.LogRecord) -> str:
             return spelled(super().format(record))
@@ -125,7 +143,7 @@ def _bounded(value: Any) -> Any:
 
 def stop_log() -> None:
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, SharedLogFile)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, SharedLogFile | Console)]:
         root.removeHandler(handler)
         handler.close()
 

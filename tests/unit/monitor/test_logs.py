@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from runner.monitor.logs import SharedLogFile, current_log, stop_log, write_log
+from runner.monitor.logs import SharedLogFile, current_log, name_process, stop_log, write_log
 
 log = logging.getLogger("sagarun.test")
 
@@ -129,3 +129,25 @@ def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path: Path):
     (tmp_path / "logs").write_text("not a folder")
     with pytest.raises(ConfigError, match="cannot be written"):
         write_log(tmp_path / "logs/x.log")
+
+
+def test_each_line_says_which_process_it_is_of(tmp_path: Path):
+    write_log(tmp_path / "x.log")
+    name_process("host:1:a")
+    try:
+        log.info("one")
+        log.info("two", extra={"process_id": "host:2:b"})
+    finally:
+        name_process("")
+    log.info("three")
+    assert [line.get("process_id") for line in lines(tmp_path / "x.log")] == ["host:1:a", "host:2:b", None]
+
+
+def test_a_terminal_may_have_a_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_log(tmp_path / "x.log", console="plain")
+    log.info("step completed", extra={"run_id": "r1", "step": "pay", "trace_id": "abc", "event": "StepCompleted"})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("INFO    test: step completed  run_id=r1  step=pay")
+    stop_log()
+    log.info("no more")
+    assert capsys.readouterr().err == ""
