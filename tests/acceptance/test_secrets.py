@@ -7,10 +7,16 @@ The values are canaries: everything that commands print and every log of the pro
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 
 import pytest
+from click import Context
 
+from runner.cli.main import group
 from tests.acceptance.program import Project
+from tests.collector import Collector, collector
 
 CANARY = "kanarienvogel-eingabe-4711"
 NUMBER = 47110815
@@ -61,6 +67,37 @@ def burst(value: str, fail: bool, note: str, ctx: Context) -> None:
 '''
 
 
+# Every command that shows what runs have: all the ways in which it does.
+SHOWING: dict[str, Sequence[Sequence[str]]] = {
+    "show": [("RUN", *words) for words in (
+        ("-v",), ("--format", "json"), ("--events",), ("--events", "--format", "json"), ("--timeline",),
+        ("--timeline", "--format", "json"), ("--steps",), ("--steps", "--format", "json"), ("--logs",),
+        ("--logs", "--format", "json"), ("--all", "--format", "jsonl"),
+    )],
+    "watch": [("RUN", "-v"), ("RUN", "--format", "jsonl")],
+    "list": [(), ("--format", "json")],
+    "trace": [("RUN", "--id")],
+    "doctor": [(), ("--format", "json")],
+}  # fmt: skip
+# All in one process, which is several times as fast as one for each.
+ALL_OF_THEM = """
+import json, sys
+from runner.cli.main import invoke, prepare_streams
+from runner.client import Client
+prepare_streams()
+with Client(root="."):  # so that the server stays
+    for words in json.loads(sys.argv[1]):
+        print("$ sagarun", *words, flush=True)
+        assert invoke(words) in (0, 1, 3), words
+"""
+# These start or change runs, as `run` and `watch` follow them, ...
+FOLLOWING = {"run", "rerun", "cancel", "resume", "resolve", "signal", "abandon", "schedule"}
+# ... and these know of no run.
+ELSEWHERE = {
+    "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers",
+}
+
+
 @pytest.fixture
 def tokens(project: Project) -> Project:
     (project.root / "definitions" / "token.yaml").write_text(DEFINITION)
@@ -68,14 +105,25 @@ def tokens(project: Project) -> Project:
     return project
 
 
+@pytest.fixture
+def collecting(project: Project) -> Iterator[Collector]:
+    """Where engines send traces to."""
+    with collector() as made:
+        project.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = made.url
+        yield made
+
+
 def everything_shown(project: Project, run_id: str) -> str:
     """By the commands that show a run, and what is in the project's logs."""
-    shown = []
-    for words in (("show", run_id, "-v"), ("show", run_id, "--format", "json"), ("show", run_id, "--events"),
-                  ("watch", run_id, "-v"), ("watch", run_id, "--format", "jsonl"), ("list",)):
-        ended = project.sagarun(*words)
-        shown += [ended.out, ended.err]
-    return "\n".join(shown) + logs(project)
+    lines = [
+        [command, *(run_id if word == "RUN" else word for word in words)]
+        for command, several in SHOWING.items() for words in several
+    ]  # fmt: skip
+    process = subprocess.run(
+        [sys.executable, "-P", "-c", ALL_OF_THEM, json.dumps(lines)], cwd=project.root, env=project.environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+    )
+    return process.stdout + process.stderr + logs(project)
 
 
 def logs(project: Project) -> str:
@@ -92,13 +140,23 @@ def started(project: Project, value: object, code: int) -> tuple[str, str]:
     return row["run_id"], ended.out + ended.err
 
 
+def test_of_every_command_it_is_said_whether_it_shows_runs():
+    assert {*SHOWING, *FOLLOWING, *ELSEWHERE} == set(group.list_commands(Context(group)))
+
+
 @pytest.mark.parametrize("fail", [False, True])
-def test_values_that_the_schema_marks_are_in_nothing_that_is_shown_or_logged(tokens: Project, fail: bool):
+def test_values_that_the_schema_marks_are_in_nothing_that_is_shown_or_logged(
+    tokens: Project, collecting: Collector, fail: bool
+):
     run_id, printed = started(tokens, {"token": CANARY, "number": NUMBER, "fail": fail}, 1 if fail else 0)
     shown = printed + everything_shown(tokens, run_id)
+    shown += "".join(str(request) for request in collecting.requests)
+    assert collecting.spans, "it was sent"
     assert CANARY not in shown
     assert str(NUMBER) not in shown
     assert "***" in shown
+    assert tokens.run_json("list", f"input.token:{CANARY}") == [], "nor can it be guessed"
+    assert len(tokens.run_json("list", f"input.fail:{json.dumps(fail)}")) == 1
     document = tokens.run_json("show", run_id)
     assert document["input"] == {"token": "***", "number": "***", "fail": fail, "note": ""}
     if fail:
