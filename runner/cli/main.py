@@ -42,6 +42,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "signal": "Tell a run what one of its steps waits for.",
         "abandon": "End a run without undoing anything.",
         "rerun": "Start a run again, with the same input.",
+        "export": "Write a run with all that belongs to it into one file.",
+        "replay": "Step through an exported run, offline, and check its history.",
     },
     "Operate": {
         "schedule": "Start workflows by the clock: add, list, pause, resume, remove.",

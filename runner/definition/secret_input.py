@@ -54,6 +54,15 @@ class Redaction:
             return tuple(self.of(item) for item in value)
         return self._redactor.value(value)
 
+    def record(self, value: Any) -> Any:
+        """The same for a record of ours as JSON: the numbers at its top, and what cannot be a secret, are left."""
+        if not self.is_needed or not isinstance(value, dict):
+            return self.of(value)
+        return {
+            name: inner if name in _OUR_OWN or isinstance(inner, int | float) else self._redactor.value(inner)
+            for name, inner in value.items()
+        }
+
     def _changed(self, record: Any, names: tuple[str, ...]) -> dict[str, Any]:
         """Fields that are not ours, as they may be shown."""
         values = {name: getattr(record, name) for name in names if name not in _OUR_OWN}

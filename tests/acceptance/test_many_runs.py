@@ -58,6 +58,13 @@ def test_runs_are_found_by_a_query_and_acted_on_together(project: Project, order
     assert "[regressed]" in project.sagarun("errors", code=0).out
     assert "resolved" in project.sagarun("errors", "show", id, code=0).out
 
+    file = str(project.root / "run.json")
+    assert file in project.sagarun("export", orders["card_declined"], "-o", file, code=0).err
+    assert "lead to the state that was stored" in project.sagarun("replay", file, code=0).out
+    replayed = project.run_json("replay", file, "--step", "charge", "--until", "20", code=0)
+    assert {event["path"] for event in replayed["events"]} == {"charge"}
+    assert "no bundle" in project.sagarun("replay", "sagarun.yaml", code=2).err
+
     settled = project.sagarun("resolve", "charge", "--query", "status:stuck", "--as", "skipped", "--reason", "by hand")
     assert settled.code == 0, settled.err
     asked = project.run_json("show", orders["refund_refused"])["asked"][-1]
