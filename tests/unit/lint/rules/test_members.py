@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.definition.load import examine_text
+from runner.lint.linter import lint_draft
+from runner.lint.shape import Shape, members_of
 from tests.findings import found, problems
 
 CONTRACTS: dict[str, Any] = {
@@ -185,3 +189,24 @@ def test_one_of_several_schemas_has_to_have_it() -> None:
     assert reads("steps.s.output.a", step) == []
     assert reads("steps.s.output.b", step) == []
     assert reads("steps.s.output.c", step) == ["SR216 warning"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        '[{$ref: "#"}, {type: object}]',
+        '[{$ref: "#"}, {$ref: "#"}]',
+        '[{anyOf: [{$ref: "#"}, {$ref: "#"}]}, {anyOf: [{$ref: "#"}, {$ref: "#"}]}, {$ref: "#"}, {type: integer}]',
+    ],
+)
+def test_a_schema_among_its_own_alternatives_is_looked_at_once(choice: str, tmp_path: Path) -> None:
+    read = 'steps: [{set: {a: "{{ input.x.y + 1 }}"}}]'
+    text = f"workflow: a\nversion: 1.0.0\ninput: {{anyOf: {choice}}}\n{read}\n"
+    draft = examine_text(text, file="a.yaml", root=tmp_path)
+    assert {problem.code for problem in lint_draft(draft, None)} <= {"SR210"}  # it ends
+
+
+def test_the_members_of_alternatives_are_those_of_each() -> None:
+    parts = [{"properties": {"a": {}}}, {"anyOf": [{"$ref": "#"}, {"properties": {"b": {}}}]}]
+    schema = {"anyOf": parts}
+    assert sorted(members_of(Shape(schema, schema))) == ["a", "b"]
