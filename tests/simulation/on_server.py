@@ -1,27 +1,28 @@
-"""The same schedules on RedisStore and its Lua: every answer has to be the one that MemoryStore gave.
+"""The same schedules on RedisStore and its Lua: it has to answer what MemoryStore answers, and to hold what that holds.
 
-The network's faults are in front of both stores, and both are given the same clock, so a schedule takes the same course
-on both until one of them says something else. A server is set back by forgetting everything and executing the prefix.
+Both stand behind one network and are given one clock, so a schedule takes the same course on both until one
+says or holds something else. A server is set back by forgetting everything and executing the prefix.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from redis import Redis
 
+from runner.errors import StoreError
 from runner.store.redis_store import RedisStore
 from tests.conformance.store_world import Clock as WorldClock
-from tests.conformance.store_world import StoreWorld, check_invariants
+from tests.conformance.store_world import StoreWorld, difference, memory_snapshot
 from tests.servers import private_server, redis_binary, valkey_binary
-from tests.simulation.invariants import Violated
-from tests.simulation.schedule import NAMESPACE, Play, Plot, Result, draw_plot, play
-from tests.simulation.server import Clock, Entry
+from tests.simulation.invariants import IDLE, Violated
+from tests.simulation.schedule import NAMESPACE, Result, draw_plot, play
+from tests.simulation.server import READS, Clock, LossyMemoryStore
 
-PARTS = ("live", "ended", "waiting", "ready", "watch", "deadlines", "timers", "queued", "running", "places", "holders",
-         "lines", "busy", "pace")
+EVERY = 10  # scripts: then all that is stored is compared, else runs only
 
 
 @contextlib.contextmanager
@@ -49,61 +50,86 @@ def on_redis(url: str, clock: Clock) -> LossyRedisStore:
     return store
 
 
+class Both:
+    """A store in memory and one on a server, as one. What only a test may see (`_tables`) is that in memory."""
+
+    def __init__(self, clock: Clock, url: str) -> None:
+        self.namespace = NAMESPACE
+        self.in_memory = LossyMemoryStore(namespace=NAMESPACE, clock=clock)
+        self.on_server = on_redis(url, clock)
+        self._world = StoreWorld(self.on_server, WorldClock(), self.on_server._connection._client)
+        self._clock = clock
+        self._scripts = 0
+
+    def close(self) -> None:
+        self.on_server.close()
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb.startswith("_"):
+            return getattr(self.in_memory, verb)
+        return lambda *args, **options: self._ask(verb, args, options)
+
+    def _ask(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        answer = self._compare(verb, lambda store: getattr(store, verb)(*args, **options))
+        if verb not in READS and verb not in IDLE and self._clock.replayed_ms is None:
+            self._scripts += 1
+            run_ids = sorted(self.in_memory._tables.runs)
+            self._compare(f"runs after {verb}", lambda store: store.load_runs(run_ids))
+            if self._scripts % EVERY == 0:
+                self.compare_all(verb)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def compare_all(self, after: str) -> None:
+        wrong = difference(memory_snapshot(self.in_memory), self._world.snapshot())
+        if wrong:
+            raise Violated("twin", f"after {after}: in memory and on the server {wrong}")
+        for run_id in sorted(self.in_memory._tables.runs):
+            self._compare("history", partial(_history, run_id))
+        self._compare("processes", lambda store: store.processes())
+
+    def _compare(self, what: str, ask: Callable[[Any], Any]) -> Any:
+        one, other = _answer(ask, self.in_memory), _answer(ask, self.on_server)
+        if _plain(one) != _plain(other):
+            raise Violated("twin", f"{what}: in memory {one}, on the server {other}")
+        return one
+
+
 def check_on_server(seed: int, url: str) -> Result:
-    """The result in memory, with a violation if the server says something else."""
-    plot = draw_plot(seed)
-    expected, stage = play(plot)
-    if expected.violation is None:
-        expected.violation = difference(plot, stage, url)
-    return expected
-
-
-def difference(plot: Plot, expected: Play, url: str) -> BaseException | None:
-    stores: list[LossyRedisStore] = []
+    """The schedule on both stores at once."""
+    stores: list[Both] = []
 
     def make(clock: Clock) -> Any:
         if stores:
             stores.pop().close()
-        stores.append(on_redis(url, clock))
+        stores.append(Both(clock, url))
         return stores[-1]
 
     try:
-        result, stage = play(plot, make, looks_inside=False)
-        for number, (one, other) in enumerate(zip(_said(expected), _said(stage), strict=False)):
-            if one != other:
-                return Violated("twin", f"call {number}: in memory {one}, on the server {other}")
-        if result.violation is not None:
-            return result.violation
-        if len(expected.server.trace) != len(stage.server.trace):
-            counts = f"{len(expected.server.trace)} calls in memory, {len(stage.server.trace)} on the server"
-            return Violated("twin", counts)
-        return _different_state(expected, stores[0])
-    except AssertionError as error:
-        return error
+        result, _ = play(draw_plot(seed), make)
+        if result.violation is None:
+            stores[0].compare_all("the end")
+    except AssertionError as violation:
+        result.violation = violation
     finally:
         for store in stores:
             store.close()
+    return result
 
 
-def _different_state(expected: Play, store: LossyRedisStore) -> BaseException | None:
-    found = StoreWorld(store, WorldClock(), store._connection._client).snapshot()
-    check_invariants(found)
-    wanted = StoreWorld(expected.server.store, WorldClock()).snapshot()
-    for part in PARTS:
-        if getattr(found, part) != getattr(wanted, part):
-            return Violated("twin", f"{part}: in memory {getattr(wanted, part)}, on the server {getattr(found, part)}")
-    return None
+def _history(run_id: str, store: Any) -> Any:
+    return store.history(run_id)
 
 
-def _said(stage: Play) -> Iterator[Any]:
-    for entry in stage.server.trace:
-        if isinstance(entry, Entry):
-            yield entry.who, entry.verb, _plain(entry.answer)
+def _answer(ask: Callable[[Any], Any], store: Any) -> Any:
+    try:
+        return ask(store)
+    except StoreError as error:
+        return error
 
 
 def _plain(answer: Any) -> Any:
     if isinstance(answer, Exception):
         return str(answer)
     return dict(answer) if isinstance(answer, Mapping) else answer
-
-

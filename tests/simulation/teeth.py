@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation.mutants import LUA_MUTANTS, MUTANTS, Mutant, applied, applied_in_lua
-from tests.simulation.on_server import difference, server_of
-from tests.simulation.schedule import draw_plot, play, simulate
+from tests.simulation.on_server import check_on_server, server_of
+from tests.simulation.schedule import simulate
 
 BUDGET = 600
 BITES = Path(__file__).parent / "bites.txt"
@@ -55,13 +55,10 @@ def keep(bite: Bite) -> None:
 
 def hunt_on_server(mutant: Mutant, url: str, *, budget: int = BUDGET, first: int = 0) -> Bite:
     for number in range(budget):
-        plot = draw_plot(first + number)
-        _, stage = play(plot)
         with applied_in_lua(mutant):
-            wrong = difference(plot, stage, url)
-        if wrong is not None:
-            name = getattr(wrong, "name", type(wrong).__name__)
-            return Bite(mutant, first + number, number + 1, name, " ".join(str(wrong).split()))
+            result = check_on_server(first + number, url)
+        if result.violation is not None:
+            return Bite(mutant, first + number, number + 1, result.name, " ".join(str(result.violation).split()))
     return Bite(mutant, None, budget, "", "")
 
 

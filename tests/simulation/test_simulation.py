@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from tests.simulation.__main__ import kept_seeds, story_of
-from tests.simulation.on_server import difference, server_of
+from tests.simulation.on_server import check_on_server, server_of
 from tests.simulation.schedule import KINDS, Result, draw_plot, play, shrink, simulate
 from tests.simulation.server import Fault
 
@@ -70,8 +70,5 @@ def _kills(seed: int) -> bool:
 def test_a_real_server_says_the_same(kind: str):
     with server_of(kind) as url:
         for seed in range(ON_SERVERS):
-            plot = draw_plot(seed)
-            result, stage = play(plot)
-            assert result.violation is None
-            wrong = difference(plot, stage, url)
-            assert wrong is None, f"seed {seed}: {wrong}"
+            result = check_on_server(seed, url)
+            assert result.violation is None, f"seed {seed}: {result.violation}"
