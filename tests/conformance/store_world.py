@@ -327,6 +327,8 @@ def difference(one: Snapshot, other: Snapshot) -> str:
         here, there = getattr(one, each.name), getattr(other, each.name)
         if each.name in ("queues", "held"):
             here, there = _without_empty(here), _without_empty(there)
+        if each.name == "limits":  # one that nobody wrote is 1
+            here, there = ({name: limit for name, limit in limits.items() if limit != 1} for limits in (here, there))
         if here != there:
             return f"{each.name}: {here}, and {there}"
     return ""

@@ -20,6 +20,9 @@ import runner.engine.engine
 import runner.engine.ticker
 import runner.interpreter.advance
 import runner.starting
+import runner.store.limits
+import runner.store.memory_runs
+import runner.store.memory_tick
 import runner.worker.attempt
 import runner.worker.children
 import runner.worker.exchange
@@ -44,6 +47,8 @@ from tests.simulation.server import Reach, Server
 
 TICK_S = 1.0  # the longest pause of a ticker: four of them are an outage
 SMALL_COMMITS = 0.3  # of all simulations: a commit holds one dispatch, so that runs are handed out again for the rest
+SHORT_WATCHES = 0.2  # of all: somebody looks after each run twice a second
+RELAYS = 0.5  # of all: the store goes on by itself where it may, though engines are not busy
 _plans: dict[str, Any] = {}
 
 
@@ -86,6 +91,9 @@ def standing_on(loom: Loom) -> Iterator[None]:
         if loom.draw("room") < SMALL_COMMITS:
             for name in ("MAX_DISPATCHES", "MAX_REVOKES"):
                 stack.enter_context(patch.object(runner.interpreter.advance, name, 1))
+        if loom.draw("watch") < SHORT_WATCHES:
+            for module in (runner.store.limits, runner.store.memory_runs, runner.store.memory_tick):
+                stack.enter_context(patch.object(module, "WATCH_MS", 500))
         stack.enter_context(patch.object(runner.worker.exchange, "new_process_id", lambda: f"w:{tokens.token_hex(4)}"))
         stack.enter_context(patch.object(runner.catalogue, "parse_document", lambda document: document))
         stack.enter_context(patch.object(runner.catalogue, "compile_plan", _plan_of))
@@ -108,7 +116,7 @@ def start_engine(server: Server, process: Process, process_id: str) -> None:
     """Its two threads, as runner.cli.host starts them."""
     loom, store = server.loom, Reach(server, process)
     stop: Any = VirtualEvent(loom)
-    engine = Engine(store, process_id=process_id, relay_from=1)  # type: ignore[arg-type]
+    engine = Engine(store, process_id=process_id, relay_from=1 if loom.draw("relay") < RELAYS else 20)  # type: ignore[arg-type]
 
     def interpret() -> None:
         try:

@@ -110,12 +110,12 @@ def check_on_server(seed: int, url: str) -> Result:
         result, _ = play(draw_plot(seed), make)
         if result.violation is None:
             stores[0].compare_all("the end")
+        return result
     except AssertionError as violation:
-        result.violation = violation
+        return Result(seed, violation)
     finally:
         for store in stores:
             store.close()
-    return result
 
 
 def _history(run_id: str, store: Any) -> Any:

@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[int, ...]] = {  # faults, and how long they take
     "lose_lists": (0,), "crash": (2, 10, 50, 500, 2_000),
 }  # fmt: skip
 
+AIMED: dict[str, tuple[int, ...]] = {"haunt": (40_000, 70_000), "lose_claim": (0,)}  # in some plots only
 GENTLE = {"outage", "clock_step", "deafen", "lose_lists"}  # nobody dies of these, or may be taken for dead
 
 
@@ -135,10 +136,25 @@ def draw_plot(seed: int) -> Plot:
         kind = random.choice(allowed)
         at = round(2 ** random.uniform(1.5, 9.3))
         faults[at] = Fault(at, kind, random.choice(KINDS[kind]))
+    faults = _aimed(Random(~seed), faults)
     return Plot(
         seed, runs, tuple(sorted(acts)), tuple(sorted(faults.values())), random.choice([0.0, 0.1, 0.25, 0.25, 0.5]),
         random.choice([1, 2, 2]), random.choice([1, 2, 2]), random.choice([1, 2, 4, 4]), random.random() < 0.2,
     )
+
+
+def _aimed(random: Random, faults: dict[int, Fault]) -> dict[int, Fault]:
+    """Some plots have what nearly no other would have; drawn for itself, so that the others stay as they are."""
+    chance = random.random()
+    if chance < 0.04:  # nothing else goes wrong, and then nobody may be taken for dead
+        kind, ms = random.choice([("outage", 20_000), ("outage", 45_000), ("clock_step", 40_000)])
+        at = random.randint(20, 150)
+        return {at: Fault(at, kind, ms)}
+    if chance < 0.08:
+        return faults | {0: Fault(0, "haunt", random.choice(AIMED["haunt"]))}
+    if chance < 0.12:
+        return faults | {at: Fault(at, "lose_claim") for at in random.sample(range(8, 120), 3)}
+    return faults
 
 
 class Play:

@@ -26,6 +26,7 @@ AT_ONCE = frozenset({"get_definition", "get_workers", "put_definition", "now_ms"
 WRITES = frozenset({"start", "take_runs", "commit", "post", "exchange", "register"})
 # Faults that would mean little for other calls: they wait for one of these.
 AIMS = dict.fromkeys(("repeat", "straggle", "lose_reply", "crash"), WRITES)
+AIMS |= {"haunt": frozenset({"register"}), "lose_claim": frozenset({"exchange"})}
 REPEATABLE = frozenset({"start", "take_runs", "commit", "post", "exchange"})  # by nonce: the same answer, no change
 
 
@@ -127,7 +128,8 @@ class Server:
             if fault.at > number:
                 return None
             wanted = AIMS.get(fault.kind)
-            if wanted is None or (verb in wanted and (verb != "exchange" or options["completions"])):
+            has_weight = verb != "exchange" or options["completions"] or fault.kind == "lose_claim"
+            if wanted is None or (verb in wanted and has_weight):
                 self._faults.remove(fault)
                 return fault
         return None
@@ -258,6 +260,20 @@ class Server:
         self.loom.call_at(self.loom.now_ms + fault.ms, arrive)
         return answer
 
+    def haunt(self, process: Process, fault: Fault, execute: Callable[[], Any]) -> Any:
+        """A process dies when it is hardly there, and its registration arrives a second time when it was reaped."""
+        self.straggle(process, fault, execute)
+        self.kill(process)
+        raise Killed
+
+    def lose_claim(self, _process: Process, _fault: Fault, execute: Callable[[], Any]) -> Any:
+        """The server crashes when the process has heard of its tasks, and knows nothing of that any more."""
+        answer = execute()
+        if answer.claimed:
+            self.rewind(len(self.log) - 1)
+            self._away_until_ms = self.loom.now_ms + 200
+        return answer
+
     def outage(self, process: Process, fault: Fault, execute: Callable[[], Any]) -> Any:
         self._away_until_ms = self.loom.now_ms + fault.ms
         self._reach(process)
@@ -306,7 +322,7 @@ _FAULTS: dict[str, Callable[[Server, Process, Fault, Callable[[], Any]], Any]] =
     for verb in (
         Server.kill_before, Server.kill_after, Server.pause_before, Server.pause_after, Server.lose_request,
         Server.lose_reply, Server.repeat, Server.straggle, Server.outage, Server.clock_step, Server.deafen,
-        Server.lose_lists, Server.crash,
+        Server.lose_lists, Server.crash, Server.haunt, Server.lose_claim,
     )
 }
 
