@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -217,7 +218,13 @@ def commit_of(
 
 
 def _successor_of(one: Successor, queue_of: Callable[[str], str]) -> StoreSuccessor:
-    parts = tuple(f"p:{part}:action" if index % 2 else part for index, part in enumerate(one.parts))
+    parts = _stored_parts(one.parts)
     return StoreSuccessor(
         one.after, one.path, queue_of(one.worker), one.message, f"p:{one.payload}", parts, one.queue_timeout_ms
     )
+
+
+@lru_cache(maxsize=128)
+def _stored_parts(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """With the names of payloads for the paths of steps; most runs of a definition have the same."""
+    return tuple(f"p:{part}:action" if index % 2 else part for index, part in enumerate(parts))

@@ -67,10 +67,14 @@ def _first_attempt(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int
     arguments = render(plan, run, node, "with", call.arguments, scope=scope)
     undo_arguments = place.compensate.arguments if place.compensate is not None else {}
     undo = render(plan, run, node, "compensate", undo_arguments, scope=scope) if undo_arguments else None
-    size = 0 if isinstance(arguments, ErrorRecord) else size_of((arguments, undo))
-    for wrong in (arguments, undo, too_much(run, size)):
-        if isinstance(wrong, ErrorRecord):
-            return fail(plan, run, node, wrong, at_ms)
+    if isinstance(arguments, ErrorRecord):
+        return fail(plan, run, node, arguments, at_ms)
+    if isinstance(undo, ErrorRecord):
+        return fail(plan, run, node, undo, at_ms)
+    size = size_of((arguments, undo))
+    wrong = too_much(run, size)
+    if wrong is not None:
+        return fail(plan, run, node, wrong, at_ms)
     return (dispatch(node, place, call, "action", 1, call.retry, at_ms, given=arguments, undo=undo, size=size),)
 
 

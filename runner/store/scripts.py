@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -238,13 +238,20 @@ def _raw_text(value: bytes) -> msgspec.Raw:
 
 def _pack_successor(etag: str, position: int, successor: Successor, text: Callable[[bytes], Any]) -> Any:
     """One line, read by exchange_tasks.lua, then the message and the texts of the input, of the sizes it names."""
-    parts = [part.encode() for part in successor.parts]
-    sizes = [part if index % 2 else b"%d" % len(part) for index, part in enumerate(parts)]
-    line = f"{etag}|{position}|{successor.path}|{successor.queue}|{successor.payload}|{successor.queue_timeout_ms}|"
-    return text(
-        line.encode() + b"%d|" % len(successor.message) + b"|".join(sizes) + b"\n" + successor.message
-        + b"".join(parts[::2])
+    sizes, texts = _sizes_and_texts(successor.parts)
+    line = (
+        f"{etag}|{position}|{successor.path}|{successor.queue}|{successor.payload}|{successor.queue_timeout_ms}|"
+        f"{len(successor.message)}|{sizes}\n"
     )
+    return text(b"".join((line.encode(), successor.message, texts)))
+
+
+@lru_cache(maxsize=128)
+def _sizes_and_texts(parts: tuple[str, ...]) -> tuple[str, bytes]:
+    """Most runs of a definition have the same."""
+    encoded = [part.encode() for part in parts]
+    sizes = [part if index % 2 else str(len(encoded[index])) for index, part in enumerate(parts)]
+    return "|".join(sizes), b"".join(encoded[::2])
 
 
 def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...]:
