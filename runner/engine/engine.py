@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -92,6 +93,7 @@ class Engine:
         commits: list[Commit] = []
         transitions: dict[str, list[Transition]] = {}
         relays = len(taken) >= self._relay_from
+        queue_of = cache(self._queue_of)  # asked ten times a run, and the same for a whole batch
         for run_id, etag, run, entries in self._known(taken):
             try:
                 made = interpret(self._catalogue.plan, run, entries, self._child_inputs.prepare)
@@ -100,8 +102,8 @@ class Engine:
                 state = made[-1].run
                 plan = self._catalogue.plan(state.header.digest)
                 commit = commit_of(
-                    run_id, etag, self._new_stamp(), entries, made, self._queue_of,
-                    retention_of=self._retention_of, counts=self._counts(run, made),
+                    run_id, etag, self._new_stamp(), entries, made, queue_of,
+                    retention_of=self._retention_of, counts=self._counts(run, made, queue_of),
                     successors=successors(plan, state) if relays else (),
                 )
                 commits.append(self._with_faults(commit, made))
@@ -113,11 +115,13 @@ class Engine:
         self._commit(commits, transitions)
         return len(taken)
 
-    def _counts(self, run: Run | None, made: Sequence[Transition]) -> Sequence[tuple[str, int]]:
+    def _counts(
+        self, run: Run | None, made: Sequence[Transition], queue_of: Callable[[str], str]
+    ) -> Sequence[tuple[str, int]]:
         if not self._figures:
             return ()
         plan = self._catalogue.plan(made[-1].run.header.digest)
-        return counts_of(run.header.status if run is not None else None, made, plan, self._queue_of)
+        return counts_of(run.header.status if run is not None else None, made, plan, queue_of)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""
