@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,10 @@ input:
 steps:
   - {id: look, worker: card.look, with: {token: "{{ input.token }}"}, raises: [refused], kind: readonly}
 """
+
+
+def spans_of_request(request: Any) -> list[Any]:
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
 @pytest.fixture
@@ -66,6 +71,23 @@ def test_an_engine_tells_of_each_end_once(collecting: Collector, tmp_path: Path)
     desk._engine._on_end = ended.append
     runs = [desk.run(id=str(number)) for number in range(3)]
     assert ended == runs
+
+
+def test_what_a_killed_engine_had_not_sent_is_sent_by_anybody_and_as_often_as_one_likes_the_same(
+    collecting: Collector, tmp_path: Path
+):
+    desk = Desk(tmp_path)
+    waiting: list[str] = []
+    desk._engine._on_end = waiting.append  # what this engine had in its memory, and loses
+    run_id = desk.run(fail="flaky")
+    assert waiting == [run_id]
+    for _ in range(2):
+        later = exporting(desk)
+        assert later.send([run_id])
+        later.close()
+    first, second = ([span.SerializeToString() for span in spans_of_request(each)] for each in collecting.requests)
+    assert first == second
+    assert len(first) == 7
 
 
 def test_a_service_name_of_the_environment_comes_first(
