@@ -45,7 +45,7 @@ def new_run(
     return NewRun(
         run_id=run_id, nonce=secrets.token_hex(8), digest=digest_of(value),
         summary=msgspec.json.encode(about), body=msgspec.json.encode(started), slot=slot,
-        definition=definition.digest,
+        definitions=(definition.digest, *definition.children),
     )
 
 

@@ -89,6 +89,8 @@ def fence_of(token: str) -> int:
 
 
 def check_new_run(run: NewRun) -> None:
+    for wanted in run.definitions:
+        check_name("definition", wanted)
     check_name("run id", run.run_id)
     check_name("nonce", run.nonce)
     check_size(f"the summary of run {run.run_id}", run.summary)

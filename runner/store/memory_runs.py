@@ -52,7 +52,7 @@ class RunsInMemory(MemoryBase):
             if there.nonce == new.nonce:
                 return StartAnswer("created", there.status)
             return StartAnswer("existing" if there.digest == new.digest else "conflict", there.status)
-        if new.definition and new.definition not in self._tables.definitions:
+        if any(wanted not in self._tables.definitions for wanted in new.definitions):
             return StartAnswer("undefined")
         run = Run(new.run_id, new.nonce, new.digest, new.summary, created_at_ms=now, updated_at_ms=now)
         holders = slots.take_place(self._tables, run, new.slot, now) if new.slot is not None else ()

@@ -41,8 +41,8 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
 class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run to be. `body` is the first inbox entry; `digest` is of the input (equality of repeats).
 
-    `definition`: it is started only where that is kept (put_definition). So it is there wherever the run is, also
-    on a server that a crash set back.
+    `definitions`: it is started only where all of these are kept (put_definition). So they are there wherever the run
+    is, also on a server that a crash set back.
     """
 
     run_id: str
@@ -51,13 +51,13 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     summary: bytes  # JSON for list views: workflow, version, definition, key, …; never changes
     body: bytes
     slot: Slot | None = None
-    definition: str = ""  # not looked for if empty
+    definitions: tuple[str, ...] = ()  # its own digest, and those of its children
 
 
 class StartAnswer(msgspec.Struct, frozen=True, gc=False):
     """created: this nonce made the run. existing: it was there, with an equal input. conflict: with another.
 
-    limited: its slot is full and rejects; undefined: its definition is not kept. Nothing was started, so the same
+    limited: its slot is full and rejects; undefined: a definition is not kept. Nothing was started, so the same
     nonce may get another answer later.
 
     tampered (here and in every batch verb): what is stored under this item's keys does not fit, for

@@ -76,7 +76,8 @@ class Scripts:
         k = self._keys
         args: list[str | bytes | int] = [limits.WATCH_MS, limits.FRESH_MS, len(runs)]
         for run in runs:
-            args += (run.run_id, run.nonce, run.digest, run.summary, run.body, _pack_slot(run.slot), run.definition)
+            args += (run.run_id, run.nonce, run.digest, run.summary, run.body, _pack_slot(run.slot),
+                     "|".join(run.definitions))
         reply: list[bytes] = self._call(
             "start_runs", (k.clock, k.ready, k.watch, k.runs, k.wake_runs, k.definitions), args, admits=True
         )

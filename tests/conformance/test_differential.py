@@ -51,7 +51,8 @@ STEPS_MS = st.sampled_from([1, 40, 3_000, 3_000, 6_000, 31_000, 700_000, -10_000
 
 CALLS = st.one_of(
     st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"]), SLOTS),
-    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.just("d1"), SLOTS, st.sampled_from(["", "d1"])),
+    st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.just("d1"), SLOTS,
+              st.sampled_from([(), ("d1",), ("d1", "d2")])),
     st.tuples(st.just("take"), PROCESSES, NONCES, st.integers(0, 3)),
     st.tuples(
         st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
@@ -115,8 +116,9 @@ class Pair:
     def token(self, index: int) -> tuple[str, str, str]:
         return self.claimed[index % len(self.claimed)] if self.claimed else ("r1", "a", "1-forged")
 
-    def start(self, run_id: str, nonce: str, digest: str, slot: Slot | None = None, definition: str = "") -> None:
-        self.both(lambda store: store.start([NewRun(run_id, nonce, digest, b"{}", b"in", slot, definition)]))
+    def start(self, run_id: str, nonce: str, digest: str, slot: Slot | None = None,
+              definitions: tuple[str, ...] = ()) -> None:
+        self.both(lambda store: store.start([NewRun(run_id, nonce, digest, b"{}", b"in", slot, definitions)]))
 
     def define(self, digest: str, number: int) -> None:
         self.both(lambda store: store.put_definition(digest, b"%d" % number))

@@ -193,12 +193,14 @@ def test_of_two_commits_on_the_same_state_only_the_first_counts(world: StoreWorl
 
 
 def test_a_run_is_started_where_its_definition_is_kept(world: StoreWorld):
-    new = NewRun("r1", "n", "d", b"{}", b"in", Slot("s", 1, "reject"), "digest")
+    new = NewRun("r1", "n", "d", b"{}", b"in", Slot("s", 1, "reject"), ("digest", "child"))
     assert world.store.start([new, NewRun("r2", "n", "d", b"{}", b"in")]) == [
         StartAnswer("undefined"), StartAnswer("created")]
     assert world.store.load_runs(["r1"]) == [None]
     assert world.store.slot("s") is None
     world.store.put_definition("digest", b"{}")
+    assert world.store.start([new]) == [StartAnswer("undefined")]
+    world.store.put_definition("child", b"{}")
     assert world.store.start([new]) == [StartAnswer("created")]
 
 

@@ -10,9 +10,9 @@
 -- ARGV 1 now_ms
 --      2 watch_ms
 --      3 fresh_ms  how much later than now they count as ready: runs that have begun go first
---      4 runs      how many; then for each: run_id nonce digest summary body slot definition. The slot is "" or
---                 `limit|q or r|name`: behind the others if it is full, or refused. The definition is "" or has to be
---                 there, so that no crash that sets the server back leaves a run without it
+--      4 runs      how many; then for each: run_id nonce digest summary body slot wanted. The slot is "" or
+--                 `limit|q or r|name`: behind the others if it is full, or refused. Wanted are definitions, with '|'
+--                 between them, that have to be there, so that no crash that sets the server back leaves a run without
 -- DERIVED run:<run_id> hash, history:<run_id> list, slot:<name> hash, holders:<name> zset, line:<name>
 --         zset
 -- RETURNS for each run: created | existing | conflict | limited | undefined | tampered, then its status; limited: some
@@ -53,7 +53,7 @@ local function take_place(id, slot)
   return 'W|' .. name
 end
 
-local function start(id, nonce, digest, summary, body, slot, definition)
+local function start(id, nonce, digest, summary, body, slot, wanted)
   local run = prefix .. 'run:' .. id
   local there = try('HMGET', run, 'nonce', 'digest', 'status')
   if failed(there) then return 'tampered', '' end
@@ -61,7 +61,9 @@ local function start(id, nonce, digest, summary, body, slot, definition)
     if there[1] == nonce then return 'created', there[3] or '' end
     return there[2] == digest and 'existing' or 'conflict', there[3] or ''
   end
-  if definition ~= '' and call('HEXISTS', definitions, definition) == 0 then return 'undefined', '' end
+  for name in string.gmatch(wanted, '[^|]+') do
+    if call('HEXISTS', definitions, name) == 0 then return 'undefined', '' end
+  end
   local waits = false
   if slot ~= '' then
     local place, answer, holders = take_place(id, slot)

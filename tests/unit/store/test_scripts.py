@@ -93,9 +93,10 @@ def test_bytes_that_are_no_text_are_packed_as_a_string_all_the_same():
 def test_starts_and_outcomes_are_packed_in_order():
     made, connection = scripts([b""])
     slot = Slot("order:a|b", 3, "reject")
-    made.start_runs(runs=[NewRun("r", "n", "d", b"{}", b"in"), NewRun("s", "n", "d", b"{}", b"in", slot, "def")])
+    made.start_runs(runs=[NewRun("r", "n", "d", b"{}", b"in"),
+                         NewRun("s", "n", "d", b"{}", b"in", slot, ("def", "child"))])
     assert connection.sent[0][-15:-7] == (2, "r", "n", "d", b"{}", b"in", "", "")
-    assert connection.sent[0][-2:] == ("3|r|order:a|b", "def")
+    assert connection.sent[0][-2:] == ("3|r|order:a|b", "def|child")
     made.exchange_tasks(process="p", nonce="n", lease_ms=5, capacity=999, queues=["q"], quotas={}, completions=[
         Completion("r", "a", "1-e", b"body", True, b"out"), Completion("r", "b", "2-e", b"body", output=b"out")])
     args = connection.sent[2][2 + 8 :]
