@@ -128,7 +128,8 @@ def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
     says_nothing = _is_step(error) and not any(action in error.instance for action in ACTIONS)
     unknown = {key: _meant(key, known) for key in _unknown_keys(error)}
     often = Counter(unknown.values())
-    free = [name for name in known if name not in error.instance]
+    acts = _is_step(error) and not says_nothing  # then no other action can have been meant
+    free = [name for name in known if name not in error.instance and not (acts and name in ACTIONS)]
     for key, meant in unknown.items():
         hint = f'did you mean "{meant}"?' if meant else habit(key) if _is_step(error) else ""
         hint = hint or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")

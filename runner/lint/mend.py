@@ -6,12 +6,14 @@ the file cannot be read as well as before, is taken back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from runner.definition.problem import Problem
 
 Check = Callable[[str], list[Problem]]
+_QUOTES = "\"'"
 _ROUNDS = 6  # behind one slip there may be another that it has hidden
 
 
@@ -63,7 +65,15 @@ def corrections_of(text: str, file: str, problems: Sequence[Problem]) -> list[Co
         if problem.instead and problem.file == file:
             start = starts[problem.line - 1] + problem.column - 1
             found.setdefault(start, Correction(problem, start, text[start : start + problem.length], problem.instead))
-    return [found[start] for start in sorted(found)]
+    return [found[start] for start in sorted(found) if not _is_doubtful(text, found[start])]
+
+
+def _is_doubtful(text: str, correction: Correction) -> bool:
+    """Whether the word that it is held against may be the misspelt one: it is there once, the other one more often."""
+    def often(word: str) -> int:
+        return len(re.findall(rf"(?<!\w){re.escape(word.strip(_QUOTES))}(?!\w)", text))
+
+    return often(correction.new) == 1 and often(correction.old) > 1
 
 
 def applied(text: str, corrections: Sequence[Correction]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from runner.definition.complaint import did_you_mean, slip
+from runner.definition.complaint import did_you_mean
 from runner.definition.finding import Finding, child, shown
 from runner.definition.model import FailAction, SignalAction, WorkerAction
 from runner.lint.outline import Site
@@ -44,7 +44,7 @@ def _unknown_codes(subject: Subject) -> Iterator[Finding]:
             if code not in known and code not in RESERVED:
                 hint = did_you_mean(code, known) or "add it there"
                 message = f"no error {shown(code)} in use.errors"
-                yield Finding("SR212", pointer, message, hint, **slip(code, known))
+                yield Finding("SR212", pointer, message, hint)
 
 
 def _reserved_codes(subject: Subject) -> Iterator[Finding]:

@@ -74,6 +74,11 @@ def test_behind_a_slip_another_one_is_found(tmp_path: Path) -> None:
     assert done.problems == []
 
 
+def test_in_a_step_that_does_something_no_other_action_is_meant(tmp_path: Path) -> None:
+    wrong = CHARGE.replace("    with:", "    wiith:")
+    assert words(mended(f"{HEAD}steps:\n{wrong}", tmp_path)) == [("wiith", "with")]  # and not wait
+
+
 def test_an_argument_and_a_choice_are_mended(tmp_path: Path) -> None:
     wrong = CHARGE.replace("token:", "tokne:").replace("raises:", "on_unknown: halt_\n    raises:")
     assert words(mended(f"{HEAD}steps:\n{wrong}", tmp_path)) == [("halt_", "halt"), ("tokne", "token")]
@@ -86,12 +91,18 @@ def test_an_argument_and_a_choice_are_mended(tmp_path: Path) -> None:
         f"{HEAD}steps:\n{CHARGE}    wiht: {{}}\n",  # it is there already
         f"{HEAD}steps:\n  - {{id: a, call: payments.charge}}\n",  # another language's word is no slip
         f"{HEAD}steps:\n  - {{id: a, raise: {{error: x}}}}\n",  # nor is one that looks like one of ours
+        f"{HEAD}use: {{errors: {{card_declnied: {{title: x}}}}}}\nsteps:\n{CHARGE}",  # which one is wrong?
     ],
 )
 def test_where_there_is_a_doubt_nothing_is_changed(tmp_path: Path, text: str) -> None:
     done = mended(text, tmp_path)
     assert (done.text, done.corrections) == (text, ())
     assert done.problems != []
+
+
+def test_where_the_definition_may_be_what_is_misspelt_nothing_is_changed(tmp_path: Path) -> None:
+    text = f"{HEAD}steps:\n{CHARGE.replace('id: charge', 'id: chrage')}"
+    assert mended(f'{text}output: {{id: "{{{{ steps.charge.output.payment_id }}}}"}}\n', tmp_path).corrections == ()
 
 
 def test_one_that_does_not_help_is_taken_back(tmp_path: Path) -> None:
