@@ -50,6 +50,7 @@ POLL_S = 0.1
 SERVE_POLL_S = 0.5
 NAMED = 5  # runs that are named one by one
 ENGINE_END_S = 0.02  # before its connection is closed under it
+TRACED_END_S = 1.0
 
 
 class Host:
@@ -151,7 +152,8 @@ class Host:
 
     def _end_engine(self) -> None:
         self._stop.set()
-        deadline = time.monotonic() + ENGINE_END_S
+        # Where traces are sent, the engine has to have told of the run that has just ended.
+        deadline = time.monotonic() + (ENGINE_END_S if self._traces is None else TRACED_END_S)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._traces is not None:

@@ -174,6 +174,8 @@ class LiveEvents:
             return
         if self._wanted.workflows and known.workflow not in self._wanted.workflows:
             return
+        if any(isinstance(event, ev.RunFinished) for event in events):
+            del self._runs[run_id]
         settled = ""
         for told in _moments(known, events):
             what, detail = moment_words(told)

@@ -56,27 +56,41 @@ def _look(reach: Access, run_id: str, screen: Screen, look: str, step: str, *, w
     from runner.cli.reading import read_view
 
     client = reach.client
+    view = read_family(client, run_id) if look == "timeline" else read_view(client, run_id)
+    _require_step(view, step)
     if look == "timeline":
         from runner.cli.timeline import show_timeline
 
-        show_timeline(read_family(client, run_id), screen, client.store.now_ms(), step=step, whole=whole)
+        show_timeline(view, screen, client.store.now_ms(), step=step, whole=whole)
         return
     if look == "events":
         from runner.cli.show_events import show_events
 
         if screen.format == "text":
-            _show_title(read_view(client, run_id), screen)
+            _show_title(view, screen)
         show_events(client, run_id, screen, step=step)
         return
     from runner.cli.show_steps import show_logs, show_steps
 
-    view = read_view(client, run_id)
     if screen.format == "text":
         _show_title(view, screen)
     if look == "steps":
         show_steps(client, view, screen, step=step)
     else:
         show_logs(view, screen, step=step, log_file=str(reach.settings.project.log_file))
+
+
+def _require_step(view: RunView, step: str) -> None:
+    """Raises UsageError: nothing in the run is called so."""
+    from runner.cli.failure import did_you_mean
+    from runner.cli.show_events import is_about
+    from runner.errors import UsageError
+
+    paths = [each.path for each in view.steps]
+    paths += [path for child in view.children.values() for path in (each.path for each in child.steps)]
+    if not any(is_about(path, step) for path in paths or [step]):
+        advice = did_you_mean(step, [*paths, *(each.id for each in view.steps)])
+        raise UsageError(f"run {view.run_id} has no step {step!r}.{advice}")
 
 
 def _show_title(view: RunView, screen: Screen) -> None:

@@ -182,11 +182,13 @@ class _Scale:
 
     def _ticks(self) -> Iterator[tuple[int, str]]:
         yield self.begin_ms, "0"
-        for before, stretch in zip([None, *self._stretches], self._stretches, strict=False):
+        was_folded = False
+        for stretch in self._stretches:
             if stretch.is_folded:
+                was_folded = True
+                yield stretch.end_ms, f"+{duration(stretch.end_ms - self.begin_ms)}"
+            if was_folded:  # round values since the beginning would all read the same there
                 continue
-            if before is not None and before.is_folded:
-                yield stretch.start_ms, f"+{duration(stretch.start_ms - self.begin_ms)}"
             span_ms = stretch.end_ms - stretch.start_ms
             count = max(1, int((stretch.last - stretch.first) // 14))
             pace = _round_up(span_ms / count)

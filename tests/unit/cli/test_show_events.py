@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runner.cli.reading import read_view
 from runner.cli.screen import Screen, plain
+from runner.cli.show import _require_step
 from runner.cli.show_events import event_lines, is_about, read_moments, show_events
+from runner.errors import UsageError
 from tests.desk import Desk
 
 
@@ -47,3 +50,11 @@ def test_as_json_ends_have_their_times(desk: Desk, form: str, capsys: pytest.Cap
         (1, "ended unknown", 0), (2, "completed", 0)]
     assert {event["path"] for event in told} == {"charge"}
     assert {"TaskClaimed", "TaskDispatched", "RetryScheduled"} <= {event["type"] for event in told}
+
+
+def test_a_step_that_is_not_there_is_said_to_be_that(desk: Desk):
+    view = read_view(desk.client, desk.run())
+    _require_step(view, "charge")
+    _require_step(view, "")
+    with pytest.raises(UsageError, match=r"no step 'chrage'.*Did you mean \"charge\""):
+        _require_step(view, "chrage")
