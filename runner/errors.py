@@ -17,6 +17,7 @@ SagarunError
 │   ├── StoreUnavailable     Redis cannot be reached; what was asked may be repeated (exit 6)
 │   ├── ServerRefused        the server must not be used: eviction, version, durability (exit 2)
 │   └── RecordTampered       a key is missing or has the wrong type
+├── ArchiveUnavailable       the archive's database cannot be reached, or does not do what it is asked (exit 6)
 ├── BusinessError            a worker says no: definite, never retried by `retry`
 ├── NoEffectError            a worker knows that nothing happened: definite, retried
 │   └── RetryLater           the same, with its own delay
@@ -131,6 +132,10 @@ class StoreUnavailable(StoreError):
 
 class ServerRefused(StoreError):
     """This Redis server must not be used for runs."""
+
+
+class ArchiveUnavailable(SagarunError):
+    """The archive's database cannot be reached; runs that are over are kept until it is there."""
 
 
 class RecordTampered(StoreError):

@@ -39,6 +39,10 @@ class RunInfo(msgspec.Struct, frozen=True):
     updated_at_ms: int
     parent: str = ""  # the run that started it as its child
     waits_for: str = ""  # pending: the slot of its `concurrency` that is full
+    archived: bool = False  # it is in the archive, and on the server no more
+
+    def listed(self) -> Listed:
+        return Listed(self.run_id, self.status, self.workflow, self.version, self.key, self.parent, self.rerun_of)
 
 
 class Selection:
@@ -100,7 +104,7 @@ class Selection:
             return Details(redaction.input, None, frozenset(), frozenset(), groups)
         errors = {error.code for error in errors_of(run)}
         output = redaction.of(run.payloads.get("~output"))
-        return Details(redaction.input, output, frozenset(errors), frozenset(_steps(run)), groups)
+        return Details(redaction.input, output, frozenset(errors), frozenset(steps_of(run)), groups)
 
     def _redaction(self, stored: StoredRun, value: Any) -> Redaction:
         digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
@@ -112,8 +116,7 @@ class Selection:
 
 
 def listed(row: RunRow) -> Listed:
-    info = run_info(row)
-    return Listed(info.run_id, info.status, info.workflow, info.version, info.key, info.parent, info.rerun_of)
+    return run_info(row).listed()
 
 
 def asked_with(stored: StoredRun) -> Any:
@@ -130,7 +133,7 @@ def errors_of(run: Run) -> Iterator[Any]:
         yield from filter(None, (node.error, node.verify_error, node.undo_error, node.confirm_error))
 
 
-def _steps(run: Run) -> Iterator[str]:
+def steps_of(run: Run) -> Iterator[str]:
     """Ids of the steps where it failed, is stuck, or has something out."""
     if run.header.error is not None and run.header.error.step:
         yield run.header.error.step

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from runner.cli.access import Access
 from runner.cli.collector import spare_the_collector
-from runner.cli.keeping import retention_of
+from runner.cli.keeping import ARCHIVE_END_S, retention_of, start_archive
 from runner.cli.opened import open_now
 from runner.cli.tracing import trace_export
 from runner.engine.engine import Engine
@@ -66,6 +66,7 @@ class EngineProcess:
             threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)
             for number in range(LOOPS)
         ]
+        archive = start_archive(settings.project, store, stays=True)
         threads = [*loops, Ticker(store, self.id, self._stop, schedules=True)]
         spare_the_collector()
         for thread in threads:
@@ -75,6 +76,8 @@ class EngineProcess:
         while not self._stop.wait(0.5):
             pass
         self._end(threads, lock)
+        if archive is not None:
+            archive.finish(ARCHIVE_END_S)
         if traces is not None:
             traces.close()
         opened.close()

@@ -62,12 +62,17 @@ def command(context: click.Context, window: int | None, whole: bool, limit: int)
 
 
 def _read(reach: Access, window_ms: int = 0) -> list[ErrorGroup]:
+    from runner.cli.archived import archive_of, groups_of_both
     from runner.monitor.patterns import HOUR_MS, error_groups
 
     store = reach.client.store
     now_ms = store.now_ms()
     since_ms = now_ms - window_ms - HOUR_MS if window_ms else 0
-    return error_groups(store.fault_groups(since_ms=since_ms), now_ms, window_ms)
+    groups = store.fault_groups(since_ms=since_ms)
+    with archive_of(reach.settings) as archive:
+        if archive is not None:
+            groups = groups_of_both(groups, archive.errors(since_ms))
+    return error_groups(groups, now_ms, window_ms)
 
 
 def _list(chosen: Settings, groups: Sequence[ErrorGroup], left_out: int) -> None:
@@ -204,7 +209,7 @@ def _change(id: str, state: str, by: str, reason: str) -> None:
         store = reach.client.store
         note = {"state": state, "by": by or caller(), "at_ms": store.now_ms(), "reason": reason}
         if not store.note_fault(group.id, cast("FaultState", state), msgspec.json.encode(note)):
-            raise UsageError(f"the group of errors {id!r} is gone")
+            raise UsageError(f"the group of errors {id!r} is in the archive only: nothing can be said of it any more")
         if chosen.format == "text":
             chosen.screen.data(f"error group {group.short} is {state}: {group.title}")
         else:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from runner.cli.options import shared_options
-
-if TYPE_CHECKING:
-    from runner.client import Client
-    from runner.monitor.bundle import Bundle
 
 
 @click.command(short_help="Write a run with all that belongs to it into one file.")
@@ -23,14 +18,19 @@ def command(run: str, file: str | None) -> None:
 
     What the input's schema marks x-secret is hidden in it, and cannot be exported. `sagarun replay` reads it.
     """
+    from runner.archive.archiver import make_bundle
     from runner.cli.access import access, require_runs
+    from runner.cli.archived import find_bundle
     from runner.cli.settings import settings
-    from runner.errors import UsageError
+    from runner.errors import RunNotFound, UsageError
 
     chosen = settings()
     require_runs(chosen, run)
     with access(chosen) as reach:
-        bundle = make_bundle(reach.client, reach.client.find(run))
+        try:
+            bundle = make_bundle(reach.client, reach.client.find(run))
+        except RunNotFound:
+            bundle = find_bundle(chosen, run)
     if file is None or file == "-":
         chosen.screen.data(bundle.encoded().decode())
         return
@@ -41,21 +41,3 @@ def command(run: str, file: str | None) -> None:
     hidden = "; what is x-secret is hidden" if bundle.redacted else ""
     chosen.screen.note(f"· run {bundle.run_id} is in {file}{hidden}; look at it with: sagarun replay {file}")
 
-
-def make_bundle(client: Client, run_id: str) -> Bundle:
-    """Raises RunNotFound."""
-    import msgspec
-
-    from runner.monitor.bundle import bundle_of
-
-    store = client.store
-    stored, history = client.stored(run_id), store.history(run_id)
-    again = client.stored(run_id)
-    while again.etag != stored.etag:
-        stored, history = again, store.history(run_id)
-        again = client.stored(run_id)
-    digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
-    return bundle_of(
-        stored, history, store.get_definition(digest), client.contracts() or {}, client.redaction(run_id),
-        project=store.namespace, now_ms=store.now_ms(),
-    )

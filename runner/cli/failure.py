@@ -34,6 +34,7 @@ _CODES: tuple[tuple[type[errors.SagarunError], Exit], ...] = (
     (errors.RunNotFound, Exit.USAGE),
     (errors.ServerRefused, Exit.USAGE),
     (errors.StoreUnavailable, Exit.UNREACHABLE),
+    (errors.ArchiveUnavailable, Exit.UNREACHABLE),
     (errors.RecordTampered, Exit.INTERNAL),
     (errors.SagarunError, Exit.NEGATIVE),
 )

@@ -21,7 +21,7 @@ from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
 from runner.cli.follow import Follower
-from runner.cli.keeping import retention_of
+from runner.cli.keeping import ARCHIVE_END_S, retention_of, start_archive
 from runner.cli.reading import read_view
 from runner.cli.report import summary_lines
 from runner.cli.tracing import trace_export
@@ -39,6 +39,7 @@ from runner.store.process_lock import forget_unknown
 from runner.store.redis_store import RedisStore
 
 if TYPE_CHECKING:
+    from runner.archive.archiver import ArchiveThread
     from runner.monitor.otel import TraceExport
 
 log = logging.getLogger("sagarun.host")
@@ -75,6 +76,7 @@ class Host:
         self._has_said_that_it_waits = False
         self._threads: list[threading.Thread] = []
         self._traces: TraceExport | None = None
+        self._archive: ArchiveThread | None = None
 
     # -- life ---------------------------------------------------------------------------------------
     def __enter__(self) -> Host:
@@ -98,6 +100,7 @@ class Host:
             threading.Thread(target=self._interpret, name="sagarun-engine", daemon=True),
             Ticker(self._engine_store, self._engine_id, self._stop, schedules=self._schedules),
         ]
+        self._archive = start_archive(self._project, self._engine_store, stays=self._schedules)
         for thread in self._threads:
             thread.start()
         self._sweep()
@@ -158,6 +161,8 @@ class Host:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._traces is not None:
             self._traces.close()
+        if self._archive is not None:
+            self._archive.finish(ARCHIVE_END_S)
         # Whoever still waits for a wake token is woken by this; a commit under way is repeated by the next engine.
         self._engine_store.close()
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -42,6 +44,7 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     until.
     """
     from runner.cli.access import access, has_runs
+    from runner.cli.archived import archive_of, list_both
     from runner.cli.settings import settings
     from runner.cli.wording import columns
     from runner.query import parse_query
@@ -51,9 +54,12 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     parse_query(wanted, 1)  # also where there is nothing to be looked for
     runs: Sequence[RunInfo] = ()
     is_more = False
-    if has_runs(chosen):
-        with access(chosen) as reach:
-            found = reach.client.list(wanted, limit=limit + 1, offset=(page - 1) * limit, status=status or "")
+    with archive_of(chosen) as archive, ExitStack() as opened:
+        client = opened.enter_context(access(chosen)).client if has_runs(chosen) else None
+        if client is not None or archive is not None:
+            now_ms = client.store.now_ms() if client is not None else time.time_ns() // 1_000_000
+            text = f"{wanted} status:{status}" if status else wanted
+            found = list_both(client, archive, text, now_ms, limit=limit + 1, offset=(page - 1) * limit)
             runs, is_more = found[:limit], len(found) > limit
     if chosen.format == "json":
         chosen.screen.json([msgspec.to_builtins(run) for run in runs])
@@ -85,7 +91,8 @@ def _row(run: RunInfo) -> Sequence[Line | str]:
     origin = f"key {run.key}" if run.key else ""
     again = f"rerun of {run.rerun_of}" if run.rerun_of else ""
     below = f"child of {run.parent}" if run.parent else ""
+    archived = "archived" if run.archived else ""
     waits = f"waits for {run.waits_for}" if run.waits_for else ""
     name = f"{run.workflow} {run.version}"
-    remarks = "  ".join(filter(None, (waits, origin, again, below)))
+    remarks = "  ".join(filter(None, (waits, origin, again, below, archived)))
     return run.run_id, status(run.status), name, moment(run.created_at_ms), remarks

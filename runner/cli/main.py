@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "workers": "The workers and their contracts: list, processes, export, check.",
         "stats": "How workers, processes, queues and workflows do.",
         "queues": "What waits in queues, since when, and who serves it.",
+        "archive": "Copy runs that are over to the archive, now.",
         "errors": "What goes wrong, by pattern: list, show, resolve, ignore.",
         "trace": "Send the traces of runs that are over once more, or say their ids.",
         "doctor": "Look at everything a run needs, and say what is wrong.",

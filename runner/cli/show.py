@@ -25,16 +25,24 @@ if TYPE_CHECKING:
 @shared_options
 def command(run: str, look: str | None, step: str, whole: bool) -> None:
     """Show RUN (its id, or the beginning of it): steps, attempts, errors, undo, what stands, and what can be done."""
+    from dataclasses import replace
+
     from runner.cli.access import access, require_runs
+    from runner.cli.archived import client_of, find_bundle
     from runner.cli.settings import settings
-    from runner.errors import UsageError
+    from runner.errors import RunNotFound, UsageError
 
     chosen = settings()
     if step and look is None:
         raise UsageError("--step goes with --events, --timeline, --steps or --logs")
     require_runs(chosen, run)
     with access(chosen) as reach:
-        run_id = reach.client.find(run)
+        try:
+            run_id = reach.client.find(run)
+        except RunNotFound:
+            bundle = find_bundle(chosen, run)
+            run_id, reach = bundle.run_id, replace(reach, client=client_of(chosen, bundle))
+            chosen.screen.note("· this run is in the archive, and on the server no more")
         if look is None:
             _show_run(reach, run_id, chosen.screen, whole=whole)
         else:

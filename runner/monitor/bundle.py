@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.definition.parse import parse_document
 from runner.definition.secret_input import Redaction
@@ -99,7 +100,12 @@ def bundle_of(
     stored: StoredRun, history: Sequence[bytes], document: bytes | None, contracts: Mapping[str, Any],
     redaction: Redaction, *, project: str, now_ms: int,
 ) -> Bundle:
-    """`contracts`: of all workers that are known; those that the definition names are taken."""
+    """`contracts`: of all workers that are known; those that the definition names are taken.
+
+    Without the definition nobody knows what is secret, so nothing of the run's data is taken then.
+    """
+    if document is None:
+        stored, history, redaction = replace(stored, state=b"", fields={}, entries=(), broken=b""), (), Redaction()
     definition = msgspec.json.decode(document) if document is not None else None
     named = _workers_in(definition)
     return Bundle(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -16,10 +16,11 @@ from runner.store import memory_faults
 from runner.store.faults import FaultGroup, FaultState
 from runner.store.limits import LEASE_MS, TICK_MS, check_alert, check_name, check_number, check_schedule
 from runner.store.memory_runs import RunsInMemory
+from runner.store.memory_state import Run
 from runner.store.memory_tasks import TasksInMemory
 from runner.store.memory_tick import TickInMemory
 from runner.store.observations import AlertRow, Figures, QueueInfo
-from runner.store.ports import HELD_MS, MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo
+from runner.store.ports import HELD_MS, MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo, StoredRun
 
 
 def _wall_clock_ms() -> int:
@@ -49,6 +50,16 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
     def get_workers(self) -> Mapping[str, bytes]:
         with self._changed:
             return dict(self._tables.workers)
+
+    def put_run(self, stored: StoredRun, history: Sequence[bytes]) -> None:
+        """A run that is over and was kept elsewhere, to be looked at."""
+        with self._changed:
+            run = Run(
+                stored.run_id, "", "", stored.summary, stored.created_at_ms, stored.updated_at_ms, stored.etag,
+                stored.state, stored.status, terminal=True, fields=dict(stored.fields), history=list(history),
+                broken=stored.broken, parked=stored.parked,
+            )
+            self._tables.runs[stored.run_id] = run
 
     def ended_runs(self, *, limit: int = 100) -> list[tuple[str, int]]:
         with self._changed:

@@ -100,6 +100,7 @@ OPTIONAL = {
     "opentelemetry-sdk": "runner/monitor/otel.py",
     "pygls": "runner/cli/language_server/server.py",
     "pytest": "runner/testing.py",
+    "sqlalchemy": "runner/archive/database.py",
 }
 
 

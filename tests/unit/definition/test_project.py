@@ -107,9 +107,10 @@ def test_hosts_and_secrets_that_make_no_sense_are_told(tmp_path: Path, text: str
 
 
 def test_retention_may_depend_on_how_a_run_ended(tmp_path: Path):
-    (tmp_path / "sagarun.yaml").write_text("retention: {completed: 1d, abandoned: 0s}\n")
+    (tmp_path / "sagarun.yaml").write_text("retention: {completed: 1d, abandoned: 0s}\narchive: sqlite:///a.db\n")
     project = find_project(tmp_path)
     assert [project.retention.of(status) for status in ENDINGS] == [86_400_000, 604_800_000, 604_800_000, 0]
+    assert project.archive == "sqlite:///a.db"
 
 
 def test_a_status_that_no_run_ends_with_has_no_retention(tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.cli.export import make_bundle
+from runner.archive.archiver import make_bundle
 from runner.interpreter.replay import differences, replay
 from runner.monitor.bundle import Bundle, read_bundle
 from runner.monitor.views import view_run

@@ -1,0 +1,260 @@
+"""The archive's tables, and what is written to and read from them.
+
+A run is one row with its bundle (see monitor.bundle; without secrets), and one row a step for whoever asks in SQL. What
+is written twice is there once: a row is deleted and inserted in one transaction, so a copy that was cut off by a kill
+is simply made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from runner.archive.database import Database, Row
+from runner.monitor.bundle import Bundle, read_bundle
+from runner.monitor.shapes import RunView
+from runner.monitor.views import view_run
+from runner.query import Details, Query
+from runner.selection import RunInfo, errors_of, steps_of
+from runner.store.faults import FaultGroup
+
+_PAGE = 200
+_NAME = "VARCHAR(255) NOT NULL"
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "sagarun_runs": {
+        "project": _NAME, "run_id": _NAME, "workflow": _NAME, "version": _NAME, "status": _NAME, "run_key": "TEXT",
+        "rerun_of": _NAME, "parent": _NAME, "created_at_ms": "BIGINT NOT NULL", "ended_at_ms": "BIGINT NOT NULL",
+        "error_code": "TEXT", "error_step": "TEXT", "error_message": "TEXT", "definition": _NAME,
+        "bundle": "TEXT NOT NULL",
+    },
+    "sagarun_steps": {
+        "project": _NAME, "run_id": _NAME, "path": _NAME, "step": _NAME, "worker": _NAME, "kind": _NAME,
+        "status": _NAME, "attempts": "BIGINT", "started_at_ms": "BIGINT", "duration_ms": "BIGINT", "error_code": "TEXT",
+        "error_message": "TEXT",
+    },
+    "sagarun_definitions": {"project": _NAME, "digest": _NAME, "document": "TEXT NOT NULL"},
+    "sagarun_errors": {
+        "project": _NAME, "pattern": _NAME, "first_at_ms": "BIGINT NOT NULL", "last_at_ms": "BIGINT NOT NULL",
+        "count": "BIGINT NOT NULL", "state": _NAME, "told": "TEXT NOT NULL",
+    },
+}
+_KEYS = {
+    "sagarun_runs": ("project", "run_id"), "sagarun_steps": ("project", "run_id", "path"),
+    "sagarun_definitions": ("project", "digest"), "sagarun_errors": ("project", "pattern", "first_at_ms"),
+}
+
+
+class Archive:
+    """Of one project, in one database that others may use too. For one thread."""
+
+    def __init__(self, database: Database, project: str) -> None:
+        self._database = database
+        self.project = project
+        statements: list[tuple[str, Sequence[Row]]] = []
+        for table, columns in _COLUMNS.items():
+            listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            key = ", ".join(_KEYS[table])
+            statements.append((f"CREATE TABLE IF NOT EXISTS {table} ({listed}, PRIMARY KEY ({key}))", [{}]))
+        statements.append((
+            "CREATE INDEX IF NOT EXISTS sagarun_runs_by_time ON sagarun_runs (project, created_at_ms, run_id)", [{}]
+        ))
+        self._database.write(statements)
+
+    def close(self) -> None:
+        self._database.close()
+
+    # -- writing ------------------------------------------------------------------------------------
+    def put_runs(self, bundles: Sequence[Bundle]) -> None:
+        """On disk when this returns."""
+        definitions = {
+            bundle.summary["definition"]: msgspec.json.encode(bundle.definition).decode()
+            for bundle in bundles if bundle.definition is not None
+        }
+        self._database.write([
+            *self._replace("sagarun_definitions", [
+                {"project": self.project, "digest": digest, "document": text} for digest, text in definitions.items()
+            ]),
+            *self._replace("sagarun_runs", [self._run_row(bundle) for bundle in bundles]),
+            (_delete("sagarun_steps", ("project", "run_id")), [self._id(bundle.run_id) for bundle in bundles]),
+            (_insert("sagarun_steps"), [row for bundle in bundles for row in self._step_rows(bundle)]),
+        ])
+
+    def put_errors(self, groups: Sequence[FaultGroup]) -> None:
+        """As they are now. A group that was forgotten and came again is another row: it counts from its beginning."""
+        self._database.write(self._replace("sagarun_errors", [
+            {
+                "project": self.project, "pattern": group.group, "first_at_ms": group.first_at_ms,
+                "last_at_ms": group.last_at_ms, "count": group.count, "state": group.state,
+                "told": msgspec.json.encode(_told(group)).decode(),
+            }
+            for group in groups
+        ]))
+
+    def _replace(self, table: str, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
+        keys = [{name: row[name] for name in _KEYS[table]} for row in rows]
+        return [(_delete(table, _KEYS[table]), keys), (_insert(table), rows)]
+
+    def _id(self, run_id: str) -> Row:
+        return {"project": self.project, "run_id": run_id}
+
+    def _run_row(self, bundle: Bundle) -> Row:
+        run, summary = bundle.run(), bundle.summary
+        error = run.header.error if run is not None else None
+        slim = msgspec.structs.replace(bundle, definition=None, contracts={})
+        return {
+            **self._id(bundle.run_id), "workflow": summary.get("workflow", ""), "version": summary.get("version", ""),
+            "status": bundle.status, "run_key": summary.get("key", ""), "rerun_of": summary.get("rerun_of", ""),
+            "parent": summary.get("parent", ""), "created_at_ms": bundle.created_at_ms,
+            "ended_at_ms": bundle.updated_at_ms, "error_code": error.code if error else None,
+            "error_step": error.step if error else None, "error_message": error.message if error else None,
+            "definition": summary.get("definition", ""), "bundle": slim.encoded().decode(),
+        }
+
+    def _step_rows(self, bundle: Bundle) -> Iterator[Row]:
+        for step in view_of(bundle).steps:
+            yield {
+                **self._id(bundle.run_id), "path": step.path, "step": step.id, "worker": step.worker or "",
+                "kind": step.kind, "status": step.status, "attempts": step.attempts,
+                "started_at_ms": step.started_at_ms, "duration_ms": step.duration_ms,
+                "error_code": step.error.code if step.error else None,
+                "error_message": step.error.message if step.error else None,
+            }
+
+    # -- reading ------------------------------------------------------------------------------------
+    def find(self, prefix: str) -> list[str]:
+        """Ids that begin so; a few."""
+        wanted = prefix.strip().lower()
+        if not wanted.isalnum():
+            return []
+        rows = self._database.read(
+            "SELECT run_id FROM sagarun_runs WHERE project = :project AND run_id >= :low AND run_id < :high"
+            " ORDER BY run_id", {"project": self.project, "low": wanted, "high": wanted + "~"},
+        )
+        return [row["run_id"] for row, _ in zip(rows, range(4), strict=False)]
+
+    def get(self, run_id: str) -> Bundle | None:
+        """With its definition."""
+        rows = self._database.read(
+            "SELECT bundle, definition FROM sagarun_runs WHERE project = :project AND run_id = :run_id",
+            self._id(run_id),
+        )
+        row = next(iter(rows), None)
+        if row is None:
+            return None
+        documents = self._database.read(
+            "SELECT document FROM sagarun_definitions WHERE project = :project AND digest = :digest",
+            {"project": self.project, "digest": row["definition"]},
+        )
+        document = next(iter(documents), None)
+        bundle = read_bundle(row["bundle"].encode())
+        if document is None:
+            return bundle
+        return msgspec.structs.replace(bundle, definition=msgspec.json.decode(document["document"]))
+
+    def runs(self, query: Query) -> Iterator[RunInfo]:
+        """Those that it fits, the newest first. Reads the bundles only if it asks for something in them."""
+        if query.wants_live_only:
+            return
+        wanted = "bundle" if query.needs_details else "'' AS bundle"
+        before_ms, run_id = query.until_ms or 2**62, "~"
+        while True:
+            rows = list(self._database.read(
+                "SELECT run_id, workflow, version, status, run_key, rerun_of, parent, created_at_ms, ended_at_ms, "
+                f"{wanted} FROM sagarun_runs WHERE project = :project AND created_at_ms >= :since_ms"
+                " AND (created_at_ms < :before_ms OR (created_at_ms = :before_ms AND run_id < :run_id))"
+                f" ORDER BY created_at_ms DESC, run_id DESC LIMIT {_PAGE}",
+                {"project": self.project, "since_ms": query.since_ms, "before_ms": before_ms, "run_id": run_id},
+            ))  # fmt: skip
+            for row in rows:
+                info = RunInfo(
+                    row["run_id"], row["status"], row["workflow"], row["version"], row["run_key"], row["rerun_of"],
+                    row["created_at_ms"], row["ended_at_ms"], row["parent"], archived=True,
+                )  # fmt: skip
+                if query.fits_listed(info.listed()) and (not query.needs_details or _fits(query, row["bundle"])):
+                    yield info
+            if len(rows) < _PAGE:
+                return
+            before_ms, run_id = rows[-1]["created_at_ms"], rows[-1]["run_id"]
+
+    def errors(self, since_ms: int = 0) -> list[FaultGroup]:
+        """Each group once, with the counts of all its beginnings."""
+        found: dict[str, FaultGroup] = {}
+        for row in self._database.read(
+            "SELECT told FROM sagarun_errors WHERE project = :project AND last_at_ms >= :since_ms ORDER BY first_at_ms",
+            {"project": self.project, "since_ms": since_ms},
+        ):  # fmt: skip
+            group = _TOLD.decode(row["told"].encode()).group_of()
+            before = found.get(group.group)
+            found[group.group] = group if before is None else together(before, group)
+        return sorted(found.values(), key=lambda group: (group.last_at_ms, group.group), reverse=True)
+
+
+def _fits(query: Query, text: str) -> bool:
+    bundle = read_bundle(text.encode())
+    run = bundle.run()
+    groups = frozenset(bundle.stopped_by)
+    if run is None:
+        return query.fits_details(Details(bundle.input, None, frozenset(), frozenset(), groups))
+    errors = frozenset(error.code for error in errors_of(run))
+    output = run.payloads.get("~output")
+    return query.fits_details(Details(bundle.input, output, errors, frozenset(steps_of(run)), groups))
+
+
+def view_of(bundle: Bundle) -> RunView:
+    return view_run(bundle.stored(), bundle.run(), bundle.plan(), bundle.events())
+
+
+def together(older: FaultGroup, newer: FaultGroup) -> FaultGroup:
+    """One group that was counted twice over, at different times: forgotten in between, or in two places."""
+    hours, marks = dict(older.hours), dict(older.marks)
+    for hour, count in newer.hours.items():
+        hours[hour] = hours.get(hour, 0) + count
+    for mark, count in newer.marks.items():
+        marks[mark] = marks.get(mark, 0) + count
+    return msgspec.structs.replace(
+        newer, count=older.count + newer.count, first_at_ms=older.first_at_ms, hours=hours, marks=marks,
+        samples=tuple(dict((*older.samples, *newer.samples)).items()),
+    )
+
+
+def _delete(table: str, keys: Sequence[str]) -> str:
+    return f"DELETE FROM {table} WHERE " + " AND ".join(f"{name} = :{name}" for name in keys)
+
+
+def _insert(table: str) -> str:
+    columns = _COLUMNS[table]
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """A group as JSON."""
+
+    group: str
+    about: str
+    count: int
+    first_at_ms: int
+    last_at_ms: int
+    hours: dict[int, int]
+    marks: dict[str, int]
+    samples: list[tuple[str, int]]
+    state: Any
+    note: str
+    regressed_at_ms: int
+
+    def group_of(self) -> FaultGroup:
+        return FaultGroup(
+            self.group, self.about.encode(), self.count, self.first_at_ms, self.last_at_ms, self.hours, self.marks,
+            tuple(self.samples), self.state, self.note.encode(), self.regressed_at_ms,
+        )
+
+
+def _told(group: FaultGroup) -> _Told:
+    return _Told(
+        group.group, group.about.decode(), group.count, group.first_at_ms, group.last_at_ms, dict(group.hours),
+        dict(group.marks), list(group.samples), group.state, group.note.decode(), group.regressed_at_ms,
+    )
+
+
+_TOLD = msgspec.json.Decoder(_Told)

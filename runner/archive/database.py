@@ -1,0 +1,124 @@
+"""A database by its URL: sqlite:/// with what comes with Python, any other with SQLAlchemy (extra: archive).
+
+Both take the same SQL, with named parameters. One object is for one thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from runner.errors import ArchiveUnavailable, ConfigError
+
+SQLITE = "sqlite:///"
+BUSY_S = 30.0  # others may be writing
+Row = Mapping[str, Any]
+NOTHING: Row = MappingProxyType({})
+
+
+class Database(Protocol):
+    """Raises ArchiveUnavailable whenever the database does not do what it was asked for."""
+
+    def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
+        """Rows as they come."""
+
+    def write(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> None:
+        """All of them, or nothing: each for every one of its rows."""
+
+    def close(self) -> None: ...
+
+
+def file_of(url: str, root: Path) -> Path | None:
+    """Of an SQLite file; None for any other database."""
+    return root / url.removeprefix(SQLITE) if url.startswith(SQLITE) else None
+
+
+def open_database(url: str, root: Path) -> Database:
+    """Raises ArchiveUnavailable, ConfigError."""
+    path = file_of(url, root)
+    return SqliteFile(path) if path is not None else Alchemy(url)
+
+
+class SqliteFile:
+    """In write-ahead mode, so that reading and writing do not wait for each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = str(path)
+        with self._telling():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # What is released from the server must be on disk here.
+            self._connection.execute("PRAGMA synchronous = FULL")
+
+    def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
+        with self._telling():
+            for row in self._connection.execute(sql, dict(values)):
+                yield dict(row)
+
+    def write(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> None:
+        with self._telling():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for sql, rows in statements:
+                    for row in rows:
+                        self._connection.execute(sql, dict(row))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise ArchiveUnavailable(f"the archive {self._name}: {error}") from error
+
+
+class Alchemy:
+    """Whatever SQLAlchemy has a driver for."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import sqlalchemy
+        except ImportError:
+            raise ConfigError(
+                f"the archive {url.partition(':')[0]} needs SQLAlchemy: pip install 'sagarun[archive]'"
+            ) from None
+        self._alchemy = sqlalchemy
+        self._name = url.partition(":")[0]
+        with self._telling():
+            self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
+
+    def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
+        with self._telling(), self._engine.connect() as connection:
+            for row in connection.execute(self._alchemy.text(sql), dict(values)).mappings():
+                yield dict(row)
+
+    def write(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> None:
+        with self._telling(), self._engine.begin() as connection:
+            for sql, rows in statements:
+                if rows:
+                    values = [dict(row) for row in rows]
+                    connection.execute(self._alchemy.text(sql), values if len(values) > 1 else values[0])
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """The URL may hold a password, so it is never told."""
+        try:
+            yield
+        except (self._alchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
+            text = str(getattr(error, "orig", None) or error).split("\n", 1)[0]
+            raise ArchiveUnavailable(f"the archive {self._name}: {text}") from error
