@@ -1,4 +1,4 @@
-.PHONY: help check test properties faults simulate mutate chaos soak bench
+.PHONY: help check test properties faults simulate mutate fuzz chaos soak bench
 
 help:   ## this list
 	@grep -E '^[a-z]+: ' $(MAKEFILE_LIST) | sed -E 's/: +## /  /' | sort
@@ -23,6 +23,9 @@ simulate:  ## schedules of faults in virtual time: make simulate N=100000 SEED=0
 
 mutate: ## mistakes made in the shipped definitions, and how many of them validate finds (a minute)
 	python -m tests.mutation --survivors
+
+fuzz:   ## wrong files by the thousand: make fuzz N=100000 SEED=0 (at a hundred and more a second)
+	python -m tests.fuzz --number $(or $(N),10000) --seed $(or $(SEED),0) --processes $(or $(PROCESSES),2)
 
 chaos:  ## real processes under kill -9, 3 times 10,000 runs, and a verdict (about half an hour)
 	python -m tests.acceptance.chaos --runs 10000 --seed 1 --seed 2 --seed 3

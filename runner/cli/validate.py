@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -153,8 +154,13 @@ def check_all(
     given = texts or {}
     files = [path for path in paths if str(path) in given]
     files += files_of([path for path in paths if str(path) not in given])
-    found = (problem for file in files for problem in _check(file, chosen, contracts, given=given.get(str(file))))
-    return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 50)  # little of this is garbage: looking for it takes a tenth of the time
+    try:
+        found = (problem for file in files for problem in _check(file, chosen, contracts, given=given.get(str(file))))
+        return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
+    finally:
+        gc.set_threshold(*usual)
 
 
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:

@@ -186,6 +186,8 @@ def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
         hint = f"write {'true' if error.instance in ('yes', 'on') else 'false'}"
     elif wanted in ("a mapping", "a list"):
         hint = _WRITTEN.get(last(pointer), "")
+        if not hint and wanted == "a list" and isinstance(error.instance, str) and re.fullmatch(r"\w+", error.instance):
+            hint = f"write [{error.instance}]"
     yield _type_finding(pointer, error.instance, wanted, hint)
 
 
@@ -208,7 +210,7 @@ def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
         for nested in meant:
             yield from complaints(nested, source)
     elif isinstance(instance, str) and constants:
-        yield _choice_finding(pointer, instance, constants, "or a mapping")
+        yield _choice_finding(pointer, instance, constants, "or a mapping", _as_call(pointer, instance))
     else:
         is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
         times = any("duration_template" in branch.get("$ref", "") for branch in branches)
@@ -233,10 +235,17 @@ def _branch_words(branch: Mapping[str, Any]) -> str:
     return _BRANCH_WORDS.get(branch["$ref"].rpartition("/")[2], "a mapping")
 
 
-def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str = "") -> Finding:
+def _as_call(pointer: str, instance: str) -> str:
+    """How a worker's name is written where a call is meant."""
+    is_name = last(pointer) == "compensate" and "." in instance and " " not in instance
+    return f"write {{worker: {instance}}}" if is_name else ""
+
+
+def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str = "", else_: str = "") -> Finding:
     choices = ", ".join(f'"{constant}"' for constant in constants) + (f" {more}" if more else "")
     is_not = "is not one of" if len(constants) > 1 else "is not"
     hint = did_you_mean(instance, constants) if isinstance(instance, str) else ""
+    hint = hint or else_
     correction = slip(instance, constants) if isinstance(instance, str) else {}
     return Finding("SR104", pointer, f"{shown(instance)} {is_not} {choices}", hint, **correction)
 

@@ -7,12 +7,13 @@ from collections.abc import Container, Mapping
 _WORDS: Mapping[str, tuple[str, ...]] = {
     # what a step does
     "call": ("worker",), "task": ("worker",), "action": ("worker",), "activity": ("worker",), "uses": ("worker",),
+    "resource": ("worker",), "template": ("worker",), "activitytype": ("worker",), "activityname": ("worker",),
     "run": ("worker",), "function": ("worker",), "handler": ("worker",), "service": ("worker",),
     "do": ("steps",), "then": ("steps",), "tasks": ("steps",), "jobs": ("steps",), "states": ("steps",),
     "block": ("steps",), "group": ("steps",), "try": ("steps",), "body": ("steps",),
     "fork": ("parallel",), "concurrent": ("parallel",), "branch": ("branches", "parallel"), "all": ("parallel",),
     "for": ("for_each",), "foreach": ("for_each",), "each": ("for_each",), "map": ("for_each",),
-    "with_items": ("for_each",), "loop": ("for_each", "repeat"), "while": ("repeat", "until"), "poll": ("repeat",),
+    "with_items": ("for_each",), "withitems": ("for_each",), "withparam": ("for_each",), "loop": ("for_each", "repeat"), "while": ("repeat", "until"), "poll": ("repeat",),
     "items": ("in",), "over": ("in",), "list": ("in",), "var": ("as",), "item": ("as",), "times": ("max",),
     "max_rounds": ("max",), "max_concurrency": ("max_parallel", "limit"), "concurrency": ("max_parallel",),
     "choice": ("switch",), "choose": ("switch",), "cases": ("switch",), "branches": ("parallel", "switch"),
@@ -30,6 +31,12 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "input": ("with",), "inputs": ("input", "with"),
     "outputs": ("output",), "result": ("output",), "return": ("output",),
     "rollback": ("compensate",), "undo": ("compensate",), "revert": ("compensate",), "cancel": ("compensate",),
+    "starttoclosetimeout": ("timeout",), "timeoutseconds": ("timeout",), "timeout_seconds": ("timeout",),
+    "heartbeattimeout": ("heartbeat",), "scheduletostarttimeout": ("queue_timeout",),
+    "scheduletoclosetimeout": ("total_timeout",), "retrypolicy": ("retry",), "retry_policy": ("retry",),
+    "maximumattempts": ("max_attempts",), "initialinterval": ("initial",), "maximuminterval": ("max",),
+    "backoffcoefficient": ("multiplier",), "maxattempts": ("max_attempts",), "intervalseconds": ("initial",),
+    "backoffrate": ("multiplier",),
     "retries": ("retry",), "attempts": ("max_attempts",), "on_error": ("catch",), "rescue": ("catch",),
     "except": ("catch",), "description": ("summary",), "doc": ("summary",), "comment": ("summary",),
     "commit": ("confirm",), "predicate": ("match",), "filter": ("match",), "key": ("idempotency_key",),
@@ -37,6 +44,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _HABITS: Mapping[str, str] = {
     "depends_on": "steps run in the order of the file; branches of parallel run side by side",
+    "dependencies": "steps run in the order of the file; branches of parallel run side by side",
+    "dependson": "steps run in the order of the file; branches of parallel run side by side",
+    "type": "a step is what its key says: worker, parallel, wait …",
     "needs": "steps run in the order of the file; branches of parallel run side by side",
     "next": "steps run in the order of the file; switch chooses between several",
     "end": "a sequence ends with its last step",

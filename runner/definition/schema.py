@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
@@ -37,6 +38,8 @@ def check_schema(source: Source, name: str) -> list[Problem]:
 
 def schema_findings(source: Source, name: str) -> list[Finding]:
     """The same, unplaced; one for each mistake."""
+    if _fits(name, source.value):
+        return []
     found = (finding for error in _validator(name).iter_errors(source.value) for finding in complaints(error, source))
     return list(dict.fromkeys(found))
 
@@ -45,6 +48,19 @@ def _pattern(_: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Vali
     """Python's `$` also matches before a last newline; the `$` of a JSON Schema does not."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether nothing is wrong: told fifty times faster, and without a word on what it would be."""
+    try:
+        return bool(_quick(name).is_valid(value))
+    except ValueError:  # what it cannot take, such as half of a surrogate pair
+        return False
+
+
+@cache
+def _quick(name: str) -> jsonschema_rs.Draft7Validator:
+    return jsonschema_rs.Draft7Validator(dict(load_schema(name)), validate_formats=False)
 
 
 @cache

@@ -18,6 +18,25 @@ from runner.expression.values import plain
 _CACHED: Final = 1_024  # expressions; generated code is some 10 KB each
 
 
+class _Computed:
+    """The function of an expression, generated when it is first evaluated: who only checks definitions needs none.
+
+    Two threads may generate it at once; both results are the same.
+    """
+
+    __slots__ = ("_compute", "_tree")
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._compute: Compute | None = None
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        compute = self._compute
+        if compute is None:
+            compute = self._compute = compile_tree(self._tree)
+        return compute(scope)
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """An expression, ready to be evaluated any number of times, from any thread."""
@@ -55,6 +74,6 @@ def compile_expression(source: str) -> Expression:
     """The expression of a source without its braces. Raises ExpressionFault, with the column in `source`."""
     tree = parse(source)
     try:
-        return Expression(source, references_of(tree), facts_of(tree), compile_tree(tree), tree)
+        return Expression(source, references_of(tree), facts_of(tree), _Computed(tree), tree)
     except RecursionError:
         raise ExpressionFault("the expression is nested too deeply", source=source) from None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from runner.expression.compiled import Expression, compile_expression
@@ -68,6 +69,7 @@ class Condition:
         )
 
 
+@lru_cache(maxsize=1_024)
 def compile_condition(source: str) -> Condition:
     """The condition of a string that is exactly one `{{ expression }}`. Raises ExpressionFault."""
     slot = sole(split(source))

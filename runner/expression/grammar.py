@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -31,6 +32,9 @@ _ALLOWED: frozenset[type[nodes.Node]] = frozenset({
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr,
     nodes.Filter, nodes.Test, nodes.Keyword,
 })  # fmt: skip
+_PATH = re.compile(
+    r"(?!(?:.*\.)?(?:and|or|not|in|is|if|else|true|false|none)(?:\.|$))[a-z][A-Za-z0-9_]*(?:\.[a-z][A-Za-z0-9_]*){0,15}"
+)
 _PYTHON = {"len": "length", "str": "string", "strip": "trim", "size": "length", "json": "tojson", "get": "default"}
 _SIGNATURES = {function: inspect.signature(function) for function in (*FILTERS.values(), *PREDICATES.values())}
 
@@ -39,6 +43,8 @@ def parse(source: str) -> Tree:
     """The checked tree of an expression (without the braces)."""
     if len(source) > MAX_SOURCE:
         raise ExpressionFault(f"the expression is longer than {MAX_SOURCE:,} characters", source=source)
+    if _PATH.fullmatch(source):
+        return _path(source)
     raw = tuple(lex(source))
     lexemes = tuple(lexeme for lexeme in raw if lexeme.kind != "whitespace")
     if not lexemes:
@@ -50,6 +56,24 @@ def parse(source: str) -> Tree:
     except ExpressionFault as fault:
         raise fault.within(source) from None
     return tree
+
+
+def _path(source: str) -> Tree:
+    """The tree of names with dots between them, which most expressions are: the same that the parser makes of it."""
+    lexemes: list[Lexeme] = []
+    root: nodes.Expr | None = None
+    column = 1
+    for name in source.split("."):
+        if root is None:
+            root = nodes.Name(name, "load", lineno=1)
+        else:
+            lexemes.append(Lexeme(column, "operator", "."))
+            root = nodes.Getattr(root, name, "load", lineno=column)
+            column += 1
+        lexemes.append(Lexeme(column, "name", name))
+        column += len(name)
+    assert root is not None
+    return Tree(source, root, tuple(lexemes), {lexeme.column: index for index, lexeme in enumerate(lexemes)})
 
 
 def _parse(lexemes: tuple[Lexeme, ...]) -> nodes.Expr:

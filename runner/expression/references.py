@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import nodes
@@ -37,7 +37,9 @@ class Reference:
     known: frozenset[Segments] = field(default=_NONE, compare=False)
 
     def at(self, pointer: str, offset: int) -> Reference:
-        return replace(self, pointer=pointer, offset=offset)
+        return Reference(
+            self.path, self.column, self.length, self.guarded, self.segments, pointer, offset, self.known
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ mappings in a text are faults. Rendering puts values in and never looks at them:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from runner.expression.compiled import Expression, compile_expression
@@ -21,6 +23,8 @@ from runner.expression.values import check_length, checked_result, text_of
 
 Render = Callable[[Mapping[str, Any]], Any]
 _BEGIN = "{{"
+_CACHED = 2_048  # texts, each with its compiled expressions
+_PLAIN = re.compile(r"[a-z_][\w .]{0,200}(?:(?:==|!=|[|+*/~<>,])(?:[\w .]{1,100}| ?'[\w .-]{0,100}' ?))*\}\}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def compile_template(value: Any) -> Template:
     return Template(value, tuple(references), render if render is not None else lambda _scope: value)
 
 
-def split(text: str) -> list[str | Slot]:
+@lru_cache(maxsize=_CACHED)
+def split(text: str) -> tuple[str | Slot, ...]:
     """The literal parts and the expressions of a string, in turn. A `}}` inside a string of an expression is no end."""
     parts: list[str | Slot] = []
     position = 0
@@ -76,12 +81,12 @@ def split(text: str) -> list[str | Slot]:
         slot, position = _slot(text, begin)
         parts.append(slot)
     _add_literal(parts, text, position, len(text))
-    return parts
+    return tuple(parts)
 
 
-def sole(parts: list[str | Slot]) -> Slot | None:
+def sole(parts: tuple[str | Slot, ...]) -> Slot | None:
     """The expression, if there is exactly one and nothing else."""
-    if parts and isinstance(parts[0], Slot) and (len(parts) == 1 or parts[1:] == ["\n"]):
+    if parts and isinstance(parts[0], Slot) and (len(parts) == 1 or parts[1:] == ("\n",)):
         return parts[0]
     return None
 
@@ -113,6 +118,9 @@ def _slot(text: str, begin: int) -> tuple[Slot, int]:
 
 def _end(text: str, offset: int, start: int) -> int:
     """Where the closing braces are. The lexer looks at all that is left, which MAX_PARTS keeps from being quadratic."""
+    plain = _PLAIN.match(text, offset)
+    if plain is not None and plain.end() - offset <= MAX_SOURCE:  # nothing in it that a brace could belong to
+        return plain.end() - len("}}")
     try:
         for lexeme in lex(text[offset:]):
             if lexeme.kind == "variable_end":

@@ -18,6 +18,7 @@ _SAYS_MORE = (_OPEN_ENDED - {"anyOf", "oneOf"}) | {"properties", "additionalProp
 _JSON_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 _MAX_REFS = 32
 _MAX_ALTERNATIVES = 64
+_MAX_VALUES = 200  # of an enumeration that something is compared with
 
 Key = str | int
 
@@ -78,7 +79,7 @@ def kind_of(shape: Shape) -> str:
     if len(shape.known.kinds) == 1:
         return next(iter(shape.known.kinds))
     schema = _behind_refs(shape.root, shape.schema)
-    kind = schema.get("type") if isinstance(schema, Mapping) and not _OPEN_ENDED & set(schema) else None
+    kind = schema.get("type") if isinstance(schema, dict) and not _OPEN_ENDED & set(schema) else None
     return kind if isinstance(kind, str) else ""
 
 
@@ -95,7 +96,7 @@ def known_of(shape: Shape) -> Known:
 
 def _of_schema(root: Any, schema: Any, depth: int) -> Known:
     schema = _behind_refs(root, schema)
-    if not isinstance(schema, Mapping) or depth > _MAX_REFS:
+    if not isinstance(schema, dict) or depth > _MAX_REFS:
         return ANYTHING
     if "const" in schema:
         return known_constant(schema["const"])
@@ -111,10 +112,12 @@ def _of_schema(root: Any, schema: Any, depth: int) -> Known:
 
 
 def any_of(several: Iterable[Known]) -> Known:
-    first, *others = several
-    for other in others:
-        first = first.either(other)
-    return first
+    found = list(several)
+    if not all(each.kinds for each in found):
+        return ANYTHING
+    values = [value for each in found for value in each.values or ()]
+    is_listed = all(each.values is not None for each in found) and len(values) <= _MAX_VALUES
+    return Known(frozenset().union(*(each.kinds for each in found)), tuple(values) if is_listed else None)
 
 
 def members_of(shape: Shape, depth: int = 0) -> Mapping[str, Shape]:
@@ -137,7 +140,9 @@ def _member(shape: Shape, key: Key) -> Shape | Gap:
     alternatives = shape.either or _alternatives(shape)
     if alternatives:
         found = [_member(each, key) for each in alternatives]
-        there = tuple(each for each in found if isinstance(each, Shape))
+        there = _flat(each for each in found if isinstance(each, Shape))
+        if len(there) > _MAX_ALTERNATIVES:
+            return UNKNOWN  # with each part of a path there might be twice as many
         if there:
             return there[0] if len(there) == 1 else Shape(either=there)
         gaps = [each for each in found if isinstance(each, Gap)]
@@ -155,6 +160,16 @@ def _member(shape: Shape, key: Key) -> Shape | Gap:
     if shape.item is not None:
         return shape.item
     return _in_schema(shape, key)
+
+
+def _flat(shapes: Iterable[Shape]) -> tuple[Shape, ...]:
+    """Each once: a schema and what refers to it are the same."""
+    found: dict[int, Shape] = {}
+    for shape in shapes:
+        for each in shape.either or (shape,):
+            of_schema = each.parts is None and each.item is None and not each.known.kinds and each.schema is not None
+            found[id(_behind_refs(each.root, each.schema)) if of_schema else id(each)] = each
+    return tuple(found.values())
 
 
 def _alternatives(shape: Shape) -> tuple[Shape, ...]:
@@ -176,7 +191,7 @@ def _alternatives(shape: Shape) -> tuple[Shape, ...]:
 
 
 def _choice(schema: Any) -> list[Any]:
-    if not isinstance(schema, Mapping) or not {"anyOf", "oneOf"} & set(schema) or set(schema) & _SAYS_MORE:
+    if not isinstance(schema, dict) or not {"anyOf", "oneOf"} & set(schema) or set(schema) & _SAYS_MORE:
         return []
     several = schema.get("anyOf", schema.get("oneOf"))
     return several if isinstance(several, list) else []
@@ -184,7 +199,7 @@ def _choice(schema: Any) -> list[Any]:
 
 def _in_schema(shape: Shape, key: Key) -> Shape | Gap:
     schema = _behind_refs(shape.root, shape.schema)
-    if not isinstance(schema, Mapping) or _OPEN_ENDED & set(schema):
+    if not isinstance(schema, dict) or _OPEN_ENDED & set(schema):
         return UNKNOWN
     if isinstance(key, int):
         return Shape(schema.get("items"), shape.root)
@@ -202,11 +217,11 @@ def perhaps_absent(shape: Shape, path: tuple[Key, ...]) -> Iterator[int]:
     """The parts of a path that their schema does not require, where it says which ones it does."""
     for index, key in enumerate(path):
         schema = _behind_refs(shape.root, shape.schema)
-        if isinstance(schema, Mapping) and not shape.either and isinstance(key, str):
+        if isinstance(schema, dict) and not shape.either and isinstance(key, str):
             properties, required = schema.get("properties"), schema.get("required")
-            described = properties.get(key) if isinstance(properties, Mapping) else None
+            described = properties.get(key) if isinstance(properties, dict) else None
             is_optional = isinstance(required, list) and key not in required
-            if isinstance(described, Mapping) and is_optional and "default" not in described:
+            if isinstance(described, dict) and is_optional and "default" not in described:
                 yield index
         following = _member(shape, key)
         if isinstance(following, Gap):
@@ -216,12 +231,12 @@ def perhaps_absent(shape: Shape, path: tuple[Key, ...]) -> Iterator[int]:
 
 def _behind_refs(root: Any, schema: Any) -> Any:
     for _ in range(_MAX_REFS):
-        if not isinstance(schema, Mapping) or "$ref" not in schema:
+        if not isinstance(schema, dict) or "$ref" not in schema:
             return schema
         if {"properties", "additionalProperties", "items"} & set(schema):
             return None  # both count, and together they say more than either
         reference, schema = schema["$ref"], root
         for part in str(reference).split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
-            schema = schema.get(key) if isinstance(schema, Mapping) else None
+            schema = schema.get(key) if isinstance(schema, dict) else None
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from runner.builtin import builtin_contracts
@@ -61,6 +62,7 @@ class Shapes:
     vars: Mapping[str, Any] = field(default_factory=dict)
     _outputs: dict[str, Shape] = field(default_factory=dict)
     _variables: dict[str, Shape] = field(default_factory=dict)
+    _inputs: dict[tuple[Key, ...], Known] = field(default_factory=dict)
 
     def output(self, site: Site) -> Shape:
         """What `steps.<id>.output` is."""
@@ -164,6 +166,8 @@ class Shapes:
 
     def read(self, text: Text, path: tuple[Key, ...]) -> Known:
         """What is known of a path, where a text reads it."""
+        if path[0] == "input":
+            return self._known(path)
         start, shape = self.beginning(text, path)
         if start:
             return known_of(shape_at(shape, path[start:]))
@@ -171,10 +175,19 @@ class Shapes:
             return Known()  # found on its own
         return known_of(self.at(path, text.site))
 
+    def _known(self, path: tuple[Key, ...]) -> Known:
+        """Of a part of the input, which is read over and over."""
+        known = self._inputs.get(path)
+        if known is None:
+            known = self._inputs[path] = known_of(self.at(path, None))
+        return known
+
     def seen_from(self, site: Site, *, with_result: bool) -> Callable[[tuple[Key, ...]], Known]:
         """What is known of the paths that a step's calls read."""
 
         def look(path: tuple[Key, ...]) -> Known:
+            if path[0] == "input":
+                return self._known(path)
             if path[0] == "result":
                 return known_of(shape_at(self.result(site), path[1:])) if with_result else Known()
             if path[0] == "steps" and {*path[1:2]} - site.within.visible:
@@ -234,8 +247,11 @@ def shapes_of(subject: Subject) -> Shapes:
 
 def sole_path(template: Any) -> Reference | None:
     """The path, if a string is exactly one `{{ path }}`."""
-    if not isinstance(template, str):
-        return None
+    return _sole_path(template) if isinstance(template, str) and "{{" in template else None
+
+
+@lru_cache(maxsize=2_048)
+def _sole_path(template: str) -> Reference | None:
     try:
         references = compile_template(template).references
     except ExpressionFault:

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 
 from runner.definition.complaint import did_you_mean, slip
 from runner.definition.finding import Finding, shown
-from runner.expression.evaluate import Reference
+from runner.expression.evaluate import Known, Reference
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject
-from runner.lint.shape import Gap, gap_in, kind_of, perhaps_absent
+from runner.lint.shape import Gap, gap_in, perhaps_absent
 from runner.lint.shapes import shapes_of, sole_path
-
-_KINDS = {
-    "object": "a mapping", "string": "a text", "integer": "a number", "number": "a number", "boolean": "true or false",
-}
 
 
 def _unknown_members(subject: Subject) -> Iterator[Finding]:
@@ -28,7 +24,7 @@ def _unknown_members(subject: Subject) -> Iterator[Finding]:
 
 def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
     index = start + gap.index
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in reference.path[:index])[1:]
+    where = _written(reference.path[:index])
     missing = str(reference.path[index])
     if gap.what:
         message, hint = f"{where} is {gap.what}: it has no member {shown(missing)}", ""
@@ -46,6 +42,10 @@ def _finding(text: Text, reference: Reference, start: int, gap: Gap) -> Finding:
     )
 
 
+def _written(path: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+
+
 def _perhaps_absent(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
     for text, reference in subject.references():
@@ -57,7 +57,7 @@ def _perhaps_absent(subject: Subject) -> Iterator[Finding]:
             known = text.view.known | reference.known
             if any(fact[: len(path)] == path for fact in known):
                 continue
-            where = ".".join(str(part) for part in path)
+            where = _written(path)
             column, length = reference.segments[start + index]
             yield Finding(
                 "SR225", text.pointer, f"{where} may be absent: its schema does not require it",
@@ -71,9 +71,9 @@ def _no_lists(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
     for text in subject.texts:
         reference = sole_path(text.value) if text.part == "in" else None
-        kind = "" if reference is None else kind_of(shapes.at(reference.path, text.site))
-        if kind in _KINDS:
-            message = f"{text.value.strip()[2:-2].strip()} is {_KINDS[kind]}, not a list"
+        known = Known() if reference is None else shapes.read(text, reference.path)
+        if known.is_none_of("array"):
+            message = f"{text.value.strip()[2:-2].strip()} is {known.words}, not a list"
             yield Finding("SR218", text.pointer, message)
 
 

@@ -7,7 +7,7 @@ give one argument two values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import permutations
+from itertools import islice, permutations
 from typing import Any
 
 from runner.definition.finding import Finding, child, shown
@@ -35,9 +35,12 @@ def _other_operations(subject: Subject) -> Iterator[Finding]:
 
 
 def _differences(subject: Subject, site: Site, asked: Call, key: str, call: Call) -> Iterator[Finding]:
+    swapped = {name for pair in _swaps(asked) for name in pair}
     for name, value in call.with_.items():
         given = asked.with_.get(name)
-        if not _names_something(given) or not _names_something(value) or _plain(given) == _plain(value):
+        if name in swapped or not _names_something(site, given) or not _names_something(site, value):
+            continue
+        if _plain(given) == _plain(value):
             continue
         if _may_be_a_number(subject, asked.worker, name):
             continue  # less may be given back than was taken
@@ -47,7 +50,7 @@ def _differences(subject: Subject, site: Site, asked: Call, key: str, call: Call
         yield Finding("SR321", child(f"{site.pointer}/{key}/with", name), message, hint, severity="warning")
 
 
-def _names_something(value: Any) -> bool:
+def _names_something(site: Site, value: Any) -> bool:
     """Whether it is an expression over what was there before the step: what it gave is another matter."""
     if not isinstance(value, str) or "{{" not in value:
         return False
@@ -55,7 +58,10 @@ def _names_something(value: Any) -> bool:
         references = compile_template(value).references
     except ExpressionFault:
         return False
-    return bool(references) and not any(reference.path[0] == "result" for reference in references)
+    return bool(references) and all(
+        reference.path[0] != "result" and not (reference.path[0] == "steps" and {*reference.path[1:2]} - site.within.visible)
+        for reference in references
+    )
 
 
 def _plain(value: str) -> str:
@@ -73,14 +79,17 @@ def _swapped(subject: Subject) -> Iterator[Finding]:
         for pointer, call in calls_of(site):
             if not isinstance(call.with_, Mapping):
                 continue
-            given = [(name, _split(name), _words_of(value)) for name, value in call.with_.items()]
-            for one, other in permutations(given, 2):
-                if _fit_better(one, other):
-                    left, right = one[0], other[0]
-                    message = f"{shown(left)} and {shown(right)} look as if each were given what is meant for the other"
-                    hint = f"{left}: {call.with_[right]}, {right}: {call.with_[left]}"
-                    yield Finding("SR226", child(f"{pointer}/with", left), message, hint, severity="warning")
-                    break
+            for left, right in islice(_swaps(call), 1):
+                message = f"{shown(left)} and {shown(right)} look as if each were given what is meant for the other"
+                hint = f"{left}: {call.with_[right]}, {right}: {call.with_[left]}"
+                yield Finding("SR226", child(f"{pointer}/with", left), message, hint, severity="warning")
+
+
+def _swaps(call: Call) -> Iterator[tuple[str, str]]:
+    given = [(name, _split(name), _words_of(value)) for name, value in call.with_.items()]
+    for one, other in permutations(given, 2):
+        if _fit_better(one, other):
+            yield one[0], other[0]
 
 
 def _fit_better(one: _Given, other: _Given) -> bool:

@@ -19,6 +19,8 @@ def _unknown_workers(subject: Subject) -> Iterator[Finding]:
         for pointer, call in calls_of(site):
             if call.worker not in subject.contracts:
                 hint = did_you_mean(call.worker, subject.contracts) or _known(subject.contracts)
+                if call.worker == "none" and pointer.endswith("/compensate"):
+                    hint = "for no undo it is written compensate: none, with a reason beside it"
                 yield Finding(
                     "SR201", f"{pointer}/worker", f"there is no worker {shown(call.worker)}", hint,
                     **slip(call.worker, subject.contracts),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from jinja2 import nodes
 
@@ -116,3 +118,26 @@ def test_columns_in_the_nodes_are_those_of_the_source():
     tree = parse("aa + bbb.c")
     assert isinstance(tree.root, nodes.Add)
     assert [tree.root.left.lineno, tree.operator_before(tree.root.right).column] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a", "input.total", "steps.a_b.output.total_2", "x.y.z.x.y.z.x.y.z.x.y.z.x.y.z.x", "a.b." * 20 + "c", "null",
+        "nothing.is_it", "a.in", "not.a", "true", "none.a", "a.if.b", "is", "and.a", "trueish.a", "a.noneness",
+        "inner.a", "a.or", "orders.a",
+    ],
+)  # fmt: skip
+def test_a_path_has_the_tree_that_the_parser_makes_of_it(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> object:
+        try:
+            tree = grammar.parse(source)
+        except ExpressionFault as fault:
+            return fault.message, fault.column, fault.length
+        nodes_below = list(tree.root.find_all(nodes.Node))
+        lines = [node.lineno for node in (tree.root, *nodes_below)]
+        return tree.root, lines, tree.lexemes, tree.at, tree.source
+
+    quick = made()
+    monkeypatch.setattr(grammar, "_PATH", re.compile("$^"))
+    assert quick == made()
