@@ -66,7 +66,18 @@ _SCHEMAS = (
     "{properties: {'" + "x" * 5000 + "': {}}}",
     "{$dynamicRef: '#x', $dynamicAnchor: x}",
     "{unevaluatedProperties: {$ref: '#'}}",
+    "{anyOf: [{$ref: '#'}, {$ref: '#'}, {oneOf: [{$ref: '#'}, {type: string}]}]}",
+    "{anyOf: [" + ", ".join(["{$ref: '#'}"] * 900) + "]}",
 )
+_TWICE = "{anyOf: [" + ", ".join(f"{{properties: {{a: {{$ref: '#'}}, b{n}: {{}}}}}}" for n in range(9)) + "]}"
+
+
+def _reading(schema: str) -> str:
+    """A definition that reads deep into what its schema describes."""
+    path = "input" + ".a" * 200
+    return f"{_HEAD}input: {schema}\nsteps:\n  - {{set: {{x: '{{{{ {path} }}}}', y: '{{{{ {path} + input.b }}}}'}}}}\n"
+
+
 BOMBS: tuple[bytes, ...] = tuple(
     text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     for text in (
@@ -117,5 +128,6 @@ BOMBS: tuple[bytes, ...] = tuple(
         f"{_HEAD}steps:\n  - {{set: {{x: '{'{{' * 20_000}'}}}}\n",
         f"{_HEAD}steps:\n  - {{set: {{x: '{{{{ {' ' * 100_000} }}}}'}}}}\n",
         *map(_schema, _SCHEMAS),
+        *(_reading(text) for text in (*_SCHEMAS, _TWICE)),
     )
 )

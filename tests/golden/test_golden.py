@@ -73,3 +73,8 @@ def test_every_code_has_a_golden_file_or_a_unit_test_that_names_it() -> None:
 
 def test_no_output_is_left_without_its_definition() -> None:
     assert [path.name for path in (GOLDEN / "err").glob("*.out") if path.with_suffix(".yaml") not in WRONG] == []
+
+
+def test_the_corpus_is_as_large_as_the_documentation_says() -> None:
+    assert len(WRONG) >= 200
+    assert len(RIGHT) >= 60

@@ -58,10 +58,9 @@ def _names_something(site: Site, value: Any) -> bool:
         references = compile_template(value).references
     except ExpressionFault:
         return False
-    return bool(references) and all(
-        reference.path[0] != "result" and not (reference.path[0] == "steps" and {*reference.path[1:2]} - site.within.visible)
-        for reference in references
-    )
+    read = [reference.path for reference in references]
+    unseen = any(path[0] == "steps" and {*path[1:2]} - site.within.visible for path in read)  # found on its own
+    return bool(read) and not unseen and not any(path[0] == "result" for path in read)
 
 
 def _plain(value: str) -> str:
