@@ -95,14 +95,14 @@ class _Soak:
             until(lambda: client.contracts() and len(client.store.processes()) >= 4, "all are there", seconds=60)
         spared = self.cluster.spare()
         pids = {member.kind: member.pid for member in spared}
-        gauges = Gauges(self.recovery.client, pids | {"child": spared[-1].children()[0]})
+        gauges = Gauges(self.recovery.client, self.recovery.keys, pids | {"child": spared[-1].children()[0]})
         with closing(sqlite3.connect(f"file:{self.cluster.ledger}?mode=ro", uri=True, timeout=10)) as ledger:
             self.starter.start()
             self._under_blows(gauges, ledger)
         self.cluster.resume()
         self._to_the_end()
         result.struck, result.started = self.blows.struck, len(self.starter.by_id)
-        result.left = gauges.keys_left(self.recovery.keys)
+        result.left = gauges.keys_left()
         result.courses = list(courses(result.samples))
         result.wrong += [f"{course.name} grows" for course in result.courses if not course.is_flat]
         result.wrong += [f"{count} keys of kind {kind} are left" for kind, count in result.left.items()]
