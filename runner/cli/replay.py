@@ -111,12 +111,12 @@ def _row(number: int, event: AnyEvent, run: Run) -> dict[str, Any]:
 def _show_row(row: dict[str, Any], event: AnyEvent, began_at_ms: int, screen: Screen) -> None:
     import msgspec
 
-    from runner.cli.wording import STATUS_STYLES, error_text
+    from runner.cli.wording import STATUS_STYLES, error_text, one_line
 
     if screen.format == "jsonl":
         screen.json({**row, "told": msgspec.to_builtins(event)})
         return
-    error = error_text(getattr(event, "error", None))
+    error = one_line(error_text(getattr(event, "error", None)))
     after_s = (event.at_ms - began_at_ms) / 1_000
     line: Line = [
         (f"{row['number']:>5}  {after_s:>9.3f} s  ", "dim"), (f"{row['event']:<16} ", "cyan"),

@@ -77,6 +77,11 @@ SHOWING: dict[str, Sequence[Sequence[str]]] = {
     "watch": [("RUN", "-v"), ("RUN", "--format", "jsonl")],
     "list": [(), ("--format", "json")],
     "trace": [("RUN", "--id")],
+    "export": [("RUN",), ("RUN", "-o", "bundle.json")],
+    "replay": [("bundle.json",), ("bundle.json", "--format", "jsonl"), ("bundle.json", "--until", "3", "-v")],
+    "errors": [(), ("--all", "--format", "json"), ("show", "GROUP"), ("show", "GROUP", "--format", "json")],
+    "stats": [(), ("--format", "json")],
+    "queues": [("--format", "json")],
     "doctor": [(), ("--format", "json")],
 }  # fmt: skip
 # All in one process, which is several times as fast as one for each.
@@ -91,10 +96,10 @@ with Client(root="."):  # so that the server stays
         assert invoke(words) in (0, 1, 3), words
 """
 # These start or change runs, as `run` and `watch` follow them, ...
-FOLLOWING = {"run", "rerun", "cancel", "resume", "resolve", "signal", "abandon", "schedule"}
+FOLLOWING = {"tail", "run", "rerun", "cancel", "resume", "resolve", "signal", "abandon", "schedule"}
 # ... and these know of no run.
 ELSEWHERE = {
-    "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers",
+    "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers", "lsp",
 }
 
 
@@ -115,9 +120,11 @@ def collecting(project: Project) -> Iterator[Collector]:
 
 def everything_shown(project: Project, run_id: str) -> str:
     """By the commands that show a run, and what is in the project's logs."""
+    groups = project.run_json("errors", "--all")
+    named = {"RUN": run_id, "GROUP": groups[0]["id"] if groups else ""}
     lines = [
-        [command, *(run_id if word == "RUN" else word for word in words)]
-        for command, several in SHOWING.items() for words in several
+        [command, *(named.get(word, word) for word in words)]
+        for command, several in SHOWING.items() for words in several if groups or "GROUP" not in words
     ]  # fmt: skip
     process = subprocess.run(
         [sys.executable, "-P", "-c", ALL_OF_THEM, json.dumps(lines)], cwd=project.root, env=project.environment,
