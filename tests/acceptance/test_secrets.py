@@ -99,7 +99,8 @@ with Client(root="."):  # so that the server stays
 FOLLOWING = {"tail", "run", "rerun", "cancel", "resume", "resolve", "signal", "abandon", "schedule"}
 # ... and these know of no run.
 ELSEWHERE = {
-    "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers", "lsp",
+    "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers",
+    "lsp",
 }
 
 
