@@ -41,6 +41,10 @@ class EngineProcess:
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop.is_set()
+
     def run(self) -> None:
         settings = self._reach.settings
         opened = open_now(settings, wait_s=self._wait_s, patience_s=PATIENCE_S)

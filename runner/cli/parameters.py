@@ -24,5 +24,9 @@ patience_option = click.option(
     "--patience", metavar="DURATION", callback=duration_ms, default="30s", show_default=True,
     help="How long to wait for a server that does not answer yet.",
 )  # fmt: skip
+metrics_option = click.option(
+    "--metrics", metavar="ADDRESS", default="",
+    help="Answer /metrics, /healthz and /readyz there: 9464 (this machine only), :9464 or HOST:9464.",
+)
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
 by_option = click.option("--by", default="", metavar="WHO", help="Who asks, for the record. Default: user@host.")

@@ -8,7 +8,7 @@ import click
 
 from runner.cli.failure import Exit
 from runner.cli.options import shared_options
-from runner.cli.parameters import duration_ms, patience_option
+from runner.cli.parameters import duration_ms, metrics_option, patience_option
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     "--grace", metavar="DURATION", callback=duration_ms, default="25s", show_default=True,
     help="On SIGTERM, how long running tasks may take to finish.",
 )
+@metrics_option
 @patience_option
 @shared_options
 def command(
-    modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace: int, patience: int
+    modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace: int, metrics: str,
+    patience: int,
 ) -> int:
     """Host the workers of these MODULEs (default: the project's) until SIGTERM or Ctrl-C, which drain."""
     from runner.cli.access import access
@@ -36,13 +38,15 @@ def command(
     with access(chosen, wait_s=patience / 1_000) as reach:
         chosen.open_log(console=chosen.console)
         reach.warn()
-        return _serve(reach, modules, children, slots, queues, grace / 1_000)
+        return _serve(reach, modules, children, slots, queues, grace / 1_000, metrics)
 
 
 def _serve(
-    reach: Access, modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace_s: float
+    reach: Access, modules: tuple[str, ...], children: int, slots: int, queues: tuple[str, ...], grace_s: float,
+    metrics: str,
 ) -> int:
     from runner.cli.collector import spare_the_collector
+    from runner.cli.metrics_port import endpoint
     from runner.cli.workshop import import_failure, modules_of, worker_process
     from runner.errors import ConfigError
     from runner.monitor.logs import name_process
@@ -60,10 +64,11 @@ def _serve(
         name_process(workers.process_id)
         screen.note(f"worker process {workers.process_id} on {reach.opened.label}; log {project.log_file}")
         spare_the_collector()
-        try:
-            drained = workers.run(grace_s)
-        except ConfigError as error:
-            raise import_failure(error, project) from error
+        with endpoint(reach, metrics, lambda: "" if workers.is_claiming else "it does not claim tasks"):
+            try:
+                drained = workers.run(grace_s)
+            except ConfigError as error:
+                raise import_failure(error, project) from error
         screen.note("worker process stopped" if drained else "worker process stopped; what still ran was killed")
     finally:
         lock.release()

