@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 
 from runner.cli.access import Access
+from runner.cli.alerting import alert_watch
 from runner.cli.collector import spare_the_collector
 from runner.cli.keeping import ARCHIVE_END_S, retention_of, start_archive
 from runner.cli.opened import open_now
@@ -73,7 +74,8 @@ class EngineProcess:
         archive = start_archive(settings.project, store, stays=True)
         threads = [*loops, Ticker(store, self.id, self._stop, schedules=True)]
         spare_the_collector()
-        for thread in threads:
+        # Who tells of alerts may wait for a receiver: nobody waits for him at the end.
+        for thread in (*threads, *alert_watch(settings.project, self._reach.client.store, self._stop)):
             thread.start()
         name_process(self.id)
         log.info("engine started", extra={"engine": self.id, "server": opened.label})

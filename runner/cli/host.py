@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.access import Access
+from runner.cli.alerting import alert_watch
 from runner.cli.claims import Claims
 from runner.cli.ending import conclude
 from runner.cli.failure import Exit
@@ -101,7 +102,8 @@ class Host:
             Ticker(self._engine_store, self._engine_id, self._stop, schedules=self._schedules),
         ]
         self._archive = start_archive(self._project, self._engine_store, stays=self._schedules)
-        for thread in self._threads:
+        watch = alert_watch(self._project, self._engine_store, self._stop) if self._schedules else []
+        for thread in (*self._threads, *watch):  # nobody waits for the watch at the end: a receiver may be slow
             thread.start()
         self._sweep()
         self._adopt()

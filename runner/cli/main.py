@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "worker": "Host the project's workers.",
         "workers": "The workers and their contracts: list, processes, export, check.",
         "stats": "How workers, processes, queues and workflows do.",
+        "alerts": "The alert rules, what each finds now, and who is told.",
         "metrics": "Print the metrics as Prometheus scrapes them.",
         "queues": "What waits in queues, since when, and who serves it.",
         "archive": "Copy runs that are over to the archive, now.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.definition.alert_settings import AlertSettings, read_alerts
 from runner.definition.duration import parse_duration
 from runner.errors import ConfigError
 
@@ -87,6 +88,7 @@ class Project:
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by name: {env: VARIABLE} or {file: path}
     log: LogSettings = field(default_factory=LogSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     validate: ValidateSettings = field(default_factory=ValidateSettings)
 
     @property
@@ -163,9 +165,17 @@ def _project(config: Path, values: dict[str, Any]) -> Project:
         secrets=values.get("secrets", {}),
         log=LogSettings(**values.get("log", {})),
         monitor=MonitorSettings(**values.get("monitor", {})),
+        alerts=_alerts(config, values.get("alerts", {})),
         validate=ValidateSettings(
             select=tuple(checks.get("select", ())),
             ignore=tuple(checks.get("ignore", ())),
             fail_on=checks.get("fail_on", "error"),
         ),
     )
+
+
+def _alerts(config: Path, values: dict[str, Any]) -> AlertSettings:
+    try:
+        return read_alerts(values)
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}") from None
