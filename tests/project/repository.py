@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What the repository consists of. Named, not found by walking: a virtual environment, a cache or what a run left
 # behind (.sagarun/, logs/, build/) may lie in the same folder and is nobody's source.
-FOLDERS = (".ci", ".github", "benchmarks", "definitions", "docs", "runner", "schemas", "tests", "workers")
+FOLDERS = (".ci", ".github", "benchmarks", "definitions", "deploy", "docs", "runner", "schemas", "tests", "workers")
 TOP_LEVEL = (
     ".gitignore",
     ".pre-commit-hooks.yaml",
