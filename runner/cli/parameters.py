@@ -17,6 +17,20 @@ def duration_ms(_context: click.Context, _parameter: click.Parameter, value: str
         raise click.BadParameter(str(error)) from None
 
 
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Refused before anything is started."""
+    from runner.errors import ConfigError
+
+    if value:
+        from runner.monitor.endpoint import parse_address
+
+        try:
+            parse_address(value)
+        except ConfigError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 workers_option = click.option(
     "--workers", multiple=True, metavar="MODULE", help="Modules with the workers, instead of the project's."
 )
@@ -25,7 +39,7 @@ patience_option = click.option(
     help="How long to wait for a server that does not answer yet.",
 )  # fmt: skip
 metrics_option = click.option(
-    "--metrics", metavar="ADDRESS", default="",
+    "--metrics", metavar="ADDRESS", default="", callback=_address,
     help="Answer /metrics, /healthz and /readyz there: 9464 (this machine only), :9464 or HOST:9464.",
 )
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")

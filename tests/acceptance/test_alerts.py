@@ -1,16 +1,17 @@
-"""Alerts end to end: engines as processes, a receiver behind a socket, a run that needs a person."""
+"""Metrics and alerts end to end: engines as processes, a receiver behind a socket, a run that needs a person."""
 
 from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from runner.monitor.alert_delivery import signature
-from tests.acceptance.program import Project
+from tests.acceptance.program import Project, await_line
 from tests.servers import until
 
 SECRET = "the-key-that-signs-alerts"
@@ -57,6 +58,19 @@ def receiver() -> Iterator[Receiver]:
     made.server.shutdown()
     made.server.server_close()
     thread.join()
+
+
+def test_a_port_for_metrics_answers_and_a_wrong_address_is_refused_before_anything_starts(project: Project):
+    refused = project.sagarun("engine", "--metrics", "nonsense", code=2)
+    assert "'nonsense' is no address" in refused.err
+    assert "engine and" not in refused.err
+    engine = project.start("engine", "--metrics", "127.0.0.1:0")
+    (line,) = [line for line in await_line(engine, "metrics on", of="stderr") if line.startswith("metrics on")]
+    url = line.split()[2].removesuffix("/metrics;")
+    with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+        assert answer.read() == b"ready\n"
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        assert b'sagarun_processes{kind="engine"} 1.0' in answer.read()
 
 
 def test_a_run_that_needs_a_person_is_told_once_by_two_engines_and_so_is_its_end(project: Project, receiver: Receiver):

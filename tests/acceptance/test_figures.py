@@ -1,6 +1,6 @@
 """Every published figure against the ledger: a thousand orders with known faults, processes of their own, some killed.
 
-The ledger is kept by the workers themselves (a line for each attempt, in a file), so it hangs on nothing that is tested;
+The ledger is kept by the workers themselves (a line for each attempt, in a file), so it hangs on nothing of ours;
 the histories tell the rest, attempt by attempt. SAGARUN_FIGURES_ORDERS=200 for a short look.
 """
 
