@@ -23,6 +23,7 @@ from runner.cli.language_server.project import Projects, kind_of
 from runner.cli.language_server.reading import Reading, problems_of, read
 from runner.definition.formatting.format import format_text
 from runner.definition.problem import Problem
+from runner.definition.project import Project
 from runner.errors import ConfigError, DefinitionError
 
 _PAUSE_S = 0.15  # after a keystroke, before the text is checked
@@ -46,24 +47,39 @@ class SagarunServer(LanguageServer):
         super().__init__("sagarun", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
         self.projects = Projects()
         self.found: dict[str, list[Problem]] = {}
+        self.read: dict[str, tuple[int | None, Reading]] = {}  # by URI: of which version of the text
         self.waiting: dict[str, asyncio.TimerHandle] = {}
         self.told: set[str] = set()
 
     # -- what is open -------------------------------------------------------------------------------
-    def reading(self, document: TextDocument, text: str | None = None) -> Reading | None:
-        """None for what is no definition of a project that can be read."""
+    def reading(self, document: TextDocument) -> Reading | None:
+        """None for what is no definition of a project that can be read. Each text is read once, until it is checked."""
+        known = self.read.get(document.uri)
+        if known is not None and known[0] == document.version:
+            return known[1]
+        reading = self._read(document)
+        if reading is not None:
+            self.read[document.uri] = (document.version, reading)
+        return reading
+
+    def _read(self, document: TextDocument) -> Reading | None:
         path = _path(document)
         if path is None or kind_of(path, document.source) != "definition":
             return None
-        try:
-            project = self.projects.of(path)
-        except ConfigError as error:
-            self.tell_once(str(error))
+        project = self.project_of(path)
+        if project is None:
             return None
         contracts = self.projects.contracts(project)
         if contracts is None:
             self.tell_once(f"{project.name}: workers are neither checked nor completed; run: sagarun workers export")
-        return read(path, document.source if text is None else text, project, contracts)
+        return read(path, document.source, project, contracts)
+
+    def project_of(self, path: Path) -> Project | None:
+        try:
+            return self.projects.of(path)
+        except ConfigError as error:
+            self.tell_once(str(error))
+            return None
 
     def tell_once(self, message: str) -> None:
         if message not in self.told:
@@ -81,6 +97,7 @@ class SagarunServer(LanguageServer):
     def check(self, uri: str) -> None:
         self.waiting.pop(uri, None)
         document = self.workspace.get_text_document(uri)
+        self.read.pop(uri, None)  # what it refers to may have changed
         self.found[uri] = self.problems(document)
         diagnostics = [_diagnostic(document, problem) for problem in self.found[uri]]
         params = types.PublishDiagnosticsParams(uri=uri, diagnostics=diagnostics, version=document.version)
@@ -91,7 +108,8 @@ class SagarunServer(LanguageServer):
         if path is not None and kind_of(path, document.source) == "test":
             from runner.cli.test_files import check_test_file
 
-            return check_test_file(path, self.projects.of(path).root, document.source)
+            project = self.project_of(path)
+            return check_test_file(path, project.root, document.source) if project is not None else []
         reading = self.reading(document)
         return problems_of(reading) if reading is not None else []
 
@@ -138,6 +156,7 @@ def _saved(server: SagarunServer, _params: types.DidSaveTextDocumentParams) -> N
 def _closed(server: SagarunServer, params: types.DidCloseTextDocumentParams) -> None:
     uri = params.text_document.uri
     server.found.pop(uri, None)
+    server.read.pop(uri, None)
     waiting = server.waiting.pop(uri, None)
     if waiting is not None:
         waiting.cancel()
