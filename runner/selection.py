@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runner.catalogue import Catalogue
 from runner.definition.inputs import has_secrets
@@ -20,8 +21,10 @@ from runner.interpreter.record import run_of
 from runner.interpreter.state import TERMINAL, Run
 from runner.query import Details, Listed, Query
 from runner.store.ports import RunRow, Store, StoredRun
+from runner.wire import ErrorRecord
 
 STOPPED = "stopped:"  # and a group of errors: a field of each run that turned back or got stuck because of it
+_FAILED = frozenset({"stuck", "compensated", "cancelled", "abandoned"})
 _FIRST_PAGE, _PAGE = 50, 500
 _DETAILS_AT_ONCE = 50
 
@@ -40,6 +43,8 @@ class RunInfo(msgspec.Struct, frozen=True):
     parent: str = ""  # the run that started it as its child
     waits_for: str = ""  # pending: the slot of its `concurrency` that is full
     archived: bool = False  # it is in the archive, and on the server no more
+    error: str = ""  # the code that it went back or is stuck with, and the step; where whoever lists has looked
+    error_step: str = ""
 
     def listed(self) -> Listed:
         return Listed(self.run_id, self.status, self.workflow, self.version, self.key, self.parent, self.rerun_of)
@@ -131,6 +136,42 @@ def errors_of(run: Run) -> Iterator[Any]:
         yield run.header.error
     for node in run.nodes.values():
         yield from filter(None, (node.error, node.verify_error, node.undo_error, node.confirm_error))
+
+
+def with_errors(store: Store, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """The same, and of those that failed with what: for the few that are shown, the whole runs are read."""
+    failed = [run.run_id for run in runs if run.status in _FAILED and not run.archived]
+    found: dict[str, ErrorRecord] = {}
+    for begin in range(0, len(failed), _DETAILS_AT_ONCE):
+        part = failed[begin : begin + _DETAILS_AT_ONCE]
+        for stored in _readable(store, part):
+            error = _what_stopped(stored)
+            if error is not None:
+                found[stored.run_id] = error
+    return [
+        replace(run, error=found[run.run_id].code, error_step=found[run.run_id].step) if run.run_id in found else run
+        for run in runs
+    ]
+
+
+def _readable(store: Store, run_ids: Sequence[str]) -> list[StoredRun]:
+    try:
+        return [stored for stored in store.load_runs(run_ids) if stored is not None]
+    except RecordTampered:
+        return [] if len(run_ids) == 1 else [each for run_id in run_ids for each in _readable(store, [run_id])]
+
+
+def _what_stopped(stored: StoredRun) -> ErrorRecord | None:
+    """Of a stuck run what it is stuck with, which may be an undo's."""
+    if not stored.state:
+        return None
+    run = run_of(stored.state, stored.fields)
+    for path in run.header.stuck:
+        node = run.nodes[path]
+        error = node.confirm_error or node.undo_error or node.error
+        if error is not None:
+            return error if error.step else replace(error, step=static(path).rpartition("/")[2])
+    return run.header.error
 
 
 def steps_of(run: Run) -> Iterator[str]:

@@ -162,6 +162,7 @@ class Archive:
         while True:
             rows = list(self._database.read(
                 "SELECT run_id, workflow, version, status, run_key, rerun_of, parent, created_at_ms, ended_at_ms, "
+                "error_code, error_step, "
                 f"{wanted} FROM sagarun_runs WHERE project = :project AND created_at_ms >= :since_ms"
                 " AND (created_at_ms < :before_ms OR (created_at_ms = :before_ms AND run_id < :run_id))"
                 f" ORDER BY created_at_ms DESC, run_id DESC LIMIT {_PAGE}",
@@ -171,6 +172,7 @@ class Archive:
                 info = RunInfo(
                     row["run_id"], row["status"], row["workflow"], row["version"], row["run_key"], row["rerun_of"],
                     row["created_at_ms"], row["ended_at_ms"], row["parent"], archived=True,
+                    error=row["error_code"] or "", error_step=row["error_step"] or "",
                 )  # fmt: skip
                 if query.fits_listed(info.listed()) and (not query.needs_details or _fits(query, row["bundle"])):
                     yield info

@@ -12,7 +12,7 @@ from runner.cli.settings import Settings
 from runner.client import Client
 from runner.errors import RunNotFound
 from runner.query import parse_query
-from runner.selection import RunInfo, Selection, run_info
+from runner.selection import RunInfo, Selection, run_info, with_errors
 from runner.store.faults import FaultGroup
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def list_both(
     there = map(run_info, Selection(client.store, client.catalogue, query).rows()) if client is not None else iter(())
     kept = archive.runs(query) if archive is not None else iter(())
     both = heapq.merge(there, kept, key=lambda run: -run.created_at_ms)
-    return list(islice(_once(both), offset, offset + limit))
+    found = list(islice(_once(both), offset, offset + limit))
+    return with_errors(client.store, found) if client is not None else found
 
 
 def _once(runs: Iterator[RunInfo]) -> Iterator[RunInfo]:

@@ -91,8 +91,9 @@ def _row(run: RunInfo) -> Sequence[Line | str]:
     origin = f"key {run.key}" if run.key else ""
     again = f"rerun of {run.rerun_of}" if run.rerun_of else ""
     below = f"child of {run.parent}" if run.parent else ""
+    failed = f"{run.error} at {run.error_step}" if run.error_step else run.error
     archived = "archived" if run.archived else ""
     waits = f"waits for {run.waits_for}" if run.waits_for else ""
     name = f"{run.workflow} {run.version}"
-    remarks = "  ".join(filter(None, (waits, origin, again, below, archived)))
+    remarks = "  ".join(filter(None, (waits, origin, failed, again, below, archived)))
     return run.run_id, status(run.status), name, moment(run.created_at_ms), remarks

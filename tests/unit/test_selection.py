@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.query import parse_query
-from runner.selection import Selection
+from runner.selection import Selection, with_errors
 from tests.desk import ORDER, Desk
 
 
@@ -97,3 +97,16 @@ def test_secrets_are_not_found(tmp_path: Path):
     desk.work()
     assert found(desk, "input.amount:4321") == []
     assert found(desk, "output.charged:4321") == []
+
+
+def test_a_list_says_what_stopped_a_run(desk: Desk):
+    desk.start(id="fine")
+    desk.start(id="no", fail="declined")
+    desk.start(id="stuck", fail="undo")
+    desk.work()
+    desk.wait(5_000)
+    told = {run.key: (run.status, run.error, run.error_step) for run in with_errors(desk.store, desk.client.list())}
+    assert told == {
+        "fine": ("completed", "", ""), "no": ("compensated", "declined", "charge"),
+        "stuck": ("stuck", "locked", "reserve"),
+    }  # fmt: skip
