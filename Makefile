@@ -24,7 +24,7 @@ simulate:  ## schedules of faults in virtual time: make simulate N=100000 SEED=0
 mutate: ## mistakes made in the shipped definitions, and how many of them validate finds (a minute)
 	python -m tests.mutation --survivors
 
-fuzz:   ## wrong files by the thousand: make fuzz N=100000 SEED=0 (at a hundred and more a second)
+fuzz:   ## wrong files by the thousand: make fuzz N=100000 SEED=0 (three hundred a second and core)
 	python -m tests.fuzz --number $(or $(N),10000) --seed $(or $(SEED),0) --processes $(or $(PROCESSES),2)
 
 chaos:  ## real processes under kill -9, 3 times 10,000 runs, and a verdict (about half an hour)

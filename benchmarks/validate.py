@@ -99,10 +99,10 @@ def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
 def commands() -> dict[str, list[str]]:
     here = Path(sys.executable).parent
     found = {"sagarun validate": [str(here / "sagarun"), "validate", "definitions"]}
-    if (here / "check-jsonschema").exists():
+    checker = shutil.which("check-jsonschema", path=f"{here}{os.pathsep}{os.environ.get('PATH', '')}")
+    if checker is not None:
         schema = str(ROOT / "schemas" / "workflow.schema.json")
-        checker = [str(here / "check-jsonschema"), "--schemafile", schema]
-        found["check-jsonschema (the schema alone)"] = checker
+        found["check-jsonschema (the schema alone)"] = [checker, "--schemafile", schema]
     return found
 
 

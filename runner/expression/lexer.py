@@ -28,6 +28,12 @@ UNEXPECTED: Final = {  # what may have been meant by a character that nothing be
     "=": 'compare with "=="',
 }
 _ESCAPE = re.compile(r"""\\(?:[\\'"nrtbf]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})""")
+_TOKEN = re.compile(
+    r"""(?P<whitespace>[ ]+)|(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)|(?P<integer>(?:0|[1-9][0-9]{0,17})(?![\w.]))
+    |(?P<string>'[^'\\\r\n]*')|(?P<operator>==|!=|<=|>=|//|\*(?!\*)|[-+/%~<>()[\],.|:])""",
+    re.VERBOSE,
+)
+_CLOSED_BY = {"(": ")", "[": "]"}
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _SIGNS = frozenset({"+", "-", "not"})
 
@@ -43,6 +49,10 @@ class Lexeme:
 
 def lex(source: str) -> Iterator[Lexeme]:
     """The lexemes of `source`; ends after the first `}}` that belongs to no bracket or string."""
+    quick = _plain(source)
+    if quick is not None:
+        yield from quick
+        return
     if "\r" in source:
         raise ExpressionFault("a carriage return is not allowed", source=source, column=source.index("\r") + 1)
     position = 0
@@ -58,6 +68,25 @@ def lex(source: str) -> Iterator[Lexeme]:
         hint = UNEXPECTED.get(character, "")
         message = f"{what}: {hint}" if hint else what
         raise ExpressionFault(message, source=source, column=position + 1) from None
+
+
+def _plain(source: str) -> list[Lexeme] | None:
+    """The same for a source of nothing but words, whole numbers, simple texts and operators; None for any other."""
+    lexemes: list[Lexeme] = []
+    awaited: list[str] = []  # the brackets that are open
+    position, end = 0, len(source)
+    while position < end:
+        match = _TOKEN.match(source, position)
+        if match is None:
+            return None
+        text = match[0]
+        if text in _CLOSED_BY:
+            awaited.append(_CLOSED_BY[text])
+        elif text in _CLOSING and (not awaited or awaited.pop() != text):
+            return None
+        lexemes.append(Lexeme(position + 1, match.lastgroup or "", text))
+        position = match.end()
+    return lexemes
 
 
 def check_lexemes(lexemes: tuple[Lexeme, ...]) -> None:

@@ -28,7 +28,7 @@ class View:
     def behind(self, *, visible: Iterable[str] = (), certain: Iterable[str] = ()) -> View:
         """After steps that can be seen now, and of which some are certain."""
         seen = self.visible.union(visible, certain)
-        return replace(self, visible=seen, certain=self.certain.union(certain))
+        return View(seen, self.certain.union(certain), self.known, self.given)
 
     def where(self, condition: str | None, *, holds: bool = True) -> View:
         """Where a condition has been evaluated, and was true (or false)."""
@@ -59,6 +59,8 @@ def joined(views: list[View]) -> View | None:
     if not views:
         return None
     first = views[0]
+    if len(views) == 1:
+        return first
     return replace(
         first,
         visible=first.visible.union(*(view.visible for view in views)),

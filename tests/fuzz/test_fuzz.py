@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from runner.definition import schema
+from runner.definition.source import read_text
+from runner.errors import DefinitionError
 from runner.lint.checked import check_file
 from tests.fuzz.batches import run
 from tests.fuzz.bombs import BOMBS
@@ -50,3 +53,16 @@ def test_the_files_that_it_begins_with_are_read_as_in_their_project():
         path = folder / "definitions/order.yaml"
         path.write_bytes(next(each for each in sources() if b"workflow: order\n" in each and b"../schemas" in each))
         assert check_file(path, root=folder, contracts=None)[0] is not None
+
+
+def test_what_the_quick_schema_check_lets_through_fits_the_schema():
+    files, seen = sources(), 0
+    for seed in range(1, 800):
+        try:
+            source = read_text(mutated(seed, files).decode(), "a.yaml")
+        except (DefinitionError, UnicodeDecodeError):
+            continue
+        if schema._fits("workflow", source.value):
+            seen += 1
+            assert list(schema._validator("workflow").iter_errors(source.value)) == [], seed
+    assert seen > 50

@@ -15,9 +15,15 @@ from runner.lint.shapes import shapes_of, sole_path
 
 def _unknown_members(subject: Subject) -> Iterator[Finding]:
     shapes = shapes_of(subject)
+    of_input: dict[tuple[str | int, ...], Gap | None] = {}  # which is read over and over
     for text, reference in subject.references():
         start, shape = shapes.beginning(text, reference.path)
-        gap = gap_in(shape, reference.path[start:])
+        if start == 1 and reference.path[0] == "input":
+            if reference.path not in of_input:
+                of_input[reference.path] = gap_in(shape, reference.path[1:])
+            gap = of_input[reference.path]
+        else:
+            gap = gap_in(shape, reference.path[start:]) if start else None
         if gap is not None:
             yield _finding(text, reference, start, gap)
 

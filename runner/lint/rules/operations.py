@@ -9,7 +9,7 @@ from runner.definition.finding import Finding
 from runner.expression.evaluate import Clash, inferred
 from runner.lint.reading import Text
 from runner.lint.rule import Rule, Subject
-from runner.lint.shapes import shapes_of
+from runner.lint.shapes import shapes_of, sole_path
 
 _CONDITIONS = ("when", "until", "match")
 
@@ -19,6 +19,8 @@ def _clashes(subject: Subject) -> Iterator[Finding]:
     for text in subject.texts:
         if text.fault is not None or text.is_key or "{{" not in text.value:
             continue
+        if text.part not in _CONDITIONS and sole_path(text.value) is not None:
+            continue  # nothing is done with it
         known, clashes = inferred(text.value, lambda path, text=text: shapes.read(text, path))  # type: ignore[misc]
         for clash in clashes:
             yield _finding(text, clash)

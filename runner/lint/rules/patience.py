@@ -100,7 +100,7 @@ def _policies(raw: Any, pointer: str = "") -> Iterator[tuple[str, Mapping[str, A
             at = child(pointer, key)
             if isinstance(value, Mapping) and (key == "retry" or pointer == "/use/retries"):
                 yield at, value
-            elif key not in ("with", "input", "output", "set", "schema", "vars"):
+            elif key not in ("with", "input", "output", "set", "schema", "vars") and isinstance(value, (dict, list)):
                 yield from _policies(value, at)
     elif isinstance(raw, list):
         for index, value in enumerate(raw):

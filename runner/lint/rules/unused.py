@@ -12,6 +12,7 @@ from runner.definition.model import FailAction, SignalAction, WorkerAction
 from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject, calls_of
 
+_DATA = ("use", "with", "set", "vars", "input", "output", "schema")  # where nothing is a policy
 _SCHEMA = re.compile(r"^#/use/schemas/([^/]+)")
 
 
@@ -54,7 +55,7 @@ def _policies(raw: Any) -> Iterator[str]:
         for key, value in raw.items():
             if key == "retry" and isinstance(value, str):
                 yield value
-            elif key != "use":
+            elif key not in _DATA and isinstance(value, (dict, list)):
                 yield from _policies(value)
     elif isinstance(raw, list):
         for item in raw:
@@ -67,7 +68,8 @@ def _schemas(raw: Any) -> Iterator[str]:
             match = _SCHEMA.match(value) if key == "$ref" and isinstance(value, str) else None
             if match:
                 yield match[1].replace("~1", "/").replace("~0", "~")
-            yield from _schemas(value)
+            if key != "with" and isinstance(value, (dict, list)):
+                yield from _schemas(value)
     elif isinstance(raw, list):
         for item in raw:
             yield from _schemas(item)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.expression import lexer
 from runner.expression.evaluate import ExpressionFault, compile_expression
 from runner.expression.lexer import lex
 
@@ -87,3 +89,25 @@ def test_unknown_escapes_are_refused_whatever_the_warning_filters_say(source: st
 def test_half_a_surrogate_pair_is_refused():
     with pytest.raises(ExpressionFault, match="surrogate"):
         compile_expression(r"'\ud800'")
+
+
+PIECES = (
+    " ", ".", "|", "+", "-", "*", "**", "/", "//", "%", "~", "==", "!=", "<", "<=", ">", "=", "!", "(", ")", "[", "]",
+    ",", ":", "'a'", '"b"', "'", "0", "01", "1.5", "1e5", "1_0", "12", "a", "_b", "Zé", "is", "a.0", "1.a", "\n", "{",
+    "}", "}}",
+)  # fmt: skip
+
+
+def test_the_quick_way_gives_what_the_lexer_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(1)
+    sources = ["".join(random.choices(PIECES, k=random.randint(1, 9))) for _ in range(3_000)]
+    quick = [lexed(source) for source in sources]
+    monkeypatch.setattr(lexer, "_plain", lambda _source: None)
+    assert [lexed(source) for source in sources] == quick
+
+
+def lexed(source: str) -> object:
+    try:
+        return list(lexer.lex(source))
+    except ExpressionFault as fault:
+        return fault.message, fault.column, fault.length
