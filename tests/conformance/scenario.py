@@ -36,6 +36,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
         Commit("r1", "", "e1", 1, b"s", "running", writes={"p": b"P"}, history=(b"1", b"2"), last_seen=seen,
                dispatches=(_dispatch("a"), _dispatch("b"), _dispatch("c"), _dispatch("d"))),
         Commit("r2", "", "e1", 1, b"s", "running", timers=(("t", clock.now_ms + 500), ("u", clock.now_ms + 900)),
+               counts=(("done|a", 2), ("=live|a", 1), ("~by|w", 1), ("@ran|w", 1)),
                dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",), last_seen=seen),
         Commit("r3", "wrong", "e1", 1, b"s", "running", last_seen=seen),
     ]))
@@ -81,6 +82,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
     store.release_runs({"r2": clock.now_ms + 10**6, "r1": 0, "nobody": 5})
     say([store.hold_ended(), store.ended_runs(limit=1)])
     say([store.note_fire("order", 5, b"started"), store.note_fire("order", 4, b"late"), store.schedules()])
+    say([store.figures(), store.figures(60_000)])
     say([store.note_alert("late", "n1", firing=True, cool_down_ms=5, body=b"a|b"), store.alerts(), store.queues()])
     say([store.slot("s", run_id="s2"), store.processes(), store.now_ms()])
     return answers
