@@ -32,6 +32,11 @@ TASKS, TICK = "runner.store.memory_tasks:TasksInMemory.", "runner.store.memory_t
 SLOTS, CLOCK = "runner.store.memory_slots:", "runner.store.memory_state:Clock."
 STEPS, BARRIER = "runner.interpreter.", "runner.worker.barrier:Barrier."
 
+REDUNDANT = frozenset({
+    # A run only goes on by itself while nothing else is in its inbox, so a commit that has not seen it go on decides
+    # nothing that the entries which it has not seen could contradict.
+    "a commit need not have seen that its run went on",
+})  # fmt: skip
 MUTANTS = (
     Mutant("commit without compare-and-set of the etag", RUNS + "_commit", " or run.etag != commit.etag_read", ""),
     Mutant("commit that does not look at which entries it saw", RUNS + "_commit", "if seen and", "if False and"),

@@ -136,25 +136,25 @@ def draw_plot(seed: int) -> Plot:
         kind = random.choice(allowed)
         at = round(2 ** random.uniform(1.5, 9.3))
         faults[at] = Fault(at, kind, random.choice(KINDS[kind]))
-    faults = _aimed(Random(~seed), faults)
-    return Plot(
+    return _aimed(Random(~seed), Plot(
         seed, runs, tuple(sorted(acts)), tuple(sorted(faults.values())), random.choice([0.0, 0.1, 0.25, 0.25, 0.5]),
         random.choice([1, 2, 2]), random.choice([1, 2, 2]), random.choice([1, 2, 4, 4]), random.random() < 0.2,
-    )
+    ))  # fmt: skip
 
 
-def _aimed(random: Random, faults: dict[int, Fault]) -> dict[int, Fault]:
+def _aimed(random: Random, plot: Plot) -> Plot:
     """Some plots have what nearly no other would have; drawn for itself, so that the others stay as they are."""
     chance = random.random()
-    if chance < 0.04:  # nothing else goes wrong, and then nobody may be taken for dead
+    if chance < 0.04:  # long tasks, and nothing goes wrong but this: nobody may be taken for dead
         kind, ms = random.choice([("outage", 20_000), ("outage", 45_000), ("clock_step", 40_000)])
-        at = random.randint(20, 150)
-        return {at: Fault(at, kind, ms)}
+        alone = (Fault(random.randint(20, 150), kind, ms),)
+        return replace(plot, runs=tuple(("line", "a", 0) for _ in plot.runs), faults=alone, trouble=0.25)
     if chance < 0.08:
-        return faults | {0: Fault(0, "haunt", random.choice(AIMED["haunt"]))}
+        return replace(plot, faults=(Fault(0, "haunt", random.choice(AIMED["haunt"])), *plot.faults))
     if chance < 0.12:
-        return faults | {at: Fault(at, "lose_claim") for at in random.sample(range(8, 120), 3)}
-    return faults
+        claims = [Fault(at, "lose_claim") for at in random.sample(range(8, 120), 3)]
+        return replace(plot, faults=tuple(sorted([*plot.faults, *claims])))
+    return plot
 
 
 class Play:
