@@ -16,7 +16,7 @@ import msgspec
 from runner.archive.archive import Archive
 from runner.archive.database import open_database
 from runner.client import Client
-from runner.errors import ArchiveUnavailable, RecordTampered, RunNotFound, StoreUnavailable
+from runner.errors import ArchiveUnavailable, ConfigError, RecordTampered, RunNotFound, StoreUnavailable
 from runner.monitor.bundle import Bundle, bundle_of
 from runner.store.faults import FaultGroup
 
@@ -114,7 +114,7 @@ class ArchiveThread(threading.Thread):
             try:
                 self._archive()
                 return
-            except (ArchiveUnavailable, StoreUnavailable) as error:
+            except (ArchiveUnavailable, ConfigError, StoreUnavailable) as error:
                 if str(error) != said:
                     said = str(error)
                     log.warning("runs are not archived, so they stay: %s", error)

@@ -61,17 +61,13 @@ def _once(runs: Iterator[RunInfo]) -> Iterator[RunInfo]:
             yield run
 
 
-def find_bundle(settings: Settings, run: str) -> Bundle:
-    """Of the one archived run whose id begins so. Raises RunNotFound, ArchiveUnavailable."""
+def find_bundle(settings: Settings, run: str) -> Bundle | None:
+    """Of the one archived run whose id begins so; None: there is none. Raises RunNotFound, ArchiveUnavailable."""
     with archive_of(settings) as archive:
         found = archive.find(run) if archive is not None else []
         if len(found) > 1 and run not in found:
             raise RunNotFound(f"{run!r} is the beginning of several archived runs: {', '.join(found[:3])} …")
-        bundle = archive.get(run if run in found else found[0]) if archive is not None and found else None
-    if bundle is None:
-        kept = "" if not settings.project.archive else ", and none in the archive"
-        raise RunNotFound(f"there is no run {run!r} in project {settings.project.namespace!r}{kept}")
-    return bundle
+        return archive.get(run if run in found else found[0]) if archive is not None and found else None
 
 
 def client_of(settings: Settings, bundle: Bundle) -> Client:

@@ -30,7 +30,10 @@ def command(run: str, file: str | None) -> None:
         try:
             bundle = make_bundle(reach.client, reach.client.find(run))
         except RunNotFound:
-            bundle = find_bundle(chosen, run)
+            archived = find_bundle(chosen, run)
+            if archived is None:
+                raise
+            bundle = archived
     if file is None or file == "-":
         chosen.screen.data(bundle.encoded().decode())
         return

@@ -41,6 +41,8 @@ def command(run: str, look: str | None, step: str, whole: bool) -> None:
             run_id = reach.client.find(run)
         except RunNotFound:
             bundle = find_bundle(chosen, run)
+            if bundle is None:
+                raise
             run_id, reach = bundle.run_id, replace(reach, client=client_of(chosen, bundle))
             chosen.screen.note("· this run is in the archive, and on the server no more")
         if look is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from runner.archive.database import SqliteFile, open_database
 from runner.cli.archived import client_of, groups_of_both, list_both
 from runner.cli.reading import read_view
 from runner.engine.engine import Engine
-from runner.errors import ArchiveUnavailable
+from runner.errors import ArchiveUnavailable, ConfigError
 from runner.query import parse_query
 from runner.store.ports import HELD_MS
 from tests.desk import ORDER, Desk
@@ -237,4 +238,11 @@ def test_without_the_database_runs_stay_and_the_thread_says_so(
 def test_a_database_without_a_driver_is_named_without_its_password(tmp_path: Path):
     with pytest.raises(ArchiveUnavailable, match=r"archive postgresql\+absent") as caught:
         open_database("postgresql+absent://me:hunter2@db/runs", tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_sqlalchemy_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(ConfigError, match=r"pip install 'sagarun\[archive\]'") as caught:
+        open_database("postgresql://me:hunter2@db/runs", tmp_path)
     assert "hunter2" not in str(caught.value)
