@@ -23,6 +23,7 @@ import runner.starting
 import runner.store.limits
 import runner.store.memory_runs
 import runner.store.memory_tick
+import runner.store.vitals
 import runner.worker.attempt
 import runner.worker.children
 import runner.worker.exchange
@@ -97,6 +98,8 @@ def standing_on(loom: Loom) -> Iterator[None]:
         stack.enter_context(patch.object(runner.worker.exchange, "new_process_id", lambda: f"w:{tokens.token_hex(4)}"))
         stack.enter_context(patch.object(runner.catalogue, "parse_document", lambda document: document))
         stack.enter_context(patch.object(runner.catalogue, "compile_plan", _plan_of))
+        # What this machine has to do is no part of a simulation.
+        stack.enter_context(patch.object(runner.store.vitals.VitalsReader, "read", lambda *_: None))
         disabled = logging.root.manager.disable
         stack.callback(logging.disable, disabled)
         logging.disable(logging.CRITICAL)
