@@ -19,7 +19,7 @@ import redis
 from runner.store.keys import Keys
 
 MIB = 1024 * 1024
-WARM = 0.25  # of the time: caches fill, allocators find their size
+WARM = 0.5  # of the time: caches fill (of 4,096 runs), allocators find their size
 MIB_AN_HOUR = 1.0  # what may be gained
 RESOLVED_MIB = 2.0  # less than this within one soak is noise
 FEW = 2  # files

@@ -154,7 +154,7 @@ def report(result: Result) -> Iterator[str]:
     yield f"seed {settings.seed}: {settings.minutes:g} minutes, {result.started} runs, " + ", ".join(
         f"{count} {what}" for what, count in sorted(result.struck.items())
     )
-    yield f"  {'after a quarter of it':<24}{'first third':>12}{'last third':>12}{'an hour':>12}"
+    yield f"  {'after half of it':<24}{'first third':>12}{'last third':>12}{'an hour':>12}"
     for course in result.courses:
         digits = 1 if course.name.endswith("MiB") else 0
         yield (
