@@ -82,6 +82,8 @@ SHOWING: dict[str, Sequence[Sequence[str]]] = {
     "errors": [(), ("--all", "--format", "json"), ("show", "GROUP"), ("show", "GROUP", "--format", "json")],
     "stats": [(), ("--format", "json")],
     "queues": [("--format", "json")],
+    "alerts": [(), ("--format", "json")],
+    "metrics": [()],
     "doctor": [(), ("--format", "json")],
 }  # fmt: skip
 # All in one process, which is several times as fast as one for each.
@@ -100,7 +102,7 @@ FOLLOWING = {"tail", "run", "rerun", "cancel", "resume", "resolve", "signal", "a
 # ... and these know of no run.
 ELSEWHERE = {
     "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers",
-    "lsp",
+    "lsp", "archive",
 }
 
 
