@@ -15,11 +15,11 @@ from tests.fuzz.mutate import mutated
 
 
 def test_wrong_files_end_in_problems():
-    results, ended = run(1, 600, 1)
+    results, ended = run(1, 400, 1)
     assert [(result.seed, result.fault) for result in results if result.fault] == []
     assert ended == []
-    assert len(results) == 600
-    assert sum(result.problems for result in results) > 600
+    assert len(results) == 400
+    assert sum(result.problems for result in results) > 400
 
 
 def test_bombs_end_in_problems_within_little_memory_and_time():
@@ -57,7 +57,7 @@ def test_the_files_that_it_begins_with_are_read_as_in_their_project():
 
 def test_what_the_quick_schema_check_lets_through_fits_the_schema():
     files, seen = sources(), 0
-    for seed in range(1, 800):
+    for seed in range(1, 500):
         try:
             source = read_text(mutated(seed, files).decode(), "a.yaml")
         except (DefinitionError, UnicodeDecodeError):
@@ -65,4 +65,4 @@ def test_what_the_quick_schema_check_lets_through_fits_the_schema():
         if schema._fits("workflow", source.value):
             seen += 1
             assert list(schema._validator("workflow").iter_errors(source.value)) == [], seed
-    assert seen > 50
+    assert seen > 30
