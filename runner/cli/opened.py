@@ -34,7 +34,10 @@ def open_now(settings: Settings, *, wait_s: float = 0.0, patience_s: float = REA
     give_up_at, pause_s, is_told = time.monotonic() + wait_s, 0.1, False
     while True:
         try:
-            return _open(settings, patience_s)
+            opened = _open(settings, patience_s)
+            if wait_s > 0:
+                _answers(opened)
+            return opened
         except StoreUnavailable as error:
             if settings.redis_url is None:
                 raise
@@ -46,6 +49,15 @@ def open_now(settings: Settings, *, wait_s: float = 0.0, patience_s: float = REA
             is_told = True
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _answers(opened: OpenStore) -> None:
+    """A server that loads its data says what it is, and nothing else yet. Raises StoreUnavailable."""
+    try:
+        opened.store.processes()
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _open(settings: Settings, patience_s: float) -> OpenStore:

@@ -154,6 +154,26 @@ def test_engine_and_worker_wait_for_a_server_that_starts_after_them(named_projec
     soon(lambda: _staff(named_project) == {"engine": 1, "worker": 1}, "both are at work")
 
 
+def test_engine_and_worker_wait_for_a_server_that_loads_its_data(named_project: Project):
+    server = Server(valkey_binary(), "strict", ("--key-load-delay", "1000"))
+    named_project.environment["SAGARUN_REDIS_URL"] = server.url
+    try:
+        server.start()
+        with server.client() as client, client.pipeline(transaction=False) as ballast:
+            for number in range(4_000):  # it listens while it loads, after every 1,024 commands
+                ballast.set(f"ballast:{number}", "x")
+            ballast.execute()
+        server.kill()
+        server.start(wait=False)
+        until(lambda: (server.folder / "s").exists(), "it listens")
+        processes = [named_project.start("engine"), named_project.start("worker")]
+        soon(lambda: server.is_loaded, "it has loaded")
+        soon(lambda: _staff(named_project) == {"engine": 1, "worker": 1}, "both are at work")
+        assert [process.poll() for process in processes] == [None, None]
+    finally:
+        server.remove()
+
+
 def test_an_engine_ends_soon_when_it_is_asked_to_also_while_the_server_is_away(
     named_project: Project, late_server: Server
 ):

@@ -69,6 +69,7 @@ def burst(value: str, fail: bool, note: str, ctx: Context) -> None:
 
 # Every command that shows what runs have: all the ways in which it does.
 SHOWING: dict[str, Sequence[Sequence[str]]] = {
+    "archive": [()],
     "show": [("RUN", *words) for words in (
         ("-v",), ("--format", "json"), ("--events",), ("--events", "--format", "json"), ("--timeline",),
         ("--timeline", "--format", "json"), ("--steps",), ("--steps", "--format", "json"), ("--logs",),
@@ -102,7 +103,7 @@ FOLLOWING = {"tail", "run", "rerun", "cancel", "resume", "resolve", "signal", "a
 # ... and these know of no run.
 ELSEWHERE = {
     "validate", "fmt", "diff", "test", "schema", "explain", "explain-time", "graph", "engine", "worker", "workers",
-    "lsp", "archive",
+    "lsp",
 }
 
 
@@ -110,6 +111,8 @@ ELSEWHERE = {
 def tokens(project: Project) -> Project:
     (project.root / "definitions" / "token.yaml").write_text(DEFINITION)
     (project.root / "workers" / "canary.py").write_text(WORKERS)
+    with (project.root / "sagarun.yaml").open("a") as settings:
+        settings.write("\narchive: sqlite:///archive/runs.db\n")
     return project
 
 
@@ -162,8 +165,10 @@ def test_values_that_the_schema_marks_are_in_nothing_that_is_shown_or_logged(
     shown = printed + everything_shown(tokens, run_id)
     shown += "".join(str(request) for request in collecting.requests)
     assert collecting.spans, "it was sent"
-    assert CANARY not in shown
-    assert str(NUMBER) not in shown
+    archived = "".join(path.read_bytes().decode("latin-1") for path in (tokens.root / "archive").iterdir())
+    assert run_id in archived
+    assert CANARY not in shown + archived
+    assert str(NUMBER) not in shown + archived
     assert "***" in shown
     assert tokens.run_json("list", f"input.token:{CANARY}") == [], "nor can it be guessed"
     assert len(tokens.run_json("list", f"input.fail:{json.dumps(fail)}")) == 1

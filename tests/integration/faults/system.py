@@ -140,6 +140,10 @@ class Server:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def is_loaded(self) -> bool:
+        return self.is_alive and answers(self.folder / "s")
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
