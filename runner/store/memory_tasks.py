@@ -30,7 +30,7 @@ from runner.store.ports import (
     ProcessInfo,
     Quota,
 )
-from runner.store.successor import MAX_RELAYED_BYTES
+from runner.store.successor import MAX_RELAYED_BYTES, RELAY_MS
 from runner.store.vitals import Vitals
 
 
@@ -114,6 +114,8 @@ class TasksInMemory(MemoryBase):
         position, successor = run.successors.get(completion.path, (-1, None))
         size = len(completion.body) + len(completion.output)
         if successor is None or run.parked or position != len(run.inbox) or size > MAX_RELAYED_BYTES:
+            return ""
+        if now - run.updated_at_ms >= RELAY_MS:
             return ""
         there = run.tasks.get(successor.path)
         outputs = [run.fields.get(payload + OUTPUT) for payload in successor.parts[1::2]]

@@ -16,7 +16,7 @@ from runner.store.ports import (
     Request,
     StoredRun,
 )
-from runner.store.successor import MAX_RELAYED_BYTES, Successor
+from runner.store.successor import MAX_RELAYED_BYTES, RELAY_MS, Successor
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 A_TO_B = Successor("a", "b", "q", b"message b", "in b", ('{"a":', "payload", "}"))
@@ -123,7 +123,7 @@ def test_a_run_that_goes_on_is_not_handed_out_until_nothing_follows(world: Store
 
 def test_somebody_looks_after_a_run_that_goes_on_by_itself(world: StoreWorld):
     hand_in(world, started(world))
-    world.pass_time(70_000, "worker")
+    world.pass_time(RELAY_MS, "worker")
     assert [run.run_id for run in world.take()] == ["r1"]
 
 
@@ -139,6 +139,17 @@ def test_only_an_output_of_some_size_dispatches_a_successor(world: StoreWorld, d
     assert open_tasks(world) == {}
     (taken,) = world.take()
     assert [entry.next for entry in taken.entries] == [""]
+
+
+def test_a_run_whose_last_commit_is_old_is_left_to_an_engine(world: StoreWorld):
+    task = started(world)
+    world.clock.advance(RELAY_MS - 1)
+    task = next(iter(hand_in(world, task, queues=("q",), capacity=1).claimed))
+    world.clock.advance(1)
+    hand_in(world, task)
+    assert open_tasks(world) == {}
+    (taken,) = world.take()
+    assert [entry.next for entry in taken.entries] == ["b", ""]
 
 
 def test_a_request_that_waits_keeps_the_run_from_going_on(world: StoreWorld):

@@ -14,11 +14,12 @@
 --      10 faults   zset  group of faults -> when it was seen last
 -- ARGV 1 now_ms
 --      2 watch_ms
---      3 repair_ms
---      4 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
---      5 counts    MessagePack: a list of names, and for each commit a flat list (position among the names from 0, by
+--      3 relay_ms    the same of a run that goes on by itself
+--      4 repair_ms
+--      5 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
+--      6 counts    MessagePack: a list of names, and for each commit a flat list (position among the names from 0, by
 --                  how much). How a name begins says where it is kept: ports.Commit. "" where nothing is counted
---      6 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
+--      7 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
@@ -34,7 +35,8 @@ local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs,
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset', 'zset'})
 if wrong then return wrong end
 
-local watch_ms, repair_ms, max_series, counted, packed = number(), number(), number(), text(), text()
+local watch_ms, relay_ms, repair_ms, max_series = number(), number(), number(), number()
+local counted, packed = text(), text()
 wrong = refuse_arguments()
 if wrong then return wrong end
 
@@ -132,7 +134,7 @@ if not is_counted or not counts then return redis.error_reply('ARGUMENTS counts 
 
 local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
-local watch_text = digits(ms + watch_ms)
+local watch_text, relay_text = digits(ms + watch_ms), digits(ms + relay_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
 local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot', 'ahead'}  -- and more behind
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
@@ -383,6 +385,7 @@ local function commit(item, number)
   local key = records .. id
   local got, head, tail = read_run(item, key)
   if not got then return head end
+  local relays = sub(set[#set - 1] or '', 1, 2) == 'c:'
   -- The only write that can fail, so it comes first: nothing of this commit is written then.
   if #history > 0 and failed(try('RPUSH', histories .. id, unpack(history))) then return 'tampered' end
   consume_entries(set, key, head, seen)
@@ -394,7 +397,7 @@ local function commit(item, number)
       set_timers(item, set)
     end
     if #item[9] > 0 then dispatch_tasks(item, set, whole(got[5])) end
-    put(watched, watch_text, id)
+    put(watched, relays and relay_text or watch_text, id)
     woken[id] = (again or new_tail > new_head) or nil
   end
   if got[8] then move_slot(id, terminal, set, got[8]) end

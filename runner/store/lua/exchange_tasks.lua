@@ -20,7 +20,8 @@
 --      9 completions       how many; then for each: run_id path token lost body output. An output that is not empty is
 --                          kept in the field w:<payload of the task>>, and the inbox entry names that field
 --      10 max_relayed      bytes of body and output behind which the task's successor is dispatched, if it has one
---      11 repair_ms
+--      11 relay_ms         since the run's last commit, after which its successor is left to an engine
+--      12 repair_ms
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
 --         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
@@ -38,7 +39,7 @@ end
 local completions = count()
 local first = position + 1
 position = position + 6 * completions
-local max_relayed, repair_ms = number(), number()
+local max_relayed, relay_ms, repair_ms = number(), number(), number()
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
@@ -131,7 +132,7 @@ end
 
 local function complete(id, path, token, lost, body, output)
   local key, task_field = runs .. id, 't:' .. path
-  local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'head', 'fence')
+  local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'head', 'fence', 'updated')
   if got.err then return 't' end
   local record = got[1] or ''
   local holder, claimed_ms, held_token, payload = match(
@@ -142,7 +143,7 @@ local function complete(id, path, token, lost, body, output)
   local closed, position = 'D|' .. token, 'i:' .. digits(tail)
   if output ~= '' then
     local kept, set, next_path = 'w:' .. payload .. '>', nil, nil
-    if got[4] and not got[3] and #body + #output <= max_relayed then
+    if got[4] and not got[3] and #body + #output <= max_relayed and ms - (whole(got[8]) or 0) < relay_ms then
       set, next_path = successor_of(id, key, got[4], got[5], got[6], got[2], got[7], kept, output)
     end
     set = set or {}

@@ -102,4 +102,4 @@ def test_starts_and_outcomes_are_packed_in_order():
     args = connection.sent[2][2 + 8 :]
     assert args[1:5] == ("p", "n", 5, 200)
     assert args[6:10] == (1, "q", 0, 2)
-    assert args[10:-2] == ("r", "a", "1-e", "1", b"body", b"", "r", "b", "2-e", "0", b"body", b"out")
+    assert args[10:-3] == ("r", "a", "1-e", "1", b"body", b"", "r", "b", "2-e", "0", b"body", b"out")
