@@ -18,14 +18,16 @@ from runner.monitor.lifecycle import Moment, moments
 
 
 def show_events(client: Client, run_id: str, screen: Screen, *, step: str = "") -> None:
-    told = [told for told in read_moments(client, run_id) if is_about(told.path, step)]
+    everything = read_moments(client, run_id)
+    begun_ms = everything[0].at_ms if everything else 0
+    told = [each for each in everything if is_about(each.path, step)]
     if screen.format == "json":
         screen.json([moment_json(each) for each in told])
     elif screen.format == "jsonl":
         for each in told:
             screen.json(moment_json(each))
     else:
-        for line in event_lines(told):
+        for line in event_lines(told, begun_ms):
             screen.data(line)
 
 
@@ -46,11 +48,10 @@ def is_about(path: str, step: str) -> bool:
     return path == step or path.startswith((f"{step}/", f"{step}.", f"{step}#")) or path.endswith(f"/{step}")
 
 
-def event_lines(told: list[Moment]) -> list[Line]:
-    """The date once, then the time of each event, how long after the beginning it was, where, and what."""
+def event_lines(told: list[Moment], begun_ms: int) -> list[Line]:
+    """The date once, then the time of each event, how long after the run's beginning it was, where, and what."""
     if not told:
         return [[("nothing has happened yet", "dim")]]
-    begun_ms = told[0].at_ms
     lines: list[Line] = [[(f"  began {moment(begun_ms)}", "dim")]]
     rows = []
     for each in told:

@@ -51,6 +51,10 @@ def _verdict(stats: Stats) -> Iterator[Line | str]:
         yield [("✔ ", "green"), ("no worker has a problem", "")]
     if stats.best:
         yield f"best workers: {', '.join(stats.best)}"
+    if stats.slowest:
+        took = {each.worker: each.processing.p95_ms or 0 for each in stats.workers}
+        slowest = ", ".join(f"{name} ({duration(took[name])})" for name in stats.slowest)
+        yield f"slowest workers, by p95: {slowest}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

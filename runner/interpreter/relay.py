@@ -25,7 +25,7 @@ from runner.wire import ErrorRecord
 
 MAX_RELAY = 16  # steps
 MAX_HOLES = 8  # outputs in one input
-MAX_TEXT = 65_536  # bytes of an input without them; the store goes on only after outcomes that are no larger
+MAX_TEXT = 65_536  # bytes of all successors without them; the store goes on only after outcomes that are no larger
 _MARK = "\0"  # in JSON it can only be written as \\u0000
 _WRITTEN = b"\\u0000"
 _ENCODER = msgspec.json.Encoder()
@@ -65,6 +65,7 @@ def successors(plan: Plan, run: Run) -> tuple[Successor, ...]:
     if followers is None:
         followers = plan.followers[path] = _followers(plan, run, path)
     found: list[Successor] = []
+    weight = 0
     run_id = _ENCODER.encode(run.header.run_id)[1:-1]
     for number, (after, place, command, message, parts) in enumerate(followers):
         if parts is None:
@@ -75,6 +76,9 @@ def successors(plan: Plan, run: Run) -> tuple[Successor, ...]:
             break
         span = attempt_span(run.header.run_id, run.header.traceparent, command.path, "action", 1, 0, fresh=True)
         text = run_id.join(message[0]) + span.traceparent.encode() + run_id.join(message[1])
+        weight += len(text) + sum(map(len, parts))
+        if weight > MAX_TEXT:
+            break
         found.append(
             Successor(
                 after, command.path, command.message.worker, text, command.payload, parts, command.queue_timeout_ms
@@ -137,7 +141,9 @@ def _just_begins(place: StepPlan, done: Set[str]) -> bool:
     worker = place.worker
     if worker is None or place.when is not None or worker.total_timeout_ms or place.is_pivot:
         return False
-    return not place.reads_steps_at_large and place.reads.isdisjoint(done) and not _undo_reads(place, done)
+    own = place.step.id if place.step is not None else ""  # while its input is worked out its status is "running"
+    knows = not place.reads_steps_at_large and own not in place.reads and place.reads.isdisjoint(done)
+    return knows and not _undo_reads(place, done)
 
 
 def _undo_reads(place: StepPlan, done: Set[str]) -> bool:

@@ -106,12 +106,17 @@ def stats_of(observed: Observed, window: str) -> Stats:
         key=lambda each: (each.health != "failing", -each.technical / max(1, each.attempts), each.worker),
     )
     best = sorted(
-        (each for each in workers if each.health == "healthy" and each.attempts >= FEWEST),
+        (each for each in workers if each.health == "healthy" and each.completed * 2 > each.attempts >= FEWEST),
         key=lambda each: (each.technical / each.attempts, each.processing.p95_ms or 0, each.worker),
+    )
+    slowest = sorted(
+        (each for each in workers if each.processing.p95_ms is not None),
+        key=lambda each: (-(each.processing.p95_ms or 0), each.worker),
     )
     return Stats(
         window, observed.figures.since_ms, observed.figures.until_ms, HEALTH_RULE,
-        tuple(each.worker for each in best[:NAMED]), tuple(each.worker for each in problems[:NAMED]),
+        tuple(each.worker for each in best[:NAMED]), tuple(each.worker for each in slowest[:NAMED]),
+        tuple(each.worker for each in problems[:NAMED]),
         tuple(workers), tuple(_processes(observed, read)), tuple(queues), tuple(_workflows(observed, read)),
         read.uncounted,
     )

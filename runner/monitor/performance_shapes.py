@@ -106,6 +106,7 @@ class Stats:
     until_ms: int
     health_rule: str
     best: tuple[str, ...]
+    slowest: tuple[str, ...]
     problems: tuple[str, ...]
     workers: tuple[WorkerStats, ...]
     processes: tuple[ProcessStats, ...]

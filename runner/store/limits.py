@@ -153,6 +153,8 @@ def check_commit(commit: Commit) -> int:
     size = len(commit.state) + sum(map(len, commit.writes.values())) + sum(map(len, commit.history))
     for dispatch in commit.dispatches:
         size += len(dispatch.message)
+    for successor in commit.successors:
+        size += len(successor.message) + sum(map(len, successor.parts))
     if len(commit.counts) > MAX_PARTS:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_PARTS} counts")
     if commit.starts or commit.tells:

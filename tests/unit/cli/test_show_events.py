@@ -11,6 +11,7 @@ from runner.cli.reading import read_view
 from runner.cli.screen import Screen, plain
 from runner.cli.show import _require_step
 from runner.cli.show_events import event_lines, is_about, read_moments, show_events
+from runner.cli.wording import moment
 from runner.errors import UsageError
 from tests.desk import Desk
 
@@ -21,7 +22,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_an_attempt_is_told_from_its_dispatch_to_its_end(desk: Desk):
-    told = [plain(line).split()[1:] for line in event_lines(read_moments(desk.client, desk.run()))[1:]]
+    told = [plain(line).split()[1:] for line in event_lines(read_moments(desk.client, desk.run()), 0)[1:]]
     about = [[word for word in row if not word.startswith("+")] for row in told if "charge" in row]
     words = [row[row.index("charge") + 1] for row in about]
     assert words == ["step", "dispatched", "claimed", "started", "completed", "step"] or words == [
@@ -36,8 +37,16 @@ def test_one_step_and_what_is_below_it_can_be_chosen():
     assert not is_about("shipping", "ship")
 
 
+def test_events_of_one_step_are_timed_from_the_beginning_of_the_run(desk: Desk):
+    everything = read_moments(desk.client, desk.run())
+    last = everything[-1]
+    begin, line = map(plain, event_lines([last], last.at_ms - 3_710))
+    assert begin.endswith(moment(last.at_ms - 3_710))
+    assert "+3.71 s" in line
+
+
 def test_nothing_that_happened_is_said(desk: Desk):
-    assert plain(event_lines(read_moments(desk.client, desk.start().id))[0]) == "nothing has happened yet"
+    assert plain(event_lines(read_moments(desk.client, desk.start().id), 0)[0]) == "nothing has happened yet"
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])

@@ -71,6 +71,7 @@ def test_no_more_than_so_many_are_named() -> None:
         step("b", **reads("{{ steps.a.output.x }}")),
         step("b", **reads("{{ steps.a.output | length }}")),
         step("b", **reads("{{ steps.a.status }}")),
+        step("b", **reads("{{ steps.b.status }}")),
         step("b", **reads("about {{ steps.a.output }}")),
         step("b", **reads("{{ input.absent }}")),
         step("b", **reads("{{ 1 if steps.a.output is defined else 2 }}")),
@@ -144,6 +145,11 @@ def test_what_a_user_gave_never_passes_for_the_place_of_an_output(text: str) -> 
     for one in successors(plan, begun(plan, text)):
         joined = "".join("5" if index % 2 else part for index, part in enumerate(one.parts))
         assert msgspec.json.decode(joined) == {"x": 5, "y": text}
+
+
+def test_what_all_that_follows_weighs_is_bounded() -> None:
+    steps = [step(f"s{number}", **reads("{{ input.text }}")) for number in range(9)]
+    assert followers(*steps, given={"text": "x" * (MAX_TEXT // 4)}, input={"type": "object"}) == ["s1", "s2", "s3"]
 
 
 def test_a_large_input_is_left_to_the_engine() -> None:

@@ -95,6 +95,8 @@ def test_problem_workers_come_with_the_worst_first_and_the_best_are_named(desk: 
     assert stats.problems[0] == "card.charge"
     assert "card.charge" not in stats.best
     assert "stock.reserve" in stats.best
+    took = {each.worker: each.processing.p95_ms or 0 for each in stats.workers}
+    assert list(stats.slowest) == sorted(took, key=lambda name: (-took[name], name))[:3]
 
 
 def test_queues_say_who_serves_them(tmp_path: Path):
