@@ -186,7 +186,7 @@ def test_a_rate_holds_over_processes_also_when_one_is_killed(store: Store, spawn
     until(lambda: len(outcomes(store, run_ids)) == len(run_ids), "nothing is left")
 
     claimed_at = sorted(each.claimed_at_ms for each in spans(ledger))
-    assert len(claimed_at) >= 65
+    assert len(claimed_at) >= len(run_ids) - 16  # what the killed one had claimed, and had not written down
     gaps = [later - earlier for earlier, later in zip(claimed_at, claimed_at[RATE:], strict=False)]
     assert min(gaps) >= 1_000, "more than the rate in a window"
     # And no slower than it has to be: a process that is alive asks when the rate lets the next one through.
