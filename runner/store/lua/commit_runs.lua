@@ -493,15 +493,7 @@ if next(noted) then
   local forgotten = spare > 0 and call('ZPOPMIN', faults, spare) or nothing
   for i = 1, #forgotten, 2 do call('DEL', prefix .. 'fault:' .. forgotten[i]) end
 end
-local new_queues = {}
-for _, queue in ipairs(pushed) do
-  local key = prefix .. 'q:' .. queue
-  if all('RPUSH', key, pushes[queue]) == #pushes[queue] then
-    push_token(prefix .. 'wake:q:' .. queue)
-    new_queues[#new_queues + 1] = queue
-  end
-end
-all('SADD', queues, new_queues)
+push_tasks(queues, pushed, pushes)
 all('ZREM', ready, ended)
 local ids = {}
 for id in pairs(woken) do ids[#ids + 1] = id end

@@ -311,15 +311,7 @@ for i = 1, completions do
   answers[i] = complete(ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], ARGV[from + 4], ARGV[from + 5])
   if #limited > 0 then ended[i] = concat({ARGV[from], ARGV[from + 1], ARGV[from + 2], process}, '|') end
 end
-local new_queues = {}
-for _, queue in ipairs(pushed) do
-  local key = prefix .. 'q:' .. queue
-  if all('RPUSH', key, pushes[queue]) == #pushes[queue] then
-    push_token(prefix .. 'wake:q:' .. queue)
-    new_queues[#new_queues + 1] = queue
-  end
-end
-all('SADD', queues, new_queues)
+push_tasks(queues, pushed, pushes)
 local freed = {}
 for _, queue in ipairs(limited) do
   -- Whatever the answer was: the process has nothing to do with these tasks any more.

@@ -114,6 +114,18 @@ local function push_token(wake)
   try('LTRIM', wake, 0, 63)
 end
 
+-- Put task references into their queues (`pushes` by the names in `pushed`), and wake whoever waits at an empty one.
+local function push_tasks(queues, pushed, pushes)
+  local new = {}
+  for _, queue in ipairs(pushed) do
+    if all('RPUSH', prefix .. 'q:' .. queue, pushes[queue]) == #pushes[queue] then
+      push_token(prefix .. 'wake:q:' .. queue)
+      new[#new + 1] = queue
+    end
+  end
+  all('SADD', queues, new)
+end
+
 -- Hand out these runs. The ZSET takes each once; idle engines are woken only when it was empty.
 local function make_ready(ready, wake, ids, ms)
   if #ids == 0 then return 0 end
