@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from runner.store.process_lock import ProcessLock, is_dead
 from tests.acceptance.chaos.conductor import Result, Settings, play
 from tests.acceptance.chaos.recovery import summary
@@ -35,8 +37,25 @@ def folder() -> Iterator[Path]:
         if is_dead(lock):
             print(f"removing {lock.parent}, left by a chaos that was killed", flush=True)
             shutil.rmtree(lock.parent, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, ProcessLock(Path(name), LOCK):
-        yield Path(name)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, ProcessLock(Path(name), LOCK):
+        try:
+            yield Path(name)
+        finally:
+            end_descendants()
+
+
+def end_descendants() -> None:
+    """Also those that were being started when the signal came, which nobody has noted yet: what still writes into the
+    folder would keep it from going. Stopped first, so that none starts another one meanwhile."""
+    found: list[psutil.Process] = []
+    while found != (found := psutil.Process().children(recursive=True)):
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found)
 
 
 def report(result: Result) -> Iterator[str]:

@@ -46,8 +46,12 @@ class Member:
         return self.process.pid
 
     def children(self) -> list[int]:
+        return [child.pid for child in self.processes()]
+
+    def processes(self) -> list[psutil.Process]:
+        """Those that it has started."""
         try:
-            return [child.pid for child in psutil.Process(self.pid).children(recursive=True)]
+            return psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
@@ -88,8 +92,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         for member in self.members:
-            self.kill(member, *member.children())
+            _send(member.pid, signal.SIGSTOP)  # so that it starts no other child between the two
+            children = member.processes()
+            self.kill(member, *(child.pid for child in children))
             member.process.wait()
+            psutil.wait_procs(children)
         if self._server is not None:
             self._server.kill()
             self._server.wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.chaos.__main__ import folder as folder_of_a_chaos
 from tests.acceptance.chaos.__main__ import report
 from tests.acceptance.chaos.conductor import Settings, play
 from tests.project.repository import ROOT
@@ -65,3 +66,12 @@ def test_one_that_is_ended_leaves_nothing_and_removes_what_a_killed_one_left(fol
     assert told.splitlines() == [f"removing {left}, left by a chaos that was killed", "ended by SIGTERM: no verdict"]
     assert ended.returncode == 128 + signal.SIGTERM
     assert list(folder.iterdir()) == []
+
+
+def test_a_process_that_nobody_has_noted_does_not_keep_the_folder_from_going():
+    writes = "import itertools, pathlib; [pathlib.Path(str(n)).touch() for n in itertools.count()]"
+    with folder_of_a_chaos() as place:
+        process = subprocess.Popen([sys.executable, "-c", writes], cwd=place)
+        until((place / "0").exists, "it writes")
+    assert not place.exists()
+    process.wait()
