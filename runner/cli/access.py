@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from runner.cli.hosting.tracing import inherit_trace
 from runner.cli.opened import has_runs, opened_store, require_runs
 from runner.cli.settings import Settings
-from runner.cli.tracing import inherit_trace
 from runner.client import Client
 from runner.store.opening import OpenStore
 from runner.store.ports import ProcessInfo

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from runner.cli.access import Access, access, require_runs
-from runner.cli.claims import Claims
 from runner.cli.failure import Exit
-from runner.cli.reading import read_events, read_view
+from runner.cli.hosting.claims import Claims
 from runner.cli.settings import Settings, settings
+from runner.cli.story.reading import read_events, read_view
 from runner.cli.wording import line_text
 from runner.client import Client
 from runner.interpreter.verdict import Verdict
@@ -75,7 +75,7 @@ def _see_taken(
     chosen: Settings, run_id: str, name: str, ask: Callable[[Client, str, float], Verdict], modules: Sequence[str],
     verdict: Verdict, told: int,
 ) -> int:  # fmt: skip
-    from runner.cli.hosting import hosting
+    from runner.cli.hosting.start import hosting
 
     with hosting(chosen, modules) as host:
         host.look_after(run_id)  # before it takes up what was left lying: this one it knows of
@@ -99,7 +99,7 @@ def _see_done(
     chosen: Settings, run_id: str, verb: str, ask: Ask, modules: Sequence[str], verdict: Verdict, told: int
 ) -> int:
     """On the embedded server nobody may be there to do it, or stay there, so this command does, and shows it."""
-    from runner.cli.hosting import hosting
+    from runner.cli.hosting.start import hosting
 
     with hosting(chosen, modules) as host:
         reach = host.reach

@@ -78,7 +78,7 @@ def error_lines(error: errors.SagarunError) -> list[str]:
 
 def problem_lines(error: errors.DefinitionError) -> list[str]:
     """The problems of a definition, each with its line and a caret, and how many there are."""
-    from runner.cli.problems import full
+    from runner.cli.checking.problems import full
 
     return full(error.problems)
 

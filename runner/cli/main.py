@@ -79,7 +79,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in SUMMARIES:
             return None
-        command: click.Command = importlib.import_module(f"runner.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"runner.cli.commands.{cmd_name.replace('-', '_')}").command
         command.name = cmd_name
         return command
 

@@ -184,7 +184,7 @@ def _ask(client: Any, act: Act, run_id: str, patience_s: float) -> Result:
 
 def _see_done(chosen: Any, act: Act, run_ids: Sequence[str], modules: Sequence[str]) -> int:
     """On the embedded server nobody may be there to do it, or stay there, so this command does."""
-    from runner.cli.hosting import hosting
+    from runner.cli.hosting.start import hosting
 
     with hosting(chosen, modules) as host:
         for run_id in run_ids:

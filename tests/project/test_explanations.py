@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.explanations import FOLDER, Example, explained_codes, read_page
-from runner.cli.test_files import CODES as TEST_FILE_CODES
-from runner.cli.test_files import check_test_file
+from runner.cli.checking.explanations import FOLDER, Example, explained_codes, read_page
+from runner.cli.checking.test_files import CODES as TEST_FILE_CODES
+from runner.cli.checking.test_files import check_test_file
 from runner.definition.problem import Problem
 from runner.lint.checked import check_file
 from runner.lint.linter import titles

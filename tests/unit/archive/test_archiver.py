@@ -15,7 +15,7 @@ from runner.archive.archive import Archive
 from runner.archive.archiver import Archiver, ArchiveThread
 from runner.archive.database import SqliteFile, open_database
 from runner.cli.archived import client_of, groups_of_both, list_both
-from runner.cli.reading import read_view
+from runner.cli.story.reading import read_view
 from runner.engine.engine import Engine
 from runner.errors import ArchiveUnavailable, ConfigError
 from runner.query import parse_query

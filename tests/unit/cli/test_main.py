@@ -47,7 +47,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     def command(words: tuple[str, ...]) -> None:
         seen.append(list(words))
 
-    monkeypatch.setattr("runner.cli.run.command", command)
+    monkeypatch.setattr("runner.cli.commands.run.command", command)
     return seen
 
 
@@ -100,7 +100,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         def command() -> None:
             raise error
 
-        monkeypatch.setattr("runner.cli.list.command", command)
+        monkeypatch.setattr("runner.cli.commands.list.command", command)
 
     return prepare
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.reading import read_view
+from runner.cli.story.reading import read_view
 from tests.desk import EVERYTHING, Desk
 
 SOON_MS = 5_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.cli.reading import read_view
+from runner.cli.story.reading import read_view
 from runner.monitor.shapes import RunView
 from runner.monitor.views import PARKED_FOR_GOOD, live_runs, view_run
 from runner.store.ports import SlotInfo

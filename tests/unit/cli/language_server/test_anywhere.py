@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.contracts import known_contracts
+from runner.cli.checking.contracts import known_contracts
 from runner.cli.language_server.completion import complete
 from runner.cli.language_server.definition import definition
 from runner.cli.language_server.hover import hover

@@ -1,0 +1,59 @@
+"""`sagarun rerun`: start a run again, with the same definition and input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runner.cli.many import Act, act_on_many, error_option, of_group, one_run, query_options
+from runner.cli.options import shared_options
+from runner.cli.parameters import by_option, duration_ms, reason_option, workers_option
+
+
+@click.command(short_help="Start a run again, with the same input.")
+@click.argument("run", required=False)
+@query_options
+@error_option
+@click.option("--wait", metavar="DURATION", callback=duration_ms, help="Not longer than this (60s); then exit code 5.")
+@reason_option
+@by_option
+@workers_option
+@shared_options
+def command(
+    run: str | None, query: str | None, yes: bool, group: str | None, wait: int | None, reason: str, by: str,
+    workers: tuple[str, ...],
+) -> int:
+    """Start a new run with the definition and the input of RUN, which must be over. Its key gets a number (KEY~2).
+
+    With --query or --error: of all those runs that are over, but for children, and for those that were run again
+    already. Then they are only waited for where this command has to host them.
+    """
+    from runner.cli.access import access, require_runs
+    from runner.cli.hosting.start import hosting
+    from runner.cli.settings import settings
+    from runner.cli.story.elsewhere import follow_elsewhere
+
+    one = one_run(run, query, group)
+    if one is None:
+        act = Act("rerun", lambda client, id, _wait_s: _again(client, id, reason, by), roots_only=True, once=True)
+        return act_on_many(act, of_group(query, group, "status:failed -status:stuck"), workers, yes=yes)
+    chosen = settings()
+    require_runs(chosen, one)
+    with access(chosen) as reach:
+        run_id = reach.client.find(one)
+        reach.client.check_applies(run_id, "rerun")
+        if not reach.opened.is_embedded:
+            handle = reach.client.rerun(run_id, reason=reason, by=by)
+            chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
+            return follow_elsewhere(reach, handle.id, wait)
+        with hosting(chosen, workers) as host:
+            host.start()
+            handle = host.reach.client.rerun(run_id, reason=reason, by=by)
+            host.look_after(handle.id)
+            chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
+            return host.follow(handle.id, wait)
+
+
+def _again(client: Any, run_id: str, reason: str, by: str) -> tuple[str, str]:
+    return "started", client.rerun(run_id, reason=reason, by=by).id
