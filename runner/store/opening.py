@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import ConfigError, ServerRefused
-from runner.store.embedded import EmbeddedServer, attach
+from runner.store.embedded.attach import EmbeddedServer, attach
 from runner.store.redis_store import RedisStore
 from runner.store.server import ServerFacts, admit, inspect
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import redis
 
 from runner.errors import ServerRefused, StoreUnavailable, UsageError
-from runner.store.server_binary import OLDEST, release_of
+from runner.store.embedded.binary import OLDEST, release_of
 
 _Judgement = tuple[list[str], list[str]]  # what is wrong, what to warn of
 _SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "no-appendfsync-on-rewrite")

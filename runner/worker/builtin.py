@@ -48,7 +48,7 @@ class BuiltinWorker(RegisteredWorker):
 
 
 async def _request(**arguments: Any) -> Any:
-    from runner.worker.http_request import request
+    from runner.worker.http.request import request
 
     return await request(**arguments)
 
@@ -56,7 +56,7 @@ async def _request(**arguments: Any) -> Any:
 BUILTIN = (
     BuiltinWorker(
         "http.request", _request, "http.request", ("http_not_allowed", "http_rejected"),
-        module="runner.worker.http_request", readonly_when={"method": ("GET", "HEAD", "OPTIONS")},
+        module="runner.worker.http.request", readonly_when={"method": ("GET", "HEAD", "OPTIONS")},
     ),
 )  # fmt: skip
 

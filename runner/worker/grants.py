@@ -10,7 +10,7 @@ from functools import cached_property
 
 import msgspec
 
-from runner.worker.http_hosts import Hosts
+from runner.worker.http.hosts import Hosts
 from runner.worker.secret import SecretSource
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants, redis_world
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import (
     ClaimedTask,
     Commit,

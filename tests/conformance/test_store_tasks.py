@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from runner.errors import StoreError
 from runner.store.limits import MAX_BATCH, REAPED_MS
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import OUTPUT, ClaimedTask, Completion, Dispatch, ProcessInfo, StoredRun
 from runner.store.vitals import Vitals
 from tests.conformance.store_world import LEASE_MS, StoreWorld

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.store.limits import MAX_BATCH, REPAIR_MS, TICK_MS, WATCH_MS
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Ticked
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 

@@ -29,7 +29,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_events, run_of
 from runner.lint.linter import lint_draft
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import ClaimedTask, Completion, NewRun, ProcessInfo, Request, Store, StoredRun
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome, TaskMessage

@@ -22,18 +22,18 @@ import pytest
 import redis
 
 from runner.errors import ConfigError, ServerRefused, StoreUnavailable, UsageError
-from runner.store.embedded import EmbeddedServer, attach
+from runner.store.embedded.attach import EmbeddedServer, attach
+from runner.store.embedded.home import Kept, ServerHome, Written
+from runner.store.embedded.process import answers
 from runner.store.file_lock import try_lock
 from runner.store.process_lock import is_dead
-from runner.store.server_home import Kept, ServerHome, Written
-from runner.store.server_process import answers
 from tests.project.repository import ROOT
 from tests.servers import redis_binary, until, valkey_binary
 
 USER = """
 import sys
 from pathlib import Path
-from runner.store.embedded import attach
+from runner.store.embedded.attach import attach
 with attach(Path(sys.argv[1])) as server:
     print(server.pid, server.url, flush=True)
     sys.stdin.read()
@@ -41,7 +41,7 @@ with attach(Path(sys.argv[1])) as server:
 WORKER = """
 import sys, redis
 from pathlib import Path
-from runner.store.embedded import attach
+from runner.store.embedded.attach import attach
 for _ in range(int(sys.argv[2])):
     with attach(Path(sys.argv[1])) as server:
         redis.from_url(server.url).incr("counter")
@@ -238,7 +238,7 @@ def test_it_keeps_nobody_s_output_open(state, start):
 WAITS = """
 import os, sys
 from pathlib import Path
-from runner.store.embedded import attach
+from runner.store.embedded.attach import attach
 with attach(Path(sys.argv[1])):
     try:
         print(os.waitpid(-1, os.WNOHANG))

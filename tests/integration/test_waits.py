@@ -20,9 +20,9 @@ from runner.client import Client
 from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.engine.engine import Engine
+from runner.store.embedded.process import answers, server_command
 from runner.store.ports import ProcessInfo
 from runner.store.redis_store import RedisStore
-from runner.store.server_process import answers, server_command
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 from tests.servers import private_server, until, valkey_binary

@@ -21,7 +21,7 @@ import pytest
 
 import runner.worker.children
 from runner.errors import ConfigError, SagarunError
-from runner.store.keeper import answers, server_command
+from runner.store.embedded.keeper import answers, server_command
 from runner.store.ports import Commit, Store
 from runner.store.redis_store import RedisStore
 from runner.wire import ErrorRecord, Outcome

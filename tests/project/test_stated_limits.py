@@ -20,7 +20,7 @@ from runner.expression.evaluate import compile_template
 from runner.interpreter.sizes import too_large, too_many_nodes, too_much
 from runner.monitor.logs import _bounded
 from runner.starting import check_key
-from runner.worker.http_hosts import read_url
+from runner.worker.http.hosts import read_url
 from runner.worker.payload import clip, clip_details
 from runner.worker.quota import read_limits
 from runner.worker.registry import Registry

@@ -21,8 +21,8 @@ import runner.engine.ticker
 import runner.interpreter.advance
 import runner.starting
 import runner.store.limits
-import runner.store.memory_runs
-import runner.store.memory_tick
+import runner.store.memory.runs
+import runner.store.memory.tick
 import runner.store.vitals
 import runner.worker.attempt
 import runner.worker.children
@@ -93,7 +93,7 @@ def standing_on(loom: Loom) -> Iterator[None]:
             for name in ("MAX_DISPATCHES", "MAX_REVOKES"):
                 stack.enter_context(patch.object(runner.interpreter.advance, name, 1))
         if loom.draw("watch") < SHORT_WATCHES:
-            for module in (runner.store.limits, runner.store.memory_runs, runner.store.memory_tick):
+            for module in (runner.store.limits, runner.store.memory.runs, runner.store.memory.tick):
                 stack.enter_context(patch.object(module, "WATCH_MS", 500))
         stack.enter_context(patch.object(runner.worker.exchange, "new_process_id", lambda: f"w:{tokens.token_hex(4)}"))
         stack.enter_context(patch.object(runner.catalogue, "parse_document", lambda document: document))

@@ -14,8 +14,8 @@ from runner.interpreter.record import decode_events, decode_header, run_of
 from runner.interpreter.state import Run
 from runner.store.limits import LEASE_MS as WORKER_LEASE_MS
 from runner.store.limits import fence_of
-from runner.store.memory import MemoryStore
-from runner.store.memory_state import Run as StoredRun
+from runner.store.memory.state import Run as StoredRun
+from runner.store.memory.store import MemoryStore
 from runner.wire import TaskMessage
 from tests.books import assert_the_books_are_right
 from tests.conformance.store_world import check_invariants, memory_snapshot

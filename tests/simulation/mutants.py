@@ -27,9 +27,9 @@ class Mutant(NamedTuple):
     new: str
 
 
-RUNS, STATE = "runner.store.memory_runs:RunsInMemory.", "runner.store.memory_state:MemoryState."
-TASKS, TICK = "runner.store.memory_tasks:TasksInMemory.", "runner.store.memory_tick:TickInMemory."
-SLOTS, CLOCK = "runner.store.memory_slots:", "runner.store.memory_state:Clock."
+RUNS, STATE = "runner.store.memory.runs:RunsInMemory.", "runner.store.memory.state:MemoryState."
+TASKS, TICK = "runner.store.memory.tasks:TasksInMemory.", "runner.store.memory.tick:TickInMemory."
+SLOTS, CLOCK = "runner.store.memory.slots:", "runner.store.memory.state:Clock."
 STEPS, BARRIER = "runner.interpreter.", "runner.worker.barrier:Barrier."
 
 REDUNDANT = frozenset({
@@ -97,10 +97,10 @@ MUTANTS = (
     Mutant("a slot is not given back", SLOTS + "move_place", "gives = run.terminal or ", "gives = "),
     Mutant("a slot that is free is given to nobody", SLOTS + "admit_waiting", "while state.line and ",
            "while False and "),
-    Mutant("a quota is not counted", "runner.store.memory_quota:room",
+    Mutant("a quota is not counted", "runner.store.memory.quota:room",
            "most = min(most, quota.max_concurrency - _count_busy(tables, queue, quota.max_concurrency, now, lease_ms))",
            "pass"),
-    Mutant("a quota's slot leaks with its process", "runner.store.memory_quota:_count_busy",
+    Mutant("a quota's slot leaks with its process", "runner.store.memory.quota:_count_busy",
            "del busy[ref, process]", "pass"),
     # -- the interpreter ----------------------------------------------------------------------------
     Mutant("a clean failure settles what was unknown", STEPS + "operation:_after_action",

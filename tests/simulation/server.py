@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from runner.errors import StoreError, StoreUnavailable
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Store
 from tests.simulation.loom import Fiber, Killed, Loom, Process
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from runner.store.server_process import answers, server_command
+from runner.store.embedded.process import answers, server_command
 from tests.project.repository import ROOT
 from tests.servers import until, valkey_binary
 

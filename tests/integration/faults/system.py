@@ -27,9 +27,9 @@ from runner.definition.load import load_text
 from runner.definition.model import Definition
 from runner.engine.engine import Engine
 from runner.engine.ticker import Ticker
+from runner.store.embedded.process import answers, server_command
 from runner.store.ports import ProcessInfo
 from runner.store.redis_store import RedisStore
-from runner.store.server_process import answers, server_command
 from runner.worker.identity import new_process_id
 from runner.worker.process import WorkerProcess
 from tests.servers import until, valkey_binary

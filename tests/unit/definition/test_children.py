@@ -12,7 +12,7 @@ from runner.definition.children import MAX_DEPTH, has_pivot
 from runner.definition.load import load, load_text, parse_document
 from runner.definition.model import ChildAction, Definition
 from runner.errors import DefinitionError
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 
 WORKER = "{id: a, worker: t.do, kind: readonly}"
 PIVOT = "{id: p, worker: t.do, kind: pivot}"

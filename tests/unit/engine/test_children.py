@@ -20,7 +20,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.command import StartChild
 from runner.interpreter.record import run_of
 from runner.interpreter.state import Run
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, NewRun, ProcessInfo, StoredRun, TakenRun
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry

@@ -22,7 +22,7 @@ from runner.engine.intake import interpret
 from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
 from runner.interpreter.record import run_of
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry

@@ -18,7 +18,7 @@ from runner.engine.scheduler import READ_MS, RETRY_MS, Scheduler
 from runner.errors import StoreError, StoreUnavailable
 from runner.interpreter.record import decode_request
 from runner.schedules import Fire, KeptSchedule, read_schedule, schedule_of
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import NewRun, StartAnswer
 
 TEXT = """

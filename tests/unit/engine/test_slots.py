@@ -13,7 +13,7 @@ from runner.clock import VirtualClock
 from runner.definition.load import load_text
 from runner.engine.engine import LEASE_MS, Engine
 from runner.errors import BusinessError
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 

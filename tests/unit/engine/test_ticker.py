@@ -13,7 +13,7 @@ import pytest
 import runner.engine.ticker
 from runner.engine.ticker import Ticker, reap_dead_processes
 from runner.errors import RecordTampered, StoreUnavailable
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import ProcessInfo, Ticked
 from runner.store.process_lock import ProcessLock
 from tests.servers import until

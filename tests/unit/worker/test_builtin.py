@@ -51,4 +51,4 @@ def test_nobody_waits_for_what_he_does_not_use(program: str):
     code = f"import sys; {program}; print(*sys.modules)"
     report = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(report.stdout.split())
-    assert loaded & {"httpx", "httpcore", "pydantic", "anyio", "ssl", "runner.worker.http_request"} == set()
+    assert loaded & {"httpx", "httpcore", "pydantic", "anyio", "ssl", "runner.worker.http.request"} == set()

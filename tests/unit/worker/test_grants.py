@@ -7,7 +7,7 @@ import pytest
 from runner.errors import ConfigError
 from runner.worker import grants as module
 from runner.worker.grants import Grants, grant, granted
-from runner.worker.http_hosts import read_url
+from runner.worker.http.hosts import read_url
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.wire import Outcome
 from runner.worker.context import Context
 from runner.worker.inprocess import InProcessWorker

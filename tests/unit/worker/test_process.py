@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from runner.errors import SagarunError
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import ExchangeAnswer
 from runner.worker.process import WorkerProcess, _strays
 from tests.servers import until

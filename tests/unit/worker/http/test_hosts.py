@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import ConfigError
-from runner.worker.http_hosts import Hosts, read_url
+from runner.worker.http.hosts import Hosts, read_url
 
 
 def match(url: str, *allow: str) -> str | None:

@@ -14,8 +14,8 @@ from runner.store.limits import (
     check_quota,
     fence_of,
 )
-from runner.store.memory_quota import end_all, room, take
-from runner.store.memory_state import MemoryBase, Process, Ref, Run, Task
+from runner.store.memory.quota import end_all, room, take
+from runner.store.memory.state import MemoryBase, Process, Ref, Run, Task
 from runner.store.ports import (
     MAX_BATCH,
     OUTPUT,

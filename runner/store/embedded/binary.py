@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import ConfigError, ServerRefused
-from runner.store.server_home import Written
+from runner.store.embedded.home import Written
 
 OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
 LAST_SHARED_FORMAT = (7, 2)  # of Redis: up to here, Valkey reads its files

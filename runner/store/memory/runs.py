@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.errors import StoreError
-from runner.store import memory_slots as slots
 from runner.store.limits import (
     FRESH_MS,
     MAX_REQUESTS,
@@ -18,8 +17,9 @@ from runner.store.limits import (
     check_number,
     check_request,
 )
-from runner.store.memory_faults import count_faults, forget_spare
-from runner.store.memory_state import MemoryBase, Run
+from runner.store.memory import slots
+from runner.store.memory.faults import count_faults, forget_spare
+from runner.store.memory.state import MemoryBase, Run
 from runner.store.ports import (
     MAX_BATCH,
     Commit,

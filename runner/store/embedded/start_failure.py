@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from runner.store.server_home import ServerHome
+from runner.store.embedded.home import ServerHome
 
 _ADVICE = {
     "Invalid AOF manifest": "Restore a copy of {data}, or remove it to begin with no runs",

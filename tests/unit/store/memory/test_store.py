@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from runner.store.memory import MemoryStore
+from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, Dispatch, NewRun, ProcessInfo
 
 

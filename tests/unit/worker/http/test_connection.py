@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from runner.worker import http_connection
 from runner.worker.grants import Grants
-from runner.worker.http_connection import MAX_BODY_BYTES, Answer, NoAnswer, NotSent, Refused, send
-from runner.worker.http_hosts import read_url
+from runner.worker.http import connection
+from runner.worker.http.connection import MAX_BODY_BYTES, Answer, NoAnswer, NotSent, Refused, send
+from runner.worker.http.hosts import read_url
 from tests.web import Web, certificate, free_port, web_service
 
 
@@ -43,7 +43,7 @@ def test_a_request_is_sent_as_it_is_and_answered(web: Web):
 
 def test_every_request_has_a_connection_of_its_own(web: Web):
     ports: set[int] = set()
-    original = http_connection._Network.connect_tcp
+    original = connection._Network.connect_tcp
 
     async def connect(self: Any, *args: Any, **options: Any) -> Any:
         stream = await original(self, *args, **options)
@@ -51,7 +51,7 @@ def test_every_request_has_a_connection_of_its_own(web: Web):
         return stream
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http_connection._Network, "connect_tcp", connect)
+        patch.setattr(connection._Network, "connect_tcp", connect)
         for _ in range(3):
             ask(f"{web.url}/status/200")
     assert len(ports) == 3

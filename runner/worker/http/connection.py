@@ -22,7 +22,7 @@ from typing import Any
 import httpcore
 
 from runner.worker.grants import Grants
-from runner.worker.http_hosts import Match, Target
+from runner.worker.http.hosts import Match, Target
 
 MAX_BODY_BYTES = 1024 * 1024
 _FAILURES = (

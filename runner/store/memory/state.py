@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
-from runner.store.memory_faults import FaultCounts
+from runner.store.memory.faults import FaultCounts
 from runner.store.observations import AlertRow
 from runner.store.ports import MAX_BATCH, MAX_INBOX, Dispatch, InboxEntry, ProcessInfo, ScheduleRow
 from runner.store.successor import Successor

@@ -25,8 +25,8 @@ from runner.shown import Redactor
 from runner.worker.context import Context
 from runner.worker.contract import Contract
 from runner.worker.grants import Grants, granted
-from runner.worker.http_hosts import Target, read_url
-from runner.worker.http_meaning import Meaning, meaning_of, retry_after_ms
+from runner.worker.http.hosts import Target, read_url
+from runner.worker.http.meaning import Meaning, meaning_of, retry_after_ms
 from runner.worker.payload import Problem, clip, encode_plain
 from runner.worker.registry import RESERVED_CODES
 from runner.worker.secret import SecretMissing, read_secret
@@ -136,7 +136,7 @@ class _Call:
     async def answer(
         self, target: Target, content: bytes, meaning: Meaning, timeout_s: float, redirects: int
     ) -> Response:
-        from runner.worker.http_connection import NoAnswer, NotSent, Refused, send
+        from runner.worker.http.connection import NoAnswer, NotSent, Refused, send
         from runner.worker.uptime import uptime_s
 
         end_s = uptime_s() + timeout_s

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from runner.store.memory_state import MemoryState, Run, SlotState
+from runner.store.memory.state import MemoryState, Run, SlotState
 from runner.store.ports import Slot
 
 SHOWN = 5  # holders that a refusal names

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from runner.store.limits import MAX_RATE
-from runner.store.memory_state import MemoryState, Ref
+from runner.store.memory.state import MemoryState, Ref
 from runner.store.ports import Completion, Quota
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.store.server_process import ask, server_command
+from runner.store.embedded.process import ask, server_command
 
 
 def settings(durability: str) -> dict[str, str]:

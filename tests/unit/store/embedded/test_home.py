@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from runner.store import server_home
-from runner.store.server_home import Kept, ServerHome, Written, open_home, socket_path, start_log
+from runner.store.embedded import home as server_home
+from runner.store.embedded.home import Kept, ServerHome, Written, open_home, socket_path, start_log
 
 
 def mode(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.store.limits import MAX_WATCH_MS, REAPED_MS, WATCH_MS
-from runner.store.memory_state import MemoryBase, Ref, due
+from runner.store.memory.state import MemoryBase, Ref, due
 from runner.store.ports import MAX_BATCH, InboxEntry, Ticked
 
 

@@ -1,7 +1,7 @@
 """The keeper: the parent of an embedded server, from before it starts until after it ended.
 
-A program of its own (`python -m runner.store.keeper`, started by runner.store.embedded), so that no user of the
-server is its parent. It imports the standard library only, to be there in milliseconds. The rules:
+A program of its own (`python -m runner.store.embedded.keeper`, started by attach.py beside it), so that no user of
+the server is its parent. It imports the standard library only, to be there in milliseconds. The rules:
 
 - It holds keeper.lock (taken by the user who started it) to its end; nobody else touches server or status then.
 - The server inherits data.lock. Two servers on one data folder would both start, and destroy it.
@@ -25,10 +25,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from runner.store.embedded.home import Kept, ServerHome, Written
+from runner.store.embedded.process import answers, ask, parent_death_signal, server_command
+from runner.store.embedded.start_failure import explain
 from runner.store.file_lock import open_lock, try_lock
-from runner.store.server_home import Kept, ServerHome, Written
-from runner.store.server_process import answers, ask, parent_death_signal, server_command
-from runner.store.start_failure import explain
 
 LOAD_TIMEOUT_S = 60.0  # a server that reads a large data folder
 ORPHAN_TIMEOUT_S = 10.0  # the server of a keeper that was killed
@@ -253,7 +253,8 @@ def main() -> int:
 def keeper_command(assignment: Assignment) -> list[str]:
     """-S, -P: it needs no installed package, and nothing of the folder it happens to start in."""
     arguments = json.dumps(asdict(assignment))
-    return [sys.executable, "-S", "-P", "-W", "ignore::DeprecationWarning", "-m", "runner.store.keeper", arguments]
+    module = "runner.store.embedded.keeper"
+    return [sys.executable, "-S", "-P", "-W", "ignore::DeprecationWarning", "-m", module, arguments]
 
 
 if __name__ == "__main__":
