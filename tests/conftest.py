@@ -1,6 +1,7 @@
 """What every test may ask for: a real server to share, and a namespace on it that is the test's own.
 
 valkey_url   the Valkey that the project installs          redis7_url   the distribution's Redis, or a skip
+postgres_url a database of the test's own, in the distribution's PostgreSQL; or a skip
 namespace    different for every test; its keys start with "{<namespace>"
 
 Properties look at the same examples every time, so that a run of the suite says something about the change and not
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import private_server, redis_binary, valkey_binary
+from tests.servers import private_postgres, private_server, redis_binary, valkey_binary
 
 # A busy machine is no fault of a property: neither a deadline nor the time it takes to draw an example.
 settings.register_profile(
@@ -51,6 +52,22 @@ def valkey_url() -> Iterator[str]:
 def redis7_url() -> Iterator[str]:
     with private_server(redis_binary()) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with private_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    import psycopg
+
+    schema = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_server) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    return f"{postgres_server}&options=-csearch_path%3D{schema}"
 
 
 @pytest.fixture

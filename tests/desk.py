@@ -60,6 +60,7 @@ class Desk:
         self.store = MemoryStore(namespace="desk", clock=self.clock)
         self.calls: list[str] = []
         self.undo_is_broken = True
+        self.message = "insufficient funds"
         self.registry = self._workers()
         self._worker = InProcessWorker(self.store, self.registry, clock=self.clock)
         self._engine = Engine(self.store, process_id="host:1:engine")
@@ -84,7 +85,7 @@ class Desk:
         def charge(amount: int, fail: str) -> dict[str, int]:
             self.calls.append(f"charge {amount}")
             if fail in ("declined", "undo"):
-                raise BusinessError("declined", "insufficient funds")
+                raise BusinessError("declined", self.message)
             if fail == "broken" or (fail == "flaky" and self.calls.count(f"charge {amount}") == 1):
                 raise RuntimeError("the line went dead")
             return {"amount": amount}

@@ -1,9 +1,11 @@
-"""Real Redis and Valkey servers for tests: private, on a unix socket, without a file on disk, gone afterwards."""
+"""Real servers for tests, Redis, Valkey and PostgreSQL: private, on a unix socket, gone afterwards with their files."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -57,5 +59,45 @@ def private_server(binary: Path, *settings: str) -> Iterator[str]:
         yield f"unix://{folder}/s"
     finally:
         server.kill()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def postgres_programs() -> Path:
+    """The folder of the distribution's; skips the test where there is none."""
+    folders = [Path(found).parent for found in [shutil.which("initdb")] if found]
+    folders += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    if not folders:
+        pytest.skip("no PostgreSQL: install the Debian package postgresql (as .ci/run does)")
+    return folders[-1]
+
+
+@contextlib.contextmanager
+def private_postgres() -> Iterator[str]:
+    """Its URL. It sorts texts as English does, not by their bytes: most servers do, and SQLite does not."""
+    programs = postgres_programs()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    user = "nobody" if os.geteuid() == 0 else None  # it refuses to be root's
+    if user is not None:
+        shutil.chown(folder, user)
+    language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
+    made = subprocess.run(
+        [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync",
+         *language],
+        user=user, cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-h", "", "-F"]
+    if shutil.which("setpriv"):
+        command = ["setpriv", "--pdeathsig", "QUIT", *command]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, user=user, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    ask = [programs / "pg_isready", "-q", "-h", folder]
+    try:
+        until(lambda: subprocess.run(ask, check=False).returncode == 0 or server.poll() is not None, "it answers")
+        assert server.poll() is None, (folder / "log").read_text()
+        yield f"postgresql://postgres@/postgres?host={folder}"
+    finally:
+        server.send_signal(signal.SIGQUIT)  # at once; its own processes end with it
         server.wait()
         shutil.rmtree(folder)

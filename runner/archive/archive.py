@@ -7,12 +7,12 @@ is simply made again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from runner.archive.database import Database, Row
+from runner.archive.database import NAME, NUMBER, TEXT, Database, Row, Table
 from runner.monitor.bundle import Bundle, read_bundle
 from runner.monitor.shapes import RunView
 from runner.monitor.views import view_run
@@ -20,30 +20,25 @@ from runner.query import Details, Query
 from runner.selection import RunInfo, errors_of, steps_of
 from runner.store.faults import FaultGroup
 
-_PAGE = 200
-_NAME = "VARCHAR(255) NOT NULL"
-_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "sagarun_runs": {
-        "project": _NAME, "run_id": _NAME, "workflow": _NAME, "version": _NAME, "status": _NAME, "run_key": "TEXT",
-        "rerun_of": _NAME, "parent": _NAME, "created_at_ms": "BIGINT NOT NULL", "ended_at_ms": "BIGINT NOT NULL",
-        "error_code": "TEXT", "error_step": "TEXT", "error_message": "TEXT", "definition": _NAME,
-        "bundle": "TEXT NOT NULL",
-    },
-    "sagarun_steps": {
-        "project": _NAME, "run_id": _NAME, "path": _NAME, "step": _NAME, "worker": _NAME, "kind": _NAME,
-        "status": _NAME, "attempts": "BIGINT", "started_at_ms": "BIGINT", "duration_ms": "BIGINT", "error_code": "TEXT",
-        "error_message": "TEXT",
-    },
-    "sagarun_definitions": {"project": _NAME, "digest": _NAME, "document": "TEXT NOT NULL"},
-    "sagarun_errors": {
-        "project": _NAME, "pattern": _NAME, "first_at_ms": "BIGINT NOT NULL", "last_at_ms": "BIGINT NOT NULL",
-        "count": "BIGINT NOT NULL", "state": _NAME, "told": "TEXT NOT NULL",
-    },
-}
-_KEYS = {
-    "sagarun_runs": ("project", "run_id"), "sagarun_steps": ("project", "run_id", "path"),
-    "sagarun_definitions": ("project", "digest"), "sagarun_errors": ("project", "pattern", "first_at_ms"),
-}
+_KEY_END = "z" * 16  # no id has a text behind it that comes later, in any language's order of texts
+_RUNS = Table("sagarun_runs", {
+    "project": NAME, "run_id": NAME, "workflow": NAME, "version": NAME, "status": NAME, "run_key": TEXT + "?",
+    "rerun_of": NAME, "parent": NAME, "created_at_ms": NUMBER, "ended_at_ms": NUMBER, "error_code": TEXT + "?",
+    "error_step": TEXT + "?", "error_message": TEXT + "?", "definition": NAME, "bundle": TEXT,
+}, key=("project", "run_id"), index=("project", "created_at_ms", "run_id"))  # fmt: skip
+# The path of a step may be longer than a key may be: its place among the steps tells it apart.
+_STEPS = Table("sagarun_steps", {
+    "project": NAME, "run_id": NAME, "place": NUMBER, "path": TEXT, "step": NAME, "worker": TEXT, "kind": NAME,
+    "status": NAME, "attempts": NUMBER + "?", "started_at_ms": NUMBER + "?", "duration_ms": NUMBER + "?",
+    "error_code": TEXT + "?", "error_message": TEXT + "?",
+}, key=("project", "run_id", "place"))  # fmt: skip
+_DEFINITIONS = Table(
+    "sagarun_definitions", {"project": NAME, "digest": NAME, "document": TEXT}, key=("project", "digest")
+)
+_ERRORS = Table("sagarun_errors", {
+    "project": NAME, "pattern": NAME, "first_at_ms": NUMBER, "last_at_ms": NUMBER, "count": NUMBER, "state": NAME,
+    "told": TEXT,
+}, key=("project", "pattern", "first_at_ms"))  # fmt: skip
 
 
 class Archive:
@@ -52,15 +47,7 @@ class Archive:
     def __init__(self, database: Database, project: str) -> None:
         self._database = database
         self.project = project
-        statements: list[tuple[str, Sequence[Row]]] = []
-        for table, columns in _COLUMNS.items():
-            listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            key = ", ".join(_KEYS[table])
-            statements.append((f"CREATE TABLE IF NOT EXISTS {table} ({listed}, PRIMARY KEY ({key}))", [{}]))
-        statements.append((
-            "CREATE INDEX IF NOT EXISTS sagarun_runs_by_time ON sagarun_runs (project, created_at_ms, run_id)", [{}]
-        ))
-        self._database.write(statements)
+        self._database.make((_RUNS, _STEPS, _DEFINITIONS, _ERRORS))
 
     def close(self) -> None:
         self._database.close()
@@ -73,17 +60,17 @@ class Archive:
             for bundle in bundles if bundle.definition is not None
         }
         self._database.write([
-            *self._replace("sagarun_definitions", [
+            *self._replace(_DEFINITIONS, [
                 {"project": self.project, "digest": digest, "document": text} for digest, text in definitions.items()
             ]),
-            *self._replace("sagarun_runs", [self._run_row(bundle) for bundle in bundles]),
-            (_delete("sagarun_steps", ("project", "run_id")), [self._id(bundle.run_id) for bundle in bundles]),
-            (_insert("sagarun_steps"), [row for bundle in bundles for row in self._step_rows(bundle)]),
+            *self._replace(_RUNS, [self._run_row(bundle) for bundle in bundles]),
+            (_delete(_STEPS.name, ("project", "run_id")), [self._id(bundle.run_id) for bundle in bundles]),
+            (_insert(_STEPS), [row for bundle in bundles for row in self._step_rows(bundle)]),
         ])
 
     def put_errors(self, groups: Sequence[FaultGroup]) -> None:
         """As they are now. A group that was forgotten and came again is another row: it counts from its beginning."""
-        self._database.write(self._replace("sagarun_errors", [
+        self._database.write(self._replace(_ERRORS, [
             {
                 "project": self.project, "pattern": group.group, "first_at_ms": group.first_at_ms,
                 "last_at_ms": group.last_at_ms, "count": group.count, "state": group.state,
@@ -92,9 +79,9 @@ class Archive:
             for group in groups
         ]))
 
-    def _replace(self, table: str, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
-        keys = [{name: row[name] for name in _KEYS[table]} for row in rows]
-        return [(_delete(table, _KEYS[table]), keys), (_insert(table), rows)]
+    def _replace(self, table: Table, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
+        keys = [{name: row[name] for name in table.key} for row in rows]
+        return [(_delete(table.name, table.key), keys), (_insert(table), rows)]
 
     def _id(self, run_id: str) -> Row:
         return {"project": self.project, "run_id": run_id}
@@ -108,18 +95,18 @@ class Archive:
             "status": bundle.status, "run_key": summary.get("key", ""), "rerun_of": summary.get("rerun_of", ""),
             "parent": summary.get("parent", ""), "created_at_ms": bundle.created_at_ms,
             "ended_at_ms": bundle.updated_at_ms, "error_code": error.code if error else None,
-            "error_step": error.step if error else None, "error_message": error.message if error else None,
+            "error_step": error.step if error else None, "error_message": _text(error.message) if error else None,
             "definition": summary.get("definition", ""), "bundle": slim.encoded().decode(),
         }
 
     def _step_rows(self, bundle: Bundle) -> Iterator[Row]:
-        for step in view_of(bundle).steps:
+        for place, step in enumerate(view_of(bundle).steps):
             yield {
-                **self._id(bundle.run_id), "path": step.path, "step": step.id, "worker": step.worker or "",
-                "kind": step.kind, "status": step.status, "attempts": step.attempts,
+                **self._id(bundle.run_id), "place": place, "path": step.path, "step": step.id,
+                "worker": step.worker or "", "kind": step.kind, "status": step.status, "attempts": step.attempts,
                 "started_at_ms": step.started_at_ms, "duration_ms": step.duration_ms,
                 "error_code": step.error.code if step.error else None,
-                "error_message": step.error.message if step.error else None,
+                "error_message": _text(step.error.message) if step.error else None,
             }
 
     # -- reading ------------------------------------------------------------------------------------
@@ -129,8 +116,8 @@ class Archive:
         if not wanted.isalnum():
             return []
         rows = self._database.read(
-            "SELECT run_id FROM sagarun_runs WHERE project = :project AND run_id >= :low AND run_id < :high"
-            " ORDER BY run_id", {"project": self.project, "low": wanted, "high": wanted + "~"},
+            "SELECT run_id FROM sagarun_runs WHERE project = :project AND run_id >= :low AND run_id <= :high"
+            " ORDER BY run_id", {"project": self.project, "low": wanted, "high": wanted + _KEY_END},
         )
         return [row["run_id"] for row, _ in zip(rows, range(4), strict=False)]
 
@@ -158,27 +145,19 @@ class Archive:
         if query.wants_live_only:
             return
         wanted = "bundle" if query.needs_details else "'' AS bundle"
-        before_ms, run_id = query.until_ms or 2**62, "~"
-        while True:
-            rows = list(self._database.read(
-                "SELECT run_id, workflow, version, status, run_key, rerun_of, parent, created_at_ms, ended_at_ms, "
-                "error_code, error_step, "
-                f"{wanted} FROM sagarun_runs WHERE project = :project AND created_at_ms >= :since_ms"
-                " AND (created_at_ms < :before_ms OR (created_at_ms = :before_ms AND run_id < :run_id))"
-                f" ORDER BY created_at_ms DESC, run_id DESC LIMIT {_PAGE}",
-                {"project": self.project, "since_ms": query.since_ms, "before_ms": before_ms, "run_id": run_id},
-            ))  # fmt: skip
-            for row in rows:
-                info = RunInfo(
-                    row["run_id"], row["status"], row["workflow"], row["version"], row["run_key"], row["rerun_of"],
-                    row["created_at_ms"], row["ended_at_ms"], row["parent"], archived=True,
-                    error=row["error_code"] or "", error_step=row["error_step"] or "",
-                )  # fmt: skip
-                if query.fits_listed(info.listed()) and (not query.needs_details or _fits(query, row["bundle"])):
-                    yield info
-            if len(rows) < _PAGE:
-                return
-            before_ms, run_id = rows[-1]["created_at_ms"], rows[-1]["run_id"]
+        for row in self._database.read(
+            "SELECT run_id, workflow, version, status, run_key, rerun_of, parent, created_at_ms, ended_at_ms, "
+            f"error_code, error_step, {wanted} FROM sagarun_runs WHERE project = :project"
+            " AND created_at_ms >= :since_ms AND created_at_ms < :until_ms ORDER BY created_at_ms DESC, run_id DESC",
+            {"project": self.project, "since_ms": query.since_ms, "until_ms": query.until_ms or 2**62},
+        ):
+            info = RunInfo(
+                row["run_id"], row["status"], row["workflow"], row["version"], row["run_key"], row["rerun_of"],
+                row["created_at_ms"], row["ended_at_ms"], row["parent"], archived=True,
+                error=row["error_code"] or "", error_step=row["error_step"] or "",
+            )  # fmt: skip
+            if query.fits_listed(info.listed()) and (not query.needs_details or _fits(query, row["bundle"])):
+                yield info
 
     def errors(self, since_ms: int = 0) -> list[FaultGroup]:
         """Each group once, with the counts of all its beginnings."""
@@ -225,9 +204,14 @@ def _delete(table: str, keys: Sequence[str]) -> str:
     return f"DELETE FROM {table} WHERE " + " AND ".join(f"{name} = :{name}" for name in keys)
 
 
-def _insert(table: str) -> str:
-    columns = _COLUMNS[table]
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
+def _insert(table: Table) -> str:
+    values = ", ".join(f":{name}" for name in table.columns)
+    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({values})"
+
+
+def _text(told: str) -> str:
+    """PostgreSQL keeps no NUL, and one that refuses a row would hold up all that end after it."""
+    return told.replace("\0", "\\u0000")
 
 
 class _Told(msgspec.Struct, frozen=True):

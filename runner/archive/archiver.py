@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ class Archiver:
         self._client = client
         self._archive = archive
         self._retention_of = retention_of
-        self._passed_by: set[str] = set()  # whose records cannot be read: they stay, and hold nobody up
+        self._passed_by: set[str] = set()  # that cannot be read, or written: they stay, and hold nobody up
         self._known: dict[str, FaultGroup] = {}
 
     def step(self) -> int:
@@ -49,10 +49,36 @@ class Archiver:
                 bundles.append(bundle)
                 kept_ms = self._retention_of(bundle.status)
                 until_ms[run_id] = ended_at_ms + kept_ms if kept_ms else 0
-        if bundles:
+        taken = self._put(bundles)
+        if taken:
+            store.release_runs({bundle.run_id: until_ms[bundle.run_id] for bundle in taken})
+        return len(taken)
+
+    def _put(self, bundles: Sequence[Bundle]) -> Sequence[Bundle]:
+        """What is in the archive now. A run that the database refuses while it takes others is passed by."""
+        if not bundles:
+            return ()
+        try:
             self._archive.put_runs(bundles)
-            store.release_runs(until_ms)
-        return len(bundles)
+        except ArchiveUnavailable:
+            self._archive.find("0")  # raises, where the database is away
+            taken, refused = [], {}
+            for bundle in bundles:
+                try:
+                    self._archive.put_runs([bundle])
+                    taken.append(bundle)
+                except ArchiveUnavailable as error:
+                    refused[bundle.run_id] = error
+            if not taken:
+                raise
+            for run_id, reason in refused.items():
+                self._pass_by(run_id, reason)
+            return taken
+        return bundles
+
+    def _pass_by(self, run_id: str, error: Exception) -> None:
+        self._passed_by.add(run_id)
+        log.error("the run cannot be archived, and stays: %s", error, extra={"run_id": run_id})
 
     def _copy(self, run_id: str) -> Bundle | None:
         try:
@@ -60,8 +86,7 @@ class Archiver:
         except RunNotFound:
             return None
         except (RecordTampered, ValueError, KeyError) as error:
-            self._passed_by.add(run_id)
-            log.error("the run cannot be archived, and stays: %s", error, extra={"run_id": run_id})
+            self._pass_by(run_id, error)
             return None
 
     def copy_errors(self) -> int:

@@ -1,6 +1,7 @@
 """A database by its URL: sqlite:/// with what comes with Python, any other with SQLAlchemy (extra: archive).
 
-Both take the same SQL, with named parameters. One object is for one thread.
+Both take the same SQL, with named parameters; it has to be what every database understands, so neither LIMIT nor
+IF NOT EXISTS nor a text's order beyond that of digits and lower case letters. One object is for one thread.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -18,13 +20,27 @@ SQLITE = "sqlite:///"
 BUSY_S = 30.0  # others may be writing
 Row = Mapping[str, Any]
 NOTHING: Row = MappingProxyType({})
+NAME, TEXT, NUMBER = "VARCHAR(255)", "TEXT", "BIGINT"  # a key's length is bounded, in all but SQLite
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`columns`: by name, NAME, TEXT or NUMBER, with a ? behind it where it may be null."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: Sequence[str]
+    index: Sequence[str] = ()
 
 
 class Database(Protocol):
     """Raises ArchiveUnavailable whenever the database does not do what it was asked for."""
 
+    def make(self, tables: Sequence[Table]) -> None:
+        """Those that are missing."""
+
     def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
-        """Rows as they come."""
+        """Rows as they come, however many there are."""
 
     def write(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> None:
         """All of them, or nothing: each for every one of its rows."""
@@ -55,6 +71,20 @@ class SqliteFile:
             self._connection.execute("PRAGMA journal_mode = WAL")
             # What is released from the server must be on disk here.
             self._connection.execute("PRAGMA synchronous = FULL")
+
+    def make(self, tables: Sequence[Table]) -> None:
+        with self._telling():
+            for table in tables:
+                columns = [
+                    f"{name} {kind.removesuffix('?')}{'' if kind.endswith('?') else ' NOT NULL'}"
+                    for name, kind in table.columns.items()
+                ]
+                key = f"PRIMARY KEY ({', '.join(table.key)})"
+                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join([*columns, key])})")
+                if table.index:
+                    self._connection.execute(
+                        f"CREATE INDEX IF NOT EXISTS {table.name}_index ON {table.name} ({', '.join(table.index)})"
+                    )
 
     def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
         with self._telling():
@@ -99,10 +129,39 @@ class Alchemy:
         with self._telling():
             self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
 
+    def make(self, tables: Sequence[Table]) -> None:
+        with self._telling():
+            known = self._described(tables)
+            try:
+                known.create_all(self._engine)
+            except self._alchemy.exc.SQLAlchemyError:
+                known.create_all(self._engine)  # another process may have made them in between
+
+    def _described(self, tables: Sequence[Table]) -> Any:
+        from sqlalchemy.dialects.mysql import LONGTEXT
+
+        alchemy = self._alchemy
+        long = alchemy.Text().with_variant(LONGTEXT(), "mysql", "mariadb")  # whose TEXT ends at 64 KiB
+        types = {NAME: alchemy.String(255), TEXT: long, NUMBER: alchemy.BigInteger()}
+        described = alchemy.MetaData()
+        for table in tables:
+            columns = [
+                alchemy.Column(
+                    name, types[kind.removesuffix("?")], nullable=kind.endswith("?"), primary_key=name in table.key,
+                    autoincrement=False,
+                )
+                for name, kind in table.columns.items()
+            ]
+            indices = [alchemy.Index(f"{table.name}_index", *table.index)] if table.index else []
+            alchemy.Table(table.name, described, *columns, *indices)
+        return described
+
     def read(self, sql: str, values: Row = NOTHING) -> Iterator[Row]:
         with self._telling(), self._engine.connect() as connection:
-            for row in connection.execute(self._alchemy.text(sql), dict(values)).mappings():
-                yield dict(row)
+            connection = connection.execution_options(stream_results=True)
+            with connection.execute(self._alchemy.text(sql), dict(values)) as rows:
+                for row in rows.mappings():
+                    yield dict(row)
 
     def write(self, statements: Sequence[tuple[str, Sequence[Row]]]) -> None:
         with self._telling(), self._engine.begin() as connection:

@@ -17,7 +17,7 @@ from runner.errors import ConfigError, SagarunError
 
 TABLE = "sagarun_barrier"
 _CREATE = (
-    f'CREATE TABLE IF NOT EXISTS {TABLE} (step_ref VARCHAR(600) NOT NULL, phase VARCHAR(16) NOT NULL, '
+    f'CREATE TABLE IF NOT EXISTS {TABLE} (step_ref TEXT NOT NULL, phase VARCHAR(16) NOT NULL, '
     '"by" VARCHAR(16) NOT NULL, result TEXT, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, '
     "PRIMARY KEY (step_ref, phase))"
 )
@@ -25,6 +25,7 @@ _INSERT = f'INSERT INTO {TABLE} (step_ref, phase, "by") VALUES (?, ?, ?) ON CONF
 _FIND = f'SELECT phase, "by", result FROM {TABLE} WHERE step_ref = ?'
 _UPDATE = f"UPDATE {TABLE} SET result = ? WHERE step_ref = ? AND phase = ?"
 
+_COMMITS = "this connection commits every statement by itself: begin a transaction before ctx.barrier"
 _PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s", "numeric": ":{}", "named": ":p{}"}
 
 
@@ -59,13 +60,7 @@ class BarrierRows:
         try:
             return self._connection.execute(_INSERT, values).count == 1
         except Exception as error:
-            if not _is_missing_table(error):
-                raise
-            if not self._makes_table:
-                raise ConfigError(
-                    f"the table {TABLE} is missing: call runner.worker.barrier.create_table(connection) once, "
-                    "on a connection of its own"
-                ) from error
+            self._expect_missing_table(error)
         self._connection.execute(_CREATE, ())
         return self._connection.execute(_INSERT, values).count == 1
 
@@ -74,11 +69,20 @@ class BarrierRows:
         try:
             rows = self._connection.execute(_FIND, (step_ref,), reads=True).rows
         except Exception as error:
-            if not (self._makes_table and _is_missing_table(error)):
-                raise
+            self._expect_missing_table(error)
             return {}
         plain = [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows]
         return {phase: (by, result) for phase, by, result in plain}
+
+    def _expect_missing_table(self, error: Exception) -> None:
+        """Returns where the table can be made now."""
+        if not _is_missing_table(error):
+            raise error
+        if not self._makes_table:
+            raise ConfigError(
+                f"the table {TABLE} is missing: call runner.worker.barrier.create_table(connection) once, "
+                "on a connection of its own"
+            ) from error
 
     def update(self, step_ref: str, phase: str, result: str) -> None:
         if self._connection.execute(_UPDATE, (result, step_ref, phase)).count != 1:
@@ -100,10 +104,12 @@ def rows_of(connection: Any, *, transaction: bool = True) -> BarrierRows:
     if hasattr(connection, "exec_driver_sql") or hasattr(connection, "get_bind"):
         # A session's connection() begins its transaction; a DB-API cursor behind its back would not.
         bound = connection.connection() if hasattr(connection, "get_bind") else connection
+        if transaction and _is_autocommit(bound):
+            raise SagarunError(_COMMITS)
         return BarrierRows(_SqlAlchemy(bound, connection), makes_table=bound.dialect.name == "sqlite")
     raw = getattr(connection, "dbapi_connection", None) or connection
     if transaction and _commits_by_itself(raw):
-        raise SagarunError("this connection commits every statement by itself: begin a transaction before ctx.barrier")
+        raise SagarunError(_COMMITS)
     return BarrierRows(_DbApi(raw), makes_table=isinstance(raw, sqlite3.Connection))
 
 
@@ -176,6 +182,12 @@ def _commits_by_itself(connection: Any) -> bool:
     # psycopg commits by itself only outside of `with connection.transaction()`.
     status = getattr(getattr(connection, "info", None), "transaction_status", None)
     return status is None or int(status) == 0
+
+
+def _is_autocommit(bound: Any) -> bool:
+    """Of a SQLAlchemy connection. SQLite's is not asked: it begins when its first statement comes, later than this."""
+    raw = getattr(getattr(bound, "connection", None), "dbapi_connection", None)
+    return raw is not None and not isinstance(raw, sqlite3.Connection) and _commits_by_itself(raw)
 
 
 def _is_missing_table(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from runner.archive.archive import Archive
 from runner.archive.archiver import Archiver, ArchiveThread
@@ -18,12 +19,13 @@ from runner.cli.archived import client_of, groups_of_both, list_both
 from runner.cli.story.reading import read_view
 from runner.engine.engine import Engine
 from runner.errors import ArchiveUnavailable, ConfigError
+from runner.monitor.shapes import RunView
 from runner.query import parse_query
 from runner.store.ports import HELD_MS
 from tests.desk import ORDER, Desk
 
 DAY_MS = 86_400_000
-URLS = ("sqlite:///a.db", "sqlite+pysqlite:///{root}/a.db")
+DATABASES = ("python's sqlite", "sqlalchemy's sqlite", "postgresql")
 
 
 def desk_in(root: Path, text: str = ORDER) -> Desk:
@@ -38,10 +40,14 @@ def desk(tmp_path: Path) -> Desk:
     return desk_in(tmp_path)
 
 
-@pytest.fixture(params=URLS)
+@pytest.fixture(params=DATABASES)
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
     """With what comes with Python, and with SQLAlchemy."""
-    made = Archive(open_database(request.param.format(root=tmp_path), tmp_path), "desk")
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url").replace("postgresql:", "postgresql+psycopg:")
+    else:
+        url = "sqlite:///a.db" if request.param.startswith("python") else f"sqlite+pysqlite:///{tmp_path}/a.db"
+    made = Archive(open_database(url, tmp_path), "desk")
     yield made
     made.close()
 
@@ -50,8 +56,11 @@ def archiver(desk: Desk, archive: Archive, kept: Callable[[str], int] = lambda _
     return Archiver(desk.client, archive, kept)
 
 
-def query(root: Path, sql: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(root / "a.db")) as database:
+def query(asked: Archive | Path, sql: str) -> list[tuple[Any, ...]]:
+    """Of an archive, or of the file `a.db` in a folder."""
+    if isinstance(asked, Archive):
+        return [tuple(row.values()) for row in asked._database.read(sql)]
+    with closing(sqlite3.connect(asked / "a.db")) as database:
         return database.execute(sql).fetchall()
 
 
@@ -60,18 +69,25 @@ def listed(desk: Desk, archive: Archive, text: str = "") -> list[tuple[str, bool
     return [(run.run_id, run.archived) for run in runs]
 
 
+def archived_view(desk: Desk, archive: Archive, run_id: str) -> RunView:
+    bundle = archive.get(run_id)
+    assert bundle is not None
+    settings = type("Settings", (), {"project": desk.client.project})
+    return read_view(client_of(settings, bundle), run_id)  # type: ignore[arg-type]
+
+
 def pass_time(desk: Desk, ms: int) -> None:
     desk.clock.advance(ms)
     desk.store.tick()
 
 
-def test_a_run_that_is_over_is_copied_and_expires_then(desk: Desk, archive: Archive, tmp_path: Path):
+def test_a_run_that_is_over_is_copied_and_expires_then(desk: Desk, archive: Archive):
     run_id = desk.run()
     assert archiver(desk, archive).step() == 1
-    assert query(tmp_path, "SELECT run_id, workflow, status, run_key FROM sagarun_runs") == [
+    assert query(archive, "SELECT run_id, workflow, status, run_key FROM sagarun_runs") == [
         (run_id, "order", "completed", "A-1"),
     ]  # fmt: skip
-    assert query(tmp_path, "SELECT step, worker, status, attempts FROM sagarun_steps WHERE step = 'charge'") == [
+    assert query(archive, "SELECT step, worker, status, attempts FROM sagarun_steps WHERE step = 'charge'") == [
         ("charge", "card.charge", "completed", 1),
     ]  # fmt: skip
     assert listed(desk, archive) == [(run_id, False)]
@@ -103,7 +119,7 @@ def test_a_run_under_way_is_not_copied(desk: Desk, archive: Archive):
 
 
 def test_what_was_copied_and_not_released_is_copied_again_and_there_once(
-    desk: Desk, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ):
     desk.run()
     with monkeypatch.context() as patched:
@@ -112,8 +128,8 @@ def test_what_was_copied_and_not_released_is_copied_again_and_there_once(
             archiver(desk, archive).step()
     assert len(desk.store.ended_runs()) == 1
     assert archiver(desk, archive).step() == 1
-    assert query(tmp_path, "SELECT count(*) FROM sagarun_runs") == [(1,)]
-    assert query(tmp_path, "SELECT count(*) FROM sagarun_steps") == [(3,)]
+    assert query(archive, "SELECT count(*) FROM sagarun_runs") == [(1,)]
+    assert query(archive, "SELECT count(*) FROM sagarun_steps") == [(3,)]
     assert desk.store.ended_runs() == []
 
 
@@ -142,10 +158,7 @@ def test_an_archived_run_is_shown_as_it_was(desk: Desk, archive: Archive):
     before = read_view(desk.client, run_id)
     archiver(desk, archive).step()
     pass_time(desk, 2 * DAY_MS)
-    bundle = archive.get(run_id)
-    assert bundle is not None
-    settings = type("Settings", (), {"project": desk.client.project})
-    assert read_view(client_of(settings, bundle), run_id) == before  # type: ignore[arg-type]
+    assert archived_view(desk, archive, run_id) == before
     assert archive.find(run_id[:6]) == [run_id]
     assert archive.get("absent") is None
 
@@ -167,8 +180,8 @@ def test_a_run_is_listed_once_while_it_is_in_both(desk: Desk, archive: Archive):
     assert sorted(listed(desk, archive)) == sorted((run_id, False) for run_id in ids)
 
 
-def test_many_runs_are_paged_through(desk: Desk, archive: Archive):
-    ids = [desk.run(id=str(number)) for number in range(230)]
+def test_more_than_a_batch_is_archived_and_listed(desk: Desk, archive: Archive):
+    ids = [desk.run(id=str(number)) for number in range(60)]
     while archiver(desk, archive).step():
         pass
     assert sorted(run.run_id for run in archive.runs(parse_query("", desk.store.now_ms()))) == sorted(ids)
@@ -196,14 +209,53 @@ def test_a_group_that_was_forgotten_and_came_again_is_counted_together(tmp_path:
     assert (group.count, sum(group.hours.values()), len(group.hours)) == (2, 2, 2)
 
 
+def test_what_a_database_may_refuse_is_archived(tmp_path: Path, archive: Archive):
+    """A NUL, half a character, a text longer than a key, a path longer than a key."""
+    charge = {"id": "charge", "worker": "card.charge", "with": {"amount": 1, "fail": "declined"}}
+    nested: list[dict[str, Any]] = [charge]
+    for number in range(8):
+        nested = [{"id": f"block{number}_{'x' * 50}", "steps": nested}]
+    desk = desk_in(tmp_path, yaml.safe_dump({"workflow": "deep", "version": "1.0.0", "steps": nested}))
+    desk.message = "a\0b \ud83d " + "c" * 100_000
+    run_id = desk.client.start(desk.definition, {}).id
+    desk.work()
+    assert archiver(desk, archive).step() == 1
+    ((path, message),) = query(
+        archive, "SELECT path, error_message FROM sagarun_steps WHERE step = 'charge' AND error_message IS NOT NULL"
+    )
+    assert len(path) > 255
+    assert message.startswith("a\\u0000b ")
+    assert archived_view(desk, archive, run_id) == read_view(desk.client, run_id)
+
+
+def test_a_run_that_the_database_refuses_holds_up_no_other(
+    desk: Desk, archive: Archive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    ids = [desk.run(id=str(number)) for number in range(3)]
+    put = archive.put_runs
+
+    def refuse(bundles: Sequence[Any]) -> None:
+        if any(bundle.run_id == ids[1] for bundle in bundles):
+            raise ArchiveUnavailable("the archive x: too long")
+        put(bundles)
+
+    monkeypatch.setattr(archive, "put_runs", refuse)
+    copier = archiver(desk, archive)
+    assert (copier.step(), copier.step()) == (2, 0)
+    assert desk.store.ended_runs() == [(ids[1], desk.store.ended_runs()[0][1])]
+    assert "the run cannot be archived, and stays: the archive x: too long" in caplog.text
+
+
 def test_secrets_are_not_archived(tmp_path: Path, archive: Archive):
     text = ORDER.replace("    fail:", "    card: {type: string, x-secret: true}\n    fail:").replace(
         "with: {id: gift}", 'with: {id: "{{ input.card }}"}')
     desk = desk_in(tmp_path, text)
     desk.run(card="tok_visible", amount=200)
     assert archiver(desk, archive).step() == 1
+    tables = ("sagarun_runs", "sagarun_steps", "sagarun_definitions", "sagarun_errors")
+    rows = repr([query(archive, f"SELECT * FROM {table}") for table in tables]).encode()
     archive.close()
-    everything = b"".join(path.read_bytes() for path in tmp_path.glob("a.db*"))
+    everything = b"".join([rows, *(path.read_bytes() for path in tmp_path.glob("a.db*"))])
     assert b"reserve" in everything
     assert b"tok_visible" not in everything
 
