@@ -48,6 +48,7 @@ class TaskMessage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     item_path: tuple[int, ...] = ()
     last_details: Any = None  # what the attempt before said with its last heartbeat
     traceparent: str = ""  # the span of this attempt, as W3C writes it
+    alone: bool = False  # the child that ran the attempt before died: it may be why, and nobody else is to die of it
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

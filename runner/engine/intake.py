@@ -57,9 +57,12 @@ def _outcome(entry: InboxEntry) -> ev.TaskSettled:
 def _lost(entry: InboxEntry) -> ev.TaskSettled:
     error = ErrorRecord("worker_lost", message=f"its worker process {entry.process} was lost")
     log = ""
-    if entry.body:  # its supervisor lived on, and says what it had logged
+    if entry.body:  # its supervisor lived on, and says what it had logged, and perhaps how the child ended
         with contextlib.suppress(msgspec.DecodeError):
-            log = last_lines(_OUTCOME.decode(entry.body).log)
+            told = _OUTCOME.decode(entry.body)
+            log = last_lines(told.log)
+            if told.error is not None:
+                error = replace(error, message=told.error.message, details=told.error.details)
     return replace(_settled(entry, "unknown", error), log=log)
 
 

@@ -94,6 +94,7 @@ def dispatch_of(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
         heartbeat_ms=worker.heartbeat_ms if worker is not None and event.phase == "action" else 0,
         item_path=items(event.path),
         last_details=_last_details(run, event),
+        alone=_is_suspect(run, event),
         traceparent=attempt_span(
             run.header.run_id, run.header.traceparent, event.path, event.phase, event.attempt, event.at_ms,
             fresh=event.fresh,
@@ -110,6 +111,19 @@ def _last_details(run: Run, event: ev.TaskDispatched) -> Any:
     error = run.nodes[event.path].error
     told = error.details if error is not None else None
     return told.get("last_details") if isinstance(told, dict) else None
+
+
+def _is_suspect(run: Run, event: ev.TaskDispatched) -> bool:
+    """Whether the attempt before it, in the same phase, ended with the child that ran it."""
+    node = run.nodes.get(event.path)
+    if node is None:
+        return False
+    error = {
+        "action": node.error, "compensate": node.undo_error, "verify": node.verify_error, "confirm": node.confirm_error,
+    }[event.phase]
+    if error is None or error.code not in ("worker_lost", "crash_loop"):
+        return False
+    return isinstance(error.details, dict) and "exit" in error.details
 
 
 def _cause(run: Run, path: str) -> ErrorRecord | None:

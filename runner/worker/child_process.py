@@ -30,8 +30,8 @@ _RECEIVE_BYTES = 1 << 16  # more is mapped and unmapped by the allocator each ti
 class ChildProcess:
     """Methods are called under the supervisor's lock, but for `receive`, which only one thread calls."""
 
-    def __init__(self, number: int, *, born_at_s: float, inherited: Sequence[int] = ()) -> None:
-        """Raises OSError when there is no room for another process."""
+    def __init__(self, number: int, *, born_at_s: float, inherited: Sequence[int] = (), is_cell: bool = False) -> None:
+        """Raises OSError when there is no room for another process. is_cell: it runs one attempt at a time."""
         ours, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
@@ -49,9 +49,11 @@ class ChildProcess:
         self.pid = self._process.pid
         self.socket = ours
         self.death: int | None = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None  # readable when dead
+        self.is_cell = is_cell
         self.is_ready = False
         self.is_retiring = False  # takes nothing new, and ends when it is empty
         self.was_killed = False
+        self.ended_unasked = False  # its end was noticed before anybody had asked for it
         self.closed_at_s = 0.0
         self._reader = FrameReader(FromChild)
         self._backlog = bytearray()

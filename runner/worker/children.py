@@ -3,6 +3,9 @@
 This thread never talks to Redis, so nothing that Redis does can keep a deadline from being enforced. A child in which
 an attempt overran takes nothing new; its other attempts may end in their own time; then it is killed, and only when it
 is dead is the attempt reported: a next try must not meet the last one.
+
+An attempt whose child died before is run in a *cell*, a child that runs one at a time: should it be what kills, nobody
+else dies of it, and who only happened to be there lives. Cells are started when they are needed, and end after that.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ log = logging.getLogger("sagarun.worker")
 BUSY_TICK_S = 0.05  # how precise deadlines are
 IDLE_TICK_S = 0.5
 MAX_FAMILY = 4  # living children, for each that is wanted: those that retire are waited for
+MAX_CELLS = 4  # besides them
 END_S = 2.0  # for a child that may end by itself (exit handlers of user code)
 STOP_AT_LEASES = 1.25  # without an answer to a heartbeat: attempts are asked to stop,
 KILL_AT_LEASES = 1.5  # and killed, long before the second lease is over and others may try
@@ -68,12 +72,19 @@ class Children:
         if not self._state.is_leased(now_s, self._options.lease_ms):
             return  # the next heartbeat that is answered says whose they are by now
         for child in sorted(self._hosts(), key=lambda each: ledger.busy[each.number]):
-            room = self._options.slots - ledger.busy[child.number]
-            begun, ledger.unplaced = ledger.unplaced[:room], ledger.unplaced[room:]
-            if begun:
-                child.send(Work([ledger.begin(task, child.number, now_s) for task in begun]))
-            if child.has_backlog:
-                self.wake()
+            self._begin(child, ledger.take_unplaced(self._options.slots - ledger.busy[child.number]), now_s)
+        if not ledger.unplaced:
+            return
+        for cell in self._cells():
+            if cell.takes_attempts and not ledger.busy[cell.number]:
+                self._begin(cell, ledger.take_unplaced(1, alone=True), now_s)
+        self.wake()  # there may have to be more cells
+
+    def _begin(self, child: ChildProcess, tasks: Sequence[ClaimedTask], now_s: float) -> None:
+        if tasks:
+            child.send(Work([self._state.ledger.begin(task, child.number, now_s) for task in tasks]))
+        if child.has_backlog:
+            self.wake()
 
     def ask_to_stop(self, held: Held, reason: str) -> None:
         child = self._living.get(held.child)
@@ -156,6 +167,7 @@ class Children:
             self._selector.unregister(child.socket)
             self._ticked_at_s = 0.0
             if not child.closed_at_s:
+                child.ended_unasked = not child.was_killed
                 child.kill()  # a process that cannot be heard is as good as dead, and must be
 
     def _heed(self, child: ChildProcess, message: FromChild) -> None:
@@ -163,6 +175,8 @@ class Children:
         if isinstance(message, Done):
             for number, outcome, output in message.outcomes:
                 state.ledger.end(number, outcome, output)
+            if state.ledger.unplaced:
+                self.place(())
             state.business.notify()
         elif isinstance(message, Alive):
             state.ledger.beat(message.number, message.details, uptime_s())
@@ -232,14 +246,16 @@ class Children:
                 self._selector.unregister(child.death)
             child.release()
             del self._living[child.number]
-            lost = self._state.ledger.lose(child.number)
+            if not (child.was_killed or child.closed_at_s):
+                child.ended_unasked = True
+            lost = self._state.ledger.lose(child.number, child.describe_end() if child.ended_unasked else "")
             if not child.closed_at_s:
                 self._report_death(child, lost)
             self._state.wake_all()
 
     def _report_death(self, child: ChildProcess, lost: Sequence[Held]) -> None:
         while_running = ", ".join(sorted(held.task.path for held in lost)[:5]) or "nothing"
-        level = logging.INFO if child.was_killed else logging.ERROR
+        level = logging.ERROR if child.ended_unasked else logging.INFO
         log.log(level, "child %d %s while it ran %s", child.pid, child.describe_end(), while_running)
         if not child.is_ready:
             self._failed_starts += 1
@@ -284,8 +300,10 @@ class Children:
 
     def _end_retired(self, now_s: float) -> None:
         busy = self._state.ledger.busy
+        suspects = self._state.ledger.suspects
         for child in self._living.values():
-            if child.is_retiring and child.number not in busy:
+            is_spare = child.is_cell and child.is_ready and not suspects
+            if (child.is_retiring or is_spare) and child.number not in busy:
                 child.close(now_s)
             if child.closed_at_s and now_s - child.closed_at_s > END_S and not child.was_killed:
                 child.kill()
@@ -306,23 +324,25 @@ class Children:
                 child.close(now_s)
 
     def _fill(self, now_s: float) -> None:
-        wanted = self._options.children
-        active = sum(1 for each in self._living.values() if not (each.is_retiring or each.was_killed))
-        limit = MAX_FAMILY * wanted
-        while active < wanted and len(self._living) < limit and now_s >= self._next_start_s:
-            if self._state.start_error is not None:
+        wanted, ledger, cells = self._options.children, self._state.ledger, self._cells()
+        family = [each for each in self._living.values() if not each.is_cell]
+        active = sum(1 for each in family if not (each.is_retiring or each.was_killed))
+        missing = min(wanted - active, MAX_FAMILY * wanted - len(family))
+        suspects = ledger.suspects + sum(ledger.busy[each.number] for each in cells)
+        births = [False] * missing + [True] * (min(suspects, MAX_CELLS) - len(cells))
+        for is_cell in births:
+            if self._state.start_error is not None or now_s < self._next_start_s:
                 return
             try:
-                self._bear(now_s)
+                self._bear(now_s, is_cell=is_cell)
             except OSError as error:  # no memory, no descriptors, no process ids: perhaps there will be some later
                 log.error("a child cannot be started: %s", error)
                 self._next_start_s = now_s + 1.0
                 return
-            active += 1
 
-    def _bear(self, now_s: float) -> None:
+    def _bear(self, now_s: float, *, is_cell: bool) -> None:
         self._born += 1
-        child = ChildProcess(self._born, born_at_s=now_s, inherited=self._options.inherited)
+        child = ChildProcess(self._born, born_at_s=now_s, inherited=self._options.inherited, is_cell=is_cell)
         self._living[child.number] = child
         self._selector.register(child.socket, selectors.EVENT_READ, child)
         if child.death is not None:
@@ -333,4 +353,11 @@ class Children:
     def _hosts(self) -> list[ChildProcess]:
         """Children that take new attempts: in none of theirs is one overdue."""
         overdue = {held.child for held in self._state.ledger.overdue.values()}
-        return [each for each in self._living.values() if each.takes_attempts and each.number not in overdue]
+        return [
+            each for each in self._living.values()
+            if each.takes_attempts and not each.is_cell and each.number not in overdue
+        ]  # fmt: skip
+
+    def _cells(self) -> list[ChildProcess]:
+        """Those that die meanwhile as well: there are never more than there may be."""
+        return [each for each in self._living.values() if each.is_cell]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.store.ports import ClaimedTask, Completion, CompletionAnswer
-from runner.wire import Outcome, TaskMessage
+from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker.attempt import decode_message, encode_outcome, never_began, overrun
 from runner.worker.frames import TaskFrame
 from runner.worker.payload import decode_json
@@ -28,6 +28,7 @@ class _Limits(msgspec.Struct, frozen=True):
 
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     heartbeat_ms: int = 0
+    alone: bool = False
 
 
 _decode_limits = msgspec.json.Decoder(_Limits).decode
@@ -75,7 +76,7 @@ class Ledger:
     held: dict[int, Held] = field(default_factory=dict)
     overdue: dict[int, Held] = field(default_factory=dict)  # those of them that should have ended
     busy: Counter[int] = field(default_factory=Counter)  # how many of them are in each child
-    unplaced: list[ClaimedTask] = field(default_factory=list)  # claimed, and the child that was to run them died
+    unplaced: list[ClaimedTask] = field(default_factory=list)  # claimed, and waiting for a child with room
     _waiting: deque[Completion] = field(default_factory=deque)
     _in_flight: Sequence[Completion] = ()
     _number: int = 0
@@ -116,8 +117,22 @@ class Ledger:
             self._complete(task, encode_outcome(never_began(_message_of(task))))
         self.unplaced.clear()
 
-    def lose(self, child: int) -> list[Held]:
-        """Everything in this child is over, for the child is dead."""
+    def take_unplaced(self, limit: int, *, alone: bool = False) -> list[ClaimedTask]:
+        """What may begin in one child, the first come first. `alone`: of those that nobody is to share a child with."""
+        found: list[ClaimedTask] = []
+        rest: list[ClaimedTask] = []
+        for task in self.unplaced:
+            (found if len(found) < limit and _is_alone(task) == alone else rest).append(task)
+        self.unplaced = rest
+        return found
+
+    @property
+    def suspects(self) -> int:
+        """How many wait for a child of their own."""
+        return sum(map(_is_alone, self.unplaced))
+
+    def lose(self, child: int, how: str = "") -> list[Held]:
+        """Everything in this child is over, for the child is dead. `how`: it ended so, and nobody had asked it to."""
         found = [held for held in self.held.values() if held.child == child]
         for held in found:
             self._drop(held)
@@ -127,7 +142,8 @@ class Ledger:
                 self._complete(held.task, encode_outcome(replace(outcome, log=held.log)))
             else:
                 self.counts.lost += 1
-                body = encode_outcome(Outcome("unknown", log=held.log)) if held.log else b""
+                error = ErrorRecord("worker_lost", message=f"its process {how}", details={"exit": how}) if how else None
+                body = encode_outcome(Outcome("unknown", error=error, log=held.log)) if how or held.log else b""
                 self._waiting.append(Completion(*held.key, body=body, lost=True))
         return found
 
@@ -201,6 +217,11 @@ def _limits_of(task: ClaimedTask) -> _Limits:
         return _decode_limits(task.message)
     except msgspec.DecodeError:
         return _Limits()
+
+
+def _is_alone(task: ClaimedTask) -> bool:
+    """Nearly none is, and to decode each for it would cost more than everything else that is done with it here."""
+    return b'"alone":true' in task.message and _limits_of(task).alone
 
 
 def _message_of(task: ClaimedTask) -> TaskMessage:

@@ -200,9 +200,9 @@ class VirtualChildren(Children):
             self._rung.wait(0.2 if self._is_busy() else 1.0)
             self._rung._is_set = False
 
-    def _bear(self, now_s: float) -> None:
+    def _bear(self, now_s: float, *, is_cell: bool) -> None:
         self._born += 1
-        child = VirtualChild(self._born, now_s, self)
+        child = VirtualChild(self._born, now_s, self, is_cell=is_cell)
         self._living[child.number] = child
 
         def ready() -> None:
@@ -225,7 +225,8 @@ class _NothingToSelect:
 class VirtualChild(ChildProcess):
     """Runs attempts at the moments that their fates say."""
 
-    def __init__(self, number: int, born_at_s: float, family: VirtualChildren) -> None:
+    def __init__(self, number: int, born_at_s: float, family: VirtualChildren, *, is_cell: bool) -> None:
+        self.is_cell, self.ended_unasked = is_cell, False
         self.number, self.born_at_s, self.pid = number, born_at_s, number
         self.socket, self.death = None, None  # type: ignore[assignment]
         self.is_ready = self.is_retiring = self.was_killed = self.dead = False
@@ -275,6 +276,8 @@ class VirtualChild(ChildProcess):
     def _begin(self, task: TaskFrame) -> None:
         loom, outside = self._family.loom, self._family.outside
         message = decode_message(task.message)
+        if message.alone != self.is_cell or (self.is_cell and self._family._state.ledger.busy[self.number] > 1):
+            raise AssertionError(f"{message.step_ref} shares a child, after one had died that ran it")
         stop = self._stops[task.number] = StopSignal()
         attempt = Attempt(
             REGISTRY, message, task.payload, deadline_s=task.deadline_s, fence=task.fence, stop=stop,

@@ -111,6 +111,13 @@ MUTANTS = (
     Mutant("undo does not wait for what came later", STEPS + "undo:_undo_sequence",
            'return (ev.UndoStarted(at_ms, path),) if below.undo == "" else ()',
            'if below.undo == "":\n            return (ev.UndoStarted(at_ms, path),)'),
+    Mutant("undo in the order in which it was done", STEPS + "undo:_undo_sequence",
+           "range(min(node.undo_cursor, len(place.children) - 1), -1, -1)",
+           "range(min(node.undo_cursor, len(place.children) - 1) + 1)"),
+    Mutant("undo of all at once", STEPS + "undo:_undo_sequence",
+           'return (ev.UndoStarted(at_ms, path),) if below.undo == "" else ()',
+           'return [ev.UndoStarted(at_ms, each.path) for name in place.children[position::-1]\n'
+           '                    if (each := run.nodes.get(child(node.path, name))) is not None and each.undo == ""]'),
     Mutant("the way back does not wait for what is in flight", STEPS + "ending:decide_run",
            'if header.ending and root.rest and root.undo == "":', 'if header.ending and root.undo == "":'),
     Mutant("not landed settles without a fence", STEPS + "settlement:_not_landed", "if node.fenced:", "if True:"),

@@ -86,7 +86,18 @@ def decide(ref: str, refuse: bool) -> None:
 
 @worker("fault.poison")
 def poison() -> None:
+    note("struck poison")
     os._exit(1)
+
+@worker("fault.linger")
+def linger() -> None:
+    """It is there when the poison strikes, and for a while after that."""
+    note("lingered here")
+    with open(os.environ["FAULT_LEDGER"]) as ledger:
+        while "struck" not in ledger.read():
+            time.sleep(0.01)
+            ledger.seek(0)
+    time.sleep(0.2)
 
 def deep() -> list:
     value = []

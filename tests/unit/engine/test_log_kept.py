@@ -9,7 +9,7 @@ from runner.engine import intake
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_events, encode_events
 from runner.store.ports import InboxEntry
-from runner.wire import LOG_BYTES, Outcome
+from runner.wire import LOG_BYTES, ErrorRecord, Outcome
 
 
 def settled(entry: InboxEntry) -> ev.TaskSettled:
@@ -43,3 +43,10 @@ def test_a_lost_attempt_is_lost_whatever_its_body_says():
     event = settled(InboxEntry("lost", 7, "pay", 3, "host:1:a", b"no json"))
     assert (event.outcome, event.log, event.error and event.error.code) == ("unknown", "", "worker_lost")
     assert settled(entry("lost", Outcome("completed", log="it"))).outcome == "unknown"
+
+
+def test_how_a_child_ended_is_told_and_is_no_other_error_for_it():
+    told = ErrorRecord("refused", kind="business", message="its process exited", details={"exit": "exited"})
+    event = settled(entry("lost", Outcome("failed", error=told)))
+    assert event.outcome == "unknown"
+    assert event.error == ErrorRecord("worker_lost", message="its process exited", details={"exit": "exited"})

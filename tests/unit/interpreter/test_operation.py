@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -172,6 +174,41 @@ def test_lost_processes_count_only_in_a_row() -> None:
     world = World(plan_of(step("pay", retry=retry)), replies).finish()
     assert world.calls == ["do.pay"] * 9 + ["undo.pay"]
     assert run_error(world).code == "worker_lost"
+
+
+def died() -> Mapping[str, Any]:
+    """The child that ran it, and its supervisor says how."""
+    error = ErrorRecord("worker_lost", message="its process was killed by SIGSEGV", details={"exit": "was killed"})
+    return {"outcome": "unknown", "error": error}
+
+
+def alone(world: World) -> list[tuple[str, bool]]:
+    return [(message.worker, message.alone) for message in world.messages]
+
+
+def test_what_is_asked_again_after_its_child_died_is_to_be_alone() -> None:
+    """In every phase: it may be what kills, and nobody else is to die of it. A lost process alone is no reason."""
+    retry = Retry(max_attempts=5, initial_ms=10, jitter="none")
+    replies = {"do.pay": [died(), lost(), unknown(), died(), no()], "undo.pay": [died(), ok()]}
+    world = World(plan_of(step("pay", retry=retry, raises=["declined"])), replies).finish()
+    assert alone(world) == [
+        ("do.pay", False), ("do.pay", True), ("do.pay", False), ("do.pay", False), ("do.pay", True),
+        ("undo.pay", False), ("undo.pay", True),
+    ]  # fmt: skip
+
+
+def test_a_verification_whose_child_died_is_alone_and_so_is_a_confirmation() -> None:
+    replies = {"do.pay": [died()], "look.pay": [died(), landed()], "tell.pay": [died(), ok()]}
+    world = World(plan_of(step("pay", verify=True, confirm=True)), replies).finish()
+    assert alone(world) == [
+        ("do.pay", False), ("look.pay", False), ("look.pay", True), ("tell.pay", False), ("tell.pay", True)
+    ]
+
+
+def test_an_error_of_a_users_that_says_exit_is_no_reason_to_be_alone() -> None:
+    reply = {"outcome": "unknown", "error": ErrorRecord("exception", details={"exit": "here"})}
+    world = World(plan_of(step("pay", retry=TWICE)), {"do.pay": [reply, ok()]}).finish()
+    assert alone(world) == [("do.pay", False), ("do.pay", False)]
 
 
 def test_a_total_timeout_ends_the_retries() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.store.ports import ClaimedTask
-from runner.wire import Outcome, TaskMessage
+from runner.wire import ErrorRecord, Outcome, TaskMessage
 from runner.worker import children as children_module
-from runner.worker.children import MAX_FAMILY, Children
+from runner.worker.children import MAX_CELLS, MAX_FAMILY, Children
 from runner.worker.frames import Alive, Broken, Done, FromChild, Ready, Setup, Stack, Stop, ToChild, Work
 from runner.worker.state import Options, State
 
@@ -23,14 +23,16 @@ class Stub:
 
     born: list[Stub]
 
-    def __init__(self, number: int, *, born_at_s: float, inherited: Any = ()) -> None:
+    def __init__(self, number: int, *, born_at_s: float, inherited: Any = (), is_cell: bool = False) -> None:
         self.number = number
         self.pid = 1000 + number
         self.born_at_s = born_at_s
         self.inherited = inherited
+        self.is_cell = is_cell
         self.socket, self._other = socket.socketpair()
         self.death = None
         self.is_ready = self.is_retiring = self.was_killed = self.dead = self.has_backlog = False
+        self.ended_unasked = False
         self.closed_at_s = 0.0
         self.sent: list[ToChild] = []
         self.words: list[FromChild] = []
@@ -128,10 +130,10 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         stub.release()
 
 
-def task(path: str, timeout_ms: int = 1000, heartbeat_ms: int = 0) -> ClaimedTask:
+def task(path: str, timeout_ms: int = 1000, heartbeat_ms: int = 0, alone: bool = False) -> ClaimedTask:
     message = TaskMessage(
         "w", "r", "f", "1", path, path, "action", 1, 1, timeout_ms, f"r/{path}", f"r/{path}:action",
-        heartbeat_ms=heartbeat_ms,
+        heartbeat_ms=heartbeat_ms, alone=alone,
     )
     return ClaimedTask("r", path, "t", 1, "q", 0, 0, msgspec.json.encode(message), b"{}")
 
@@ -441,3 +443,89 @@ def test_modules_that_changed_meanwhile_are_told(make: Any, caplog: pytest.LogCa
     bench.hear(Stub.born[1], Ready({"w": b"2"}))
     assert "restart it" in caplog.text
     assert bench.state.contracts == {"w": b"1"}
+
+
+# -- attempts whose child died before -------------------------------------------------------------------------
+def cells() -> list[Stub]:
+    return [stub for stub in Stub.born if stub.is_cell]
+
+
+def test_an_attempt_whose_child_died_before_has_a_child_of_its_own(make: Any):
+    bench = make(slots=8)
+    (first,) = Stub.born
+    bench.ready(first)
+    bench.place(task("a"), task("suspect", alone=True), task("b"))
+    assert begun(first) == 2
+    bench.tick(0.1)
+    (cell,) = cells()
+    bench.ready(cell)
+    assert begun(cell) == 1
+    bench.place(task("c"))
+    assert (begun(first), begun(cell)) == (3, 1)
+    cell.dead = True
+    bench.tick(0.2)
+    assert bench.ended() == ["suspect lost"]
+    assert {held.task.path for held in bench.state.ledger.held.values()} == {"a", "b", "c"}
+
+
+def test_only_so_many_have_one_at_a_time_and_the_next_begins_when_one_ends(make: Any):
+    bench = make(slots=8)
+    bench.ready(*Stub.born)
+    bench.place(*(task(f"s{number}", alone=True) for number in range(MAX_CELLS + 2)))
+    assert bench.free() == 8 - MAX_CELLS - 2, "what waits for a child is held"
+    for _ in range(3):
+        bench.tick(0.1)
+    assert len(cells()) == MAX_CELLS
+    bench.ready(*cells())
+    assert [begun(cell) for cell in cells()] == [1] * MAX_CELLS
+    first = next(iter(bench.state.ledger.held.values()))
+    bench.hear(bench.children._living[first.child], Done([(first.number, b'{"outcome":"completed"}', b"")]))
+    assert sum(begun(cell) for cell in cells()) == MAX_CELLS + 1
+
+
+def test_a_child_of_its_own_ends_when_nobody_needs_one_any_more(make: Any):
+    bench = make()
+    bench.ready(*Stub.born)
+    bench.place(task("suspect", alone=True))
+    bench.tick(0.1)
+    (cell,) = cells()
+    bench.tick(0.15)
+    assert not cell.closed_at_s, "it is still starting"
+    bench.ready(cell)
+    (number,) = bench.state.ledger.held
+    bench.hear(cell, Done([(number, b'{"outcome":"completed"}', b"")]))
+    bench.tick(0.2)
+    assert cell.closed_at_s
+    cell.dead = True
+    bench.tick(0.3)
+    assert [stub.is_cell for stub in Stub.born] == [False, True], "and no other one comes"
+    assert bench.free() == 2
+
+
+def test_what_waits_for_a_child_of_its_own_when_the_process_closes_never_began(make: Any):
+    bench = make()
+    bench.ready(*Stub.born)
+    bench.place(task("suspect", alone=True))
+    bench.state.is_closing = True
+    bench.tick(0.1)
+    assert bench.ended() == ["suspect no_effect"]
+
+
+def test_it_is_told_how_a_child_ended_unless_it_was_asked_to(make: Any):
+    bench = make()
+    first = Stub.born[0]
+    bench.ready(first)
+    bench.place(task("a", timeout_ms=10_000))
+    first.dead = True
+    bench.tick(0.1)
+    second = Stub.born[1]
+    bench.ready(second)
+    bench.place(task("b", timeout_ms=10_000))
+    second.kill()
+    second.dead = True
+    bench.tick(0.2)
+    bodies = [completion.body for completion in bench.state.ledger.take(10)]
+    assert msgspec.json.decode(bodies[0], type=Outcome).error == ErrorRecord(
+        "worker_lost", message="its process exited with status 1", details={"exit": "exited with status 1"}
+    )
+    assert bodies[1] == b""
