@@ -52,8 +52,15 @@ class Gauges:
         self._keys = keys
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
 
+    def follow(self, name: str, pids: Sequence[int]) -> bool:
+        """Look at the first of these from now on, unless it looks at one of them. Whether it is another one."""
+        if not pids or self._processes[name].pid in pids:
+            return False
+        self._processes[name] = psutil.Process(pids[0])
+        return True
+
     def sample(self, at_s: float) -> Sample | None:
-        """None while the server is away."""
+        """None while the server is away, or one of the processes just ended."""
         try:
             figures = list(self._client.scan_iter(f"{self._keys.prefix}figures:*", count=100_000))
             size = sum(self._client.memory_usage(key) or 0 for key in figures)
@@ -64,9 +71,12 @@ class Gauges:
         except redis.RedisError:
             return None
         for name, process in self._processes.items():
-            with process.oneshot():
-                values[f"{name} MiB"] = process.memory_info().rss / MIB
-                values[f"{name} files"], values[f"{name} threads"] = process.num_fds(), process.num_threads()
+            try:
+                with process.oneshot():
+                    values[f"{name} MiB"] = process.memory_info().rss / MIB
+                    values[f"{name} files"], values[f"{name} threads"] = process.num_fds(), process.num_threads()
+            except psutil.NoSuchProcess:
+                return None
         return Sample(at_s, values)
 
     def keys_left(self) -> Counter[str]:

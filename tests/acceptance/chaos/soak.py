@@ -62,6 +62,7 @@ class Result:
     courses: list[Course] = field(default_factory=list)
     struck: Mapping[str, int] = field(default_factory=dict)
     started: int = 0
+    replaced: int = 0  # children of the worker process that was spared
     left: Mapping[str, int] = field(default_factory=dict)  # keys of runs that are over and forgotten, by kind
     wrong: list[str] = field(default_factory=list)
 
@@ -95,7 +96,8 @@ class _Soak:
             until(lambda: client.contracts() and len(client.store.processes()) >= 4, "all are there", seconds=60)
         spared = self.cluster.spare()
         pids = {member.kind: member.pid for member in spared}
-        gauges = Gauges(self.recovery.client, self.recovery.keys, pids | {"child": spared[-1].children()[0]})
+        self.parent = spared[-1]
+        gauges = Gauges(self.recovery.client, self.recovery.keys, pids | {"child": self.parent.children()[0]})
         with closing(sqlite3.connect(f"file:{self.cluster.ledger}?mode=ro", uri=True, timeout=10)) as ledger:
             self.starter.start()
             self._under_blows(gauges, ledger)
@@ -123,6 +125,9 @@ class _Soak:
             if now >= next_blow:
                 self.blows.strike(seq)
                 next_blow = now + self.settings.every_s
+            if now >= next_sample:
+                # A child in which an attempt overran is ended, as happens on a machine that has too much to do.
+                self.result.replaced += gauges.follow("child", self.parent.children())
             if now >= next_sample and (sample := gauges.sample(now - began)) is not None:
                 self.result.samples.append(sample)
                 next_sample = now + SAMPLE_S
@@ -155,6 +160,8 @@ def report(result: Result) -> Iterator[str]:
         f"{count} {what}" for what, count in sorted(result.struck.items())
     )
     yield f"  {'after half of it':<24}{'first third':>12}{'last third':>12}{'an hour':>12}"
+    if result.replaced:
+        yield f"  the child is the last of {result.replaced + 1}: attempts overran in those before it"
     for course in result.courses:
         digits = 1 if course.name.endswith("MiB") else 0
         yield (
