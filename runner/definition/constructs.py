@@ -55,10 +55,10 @@ def _switch(resolver: Resolver, given: list[_Given], pointer: str, level: int) -
             steps = resolver.sequence(case["steps"], f"{at}/steps", level + 1)
             cases.append({"when": case["when"], "steps": steps})
             continue
-        steps = resolver.sequence(case["else"], f"{at}/else", level + 1)
+        cases.append({"else": resolver.sequence(case["else"], f"{at}/else", level + 1)})
         if index == len(given) - 1:
-            cases.append({"else": steps})
-        elif "else" in given[-1]:
+            continue
+        if "else" in given[-1]:
             resolver.find("SR116", f"{at}/else", "a switch has one else", "leave one of them out", on_key=True)
         else:
             message = "else is not the last case: what comes after it is never taken"

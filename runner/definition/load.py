@@ -93,13 +93,13 @@ def _examine(source: Source, root: Path, folder: Path, contracts: Contracts | No
     findings = schema_findings(source, "workflow")
     sound: Source | None = source
     if findings:
-        sound = salvage(source, findings)
+        sound, findings = salvage(source, findings)
     if sound is None:
         return Draft(source, None, _placed(source, findings), tuple(findings))
     resolver = Resolver(sound, root, folder, contracts, family)
     document = resolver.document()
+    problems = tuple(sorted({*_placed(source, findings), *_placed(sound, resolver.findings), *resolver.problems}))
     findings += resolver.findings
-    problems = tuple(sorted({*_placed(source, findings), *resolver.problems}))
     children = tuple(resolver.children)
     definition = replace(parse_document(document), children=_below(children))
     return Draft(sound, definition, problems, tuple(findings), children)

@@ -111,6 +111,10 @@ class SwitchAction:
 
     cases: tuple[SwitchCase, ...]
 
+    @property
+    def has_else(self) -> bool:
+        return any(case.when is None for case in self.cases)
+
 
 @dataclass(frozen=True, slots=True)
 class WaitAction:

@@ -7,10 +7,12 @@ step that cannot be understood leaves an empty step with its id, so that nothing
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.definition.finding import Finding, last, parent
+from runner.definition.events import Span
+from runner.definition.finding import Finding, child, last, parent
 from runner.definition.schema import schema_findings
 from runner.definition.source import Source
 
@@ -18,43 +20,103 @@ _ROUNDS = 6
 _STEP_LISTS = ("steps", "finally", "else")
 
 
-def salvage(source: Source, findings: list[Finding]) -> Source | None:
-    """The file without what is wrong with it, or None if too little is left."""
-    value = copy.deepcopy(source.value)
+@dataclass(slots=True)
+class _Place:
+    """Where a value stands in the file, however its surroundings were mended, and what is below it."""
+
+    pointer: str
+    below: dict[str, _Place] | list[_Place] | None = None
+
+
+def salvage(source: Source, findings: list[Finding]) -> tuple[Source | None, list[Finding]]:
+    """The file without what is wrong with it, or None if too little is left; and all that is wrong with it: below a
+    misspelt key too, for that key is all that keeps the rest from being checked. What is left keeps its places."""
+    value, found = copy.deepcopy(source.value), []
+    place = _places(value, "")
+    mended = replace(source, value=value)
     for _ in range(_ROUNDS):
-        for finding in sorted(findings, key=lambda finding: finding.pointer, reverse=True):
-            if not _mend(value, finding):
-                return None
-        mended = replace(source, value=value)
+        slips = [finding for finding in findings if finding.is_slip and finding.on_key]
+        if not slips:
+            break
+        found += _moved(slips, place)
+        _mend_all(value, place, slips)
         findings = schema_findings(mended, "workflow")
+    found += _moved(findings, place)
+    for _ in range(_ROUNDS):
         if not findings:
-            return mended
-    return None
+            was = dict(_pointers(place, ""))
+            keys, values = ({at: spans[old] for at, old in was.items() if old in spans} for spans in _spans(source))
+            return replace(mended, keys=keys, values=values), found
+        if not _mend_all(value, place, findings):
+            break
+        findings = schema_findings(mended, "workflow")
+    return None, found
 
 
-def _mend(value: Any, finding: Finding) -> bool:
+def _spans(source: Source) -> tuple[Mapping[str, Span], Mapping[str, Span]]:
+    return source.keys, source.values
+
+
+def _moved(findings: list[Finding], place: _Place) -> list[Finding]:
+    """The findings with the pointers that their places have in the file."""
+    was = dict(_pointers(place, ""))
+    return [replace(finding, pointer=was.get(finding.pointer, finding.pointer)) for finding in findings]
+
+
+def _mend_all(value: Any, place: _Place, findings: list[Finding]) -> bool:
+    backwards = sorted(findings, key=lambda finding: finding.pointer, reverse=True)
+    return all(_mend(value, place, finding) for finding in backwards)
+
+
+def _places(value: Any, pointer: str) -> _Place:
+    if isinstance(value, dict):
+        return _Place(pointer, {key: _places(item, child(pointer, key)) for key, item in value.items()})
+    if isinstance(value, list):
+        return _Place(pointer, [_places(item, child(pointer, index)) for index, item in enumerate(value)])
+    return _Place(pointer)
+
+
+def _pointers(place: _Place, pointer: str) -> Iterator[tuple[str, str]]:
+    """Where everything is now, and where it was."""
+    yield pointer, place.pointer
+    below = place.below
+    pairs = below.items() if isinstance(below, dict) else enumerate(below or ())
+    for key, each in pairs:
+        yield from _pointers(each, child(pointer, key))
+
+
+def _mend(value: Any, place: _Place, finding: Finding) -> bool:
     pointer = finding.pointer
     if not pointer:
         return _complete(value)
     holder, key = node_at(value, parent(pointer)), last(pointer)
+    around = _place_at(place, parent(pointer))
     if isinstance(holder, list):
-        _mend_item(holder, int(key), _holds_steps(parent(pointer)))
+        index = int(key)
+        if index < len(holder) and _holds_steps(parent(pointer)):
+            holder[index] = _empty_step(holder[index])
+        elif index < len(holder):
+            del holder[index]
+            del around[index]
     elif isinstance(holder, dict) and key in holder:
-        removed = holder.pop(key)
+        removed, was = holder.pop(key), around.pop(key, None)
         if finding.instead and finding.instead not in holder:
-            holder[finding.instead] = removed
+            holder[finding.instead], around[finding.instead] = removed, was
     return True  # what is gone already was part of something else that was wrong
 
 
-def _mend_item(items: list[Any], index: int, are_steps: bool) -> None:
-    if index >= len(items):
-        return
-    item = items[index]
-    if are_steps:
-        given = item.get("id") if isinstance(item, dict) else None
-        items[index] = {"id": given, "set": {}} if isinstance(given, str) else {"set": {}}
-    else:
-        del items[index]
+def _empty_step(item: Any) -> dict[str, Any]:
+    given = item.get("id") if isinstance(item, dict) else None
+    return {"id": given, "set": {}} if isinstance(given, str) else {"set": {}}
+
+
+def _place_at(place: _Place, pointer: str) -> Any:
+    """What is below the place that a pointer leads to."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        below: Any = place.below
+        place = below[int(key)] if isinstance(below, list) else below[key]
+    return place.below
 
 
 def _holds_steps(pointer: str) -> bool:

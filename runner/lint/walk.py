@@ -163,12 +163,11 @@ def _switch(walk: _Walk, site: Site, action: SwitchAction, raw: Mapping[str, Any
         site.arms.append(arm)
         if case.when is not None:
             view = view.where(case.when, holds=False)
-    has_else = action.cases[-1].when is None
-    ways = [arm.after for arm in site.arms if arm.ends] + ([] if has_else else [view])
+    ways = [arm.after for arm in site.arms if arm.ends] + ([] if action.has_else else [view])
     seen = frozenset().union(*(arm.after.visible for arm in site.arms))
     after = (joined(ways) or site.within).behind(visible=seen)
-    gives = has_else and all(arm.has_output for arm in site.arms if arm.ends)
-    return _End(after, gives, bool(ways), skips=not has_else)
+    gives = action.has_else and all(arm.has_output for arm in site.arms if arm.ends)
+    return _End(after, gives, bool(ways), skips=not action.has_else)
 
 
 def _fail(_walk: _Walk, site: Site, _action: FailAction, _raw: Any, _place: _Place) -> _End:

@@ -57,7 +57,7 @@ def test_the_shipped_definitions_are_in_the_canonical_form():
 
 def test_the_action_annotates_what_it_finds(tmp_path: Path):
     wrong = tmp_path / "a.yaml"
-    wrong.write_text("workflow: a\nversion: 1.0.0\nstepz: []\n")
+    wrong.write_text("workflow: a\nversion: 1.0.0\nstepz: [{set: {}}]\n")
     done = run_script(
         action()["runs"]["steps"][-1]["run"], PATHS=shlex.quote(str(wrong)), ARGS="--no-workers",
         FORMAT=action()["inputs"]["format"]["default"], GITHUB_ACTION_PATH=str(ROOT), GITHUB_ACTIONS="true",

@@ -58,7 +58,7 @@ def _why(subject: Subject, text: Text, target: Site) -> str:
         return f'"{step_id}" only waits'
     if isinstance(action, SignalAction) and action.on_timeout is None:
         return f'no signal may come for "{step_id}"'
-    if isinstance(action, SwitchAction) and action.cases[-1].when is not None:
+    if isinstance(action, SwitchAction) and not action.has_else:
         return f'"{step_id}" has no else'
     if target.step.when is not None:
         return f'"{step_id}" may be skipped'

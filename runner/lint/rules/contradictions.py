@@ -71,7 +71,7 @@ def _verifications(subject: Subject) -> Iterator[Finding]:
 
 def _errors(subject: Subject) -> Iterator[Finding]:
     yield from _raises(subject)
-    yield from _undo_errors(subject)
+    yield from _unlisted_errors(subject)
 
 
 def _raises(subject: Subject) -> Iterator[Finding]:
@@ -84,20 +84,21 @@ def _raises(subject: Subject) -> Iterator[Finding]:
                 message = f"{action.call.worker} does not raise {shown(code)}"
                 hint = did_you_mean(code, known) or f"it raises {', '.join(known) or 'no errors'}"
                 yield Finding("SR227", f"{site.pointer}/raises/{index}", message, hint, severity="warning")
-        for code in known:
+        for code in known if "raises" in site.raw else ():
             if code not in action.raises:
-                message = f"{action.call.worker} may say no with {shown(code)}, and the step does not say so"
-                at, hint = "raises" if "raises" in site.raw else "worker", "add it to raises"
-                yield Finding("SR228", f"{site.pointer}/{at}", message, hint, on_key=at == "raises", severity="warning")
+                message = f"{action.call.worker} also says no with {shown(code)}, which raises does not list"
+                hint = "add it there, or leave raises out: the contract has all of them"
+                yield Finding("SR228", f"{site.pointer}/raises", message, hint, on_key=True, severity="warning")
 
 
-def _undo_errors(subject: Subject) -> Iterator[Finding]:
-    """Codes that only an undo or a confirmation may meet: `use.errors` lists every code, where it is there at all."""
+def _unlisted_errors(subject: Subject) -> Iterator[Finding]:
+    """`use.errors` lists every code, where it is there at all; a step's own `raises` is looked at above."""
     listed = subject.definition.document.get("use", {}).get("errors", {})
     for site in subject.outline.sites if listed else ():
         for pointer, call in calls_of(site):
             known = subject.contract(call.worker).get("raises")
-            if pointer == site.pointer or not isinstance(known, list):
+            is_said = pointer == site.pointer and ("raises" in site.raw or call.worker == "http.request")
+            if is_said or not isinstance(known, list):
                 continue
             for code in known:
                 if code not in listed:

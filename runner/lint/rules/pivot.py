@@ -22,7 +22,7 @@ from runner.definition.model import (
 )
 from runner.definition.problem import Severity
 from runner.lint.caught import catches_all, is_caught
-from runner.lint.outline import Outline, Site
+from runner.lint.outline import Site
 from runner.lint.rule import Rule, Subject
 
 _MANY = {ParallelAction: "parallel", LoopAction: "for_each", RepeatAction: "repeat"}
@@ -52,14 +52,14 @@ _DEAD = _Path(may=False, must=True)  # nothing is found on a path that no run ta
 
 
 def _paths(subject: Subject) -> Iterator[Finding]:
-    walk = _Walk(subject.outline)
+    walk = _Walk(subject)
     walk.sequence(subject.outline.steps, _Path(), _Around())
     yield from walk.found
 
 
 class _Walk:
-    def __init__(self, outline: Outline) -> None:
-        self.outline = outline
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.outline = subject, subject.outline
         self.found: list[Finding] = []
 
     def sequence(self, sites: list[Site], path: _Path, around: _Around) -> _Path | None:
@@ -115,7 +115,7 @@ class _Walk:
                 return None
             gone = [end for end in ends if end is not None]
             return _Path(any(end.may for end in gone), any(end.must for end in gone))
-        if isinstance(action, LoopAction) or (isinstance(action, SwitchAction) and action.cases[-1].when is not None):
+        if isinstance(action, LoopAction) or (isinstance(action, SwitchAction) and not action.has_else):
             ends.append(path)
         return _join(ends)
 
@@ -127,14 +127,23 @@ class _Walk:
             message = f'"{site.step.id}" is retriable, but not every path to it has passed a pivot'
             hint = "before a pivot a step must be able to fail: give it a compensate"
             self.find("SR310", f"{site.pointer}/kind", message, hint)
+        elif action.kind == "none" and not {"kind", "compensate"} & site.raw.keys():
+            pass  # it says nothing of its undo, which is found on its own
         elif action.kind in ("compensatable", "none") and path.may and not inside.is_covered:
             message = f'"{site.step.id}" comes after a pivot, where nothing is undone any more'
             hint = "make it kind: retriable or readonly, or catch any error with undo"
             self.find("SR309", f"{site.pointer}/worker", message, hint)
         elif action.kind in ("readonly", "retriable") and path.may:
-            for index, code in enumerate(action.raises):
-                self.uncaught(site, code, f"raises/{index}", f"is {action.kind} after a pivot")
+            for at, code in self.errors(site, action):
+                self.uncaught(site, code, at, f"is {action.kind} after a pivot")
         return path
+
+    def errors(self, site: Site, action: WorkerAction) -> Iterator[tuple[str, str]]:
+        """What the step says that it may fail with; else what its worker's contract says."""
+        if "raises" in site.raw:
+            yield from ((f"raises/{index}", code) for index, code in enumerate(action.raises))
+        elif action.call.worker != "http.request":
+            yield from (("worker", code) for code in self.subject.contract(action.call.worker).get("raises") or ())
 
     def child(self, site: Site, action: ChildAction, path: _Path, inside: _Around) -> _Path:
         """A child run with a pivot of its own counts as one; any other can be undone, and wants to be able to."""

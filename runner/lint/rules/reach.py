@@ -35,5 +35,5 @@ def _unreached_handlers(subject: Subject) -> Iterator[Finding]:
 
 RULES = (
     Rule({"SR408": "A step that no run gets to"}, _unreached_steps),
-    Rule({"SR409": "A handler that nothing is left for"}, _unreached_handlers),
+    Rule({"SR409": "A handler that nothing is left for"}, _unreached_handlers, needs="step"),
 )

@@ -11,14 +11,17 @@ from runner.lint.rule import Rule, Subject
 
 
 def _silent_steps(subject: Subject) -> Iterator[Finding]:
+    has_pivot = False
     for site, action in _workers(subject):
         given = site.raw
+        has_pivot = has_pivot or action.kind == "pivot"
         if site.in_finally or action.kind != "none" or "compensate" in given or "kind" in given:
             continue
         if subject.contracts is not None and action.call.worker not in subject.contracts:
             continue  # whether an unknown worker changes anything, nobody can say
         message = f'"{site.step.id}" may change something, but does not say how that is undone'
         hint = "add compensate, or kind: readonly, or compensate: none with a reason"
+        hint += "; behind the pivot kind: retriable" if has_pivot else ""
         yield Finding("SR301", f"{site.pointer}/worker", message, hint)
 
 

@@ -13,7 +13,7 @@ from runner.definition.source import read_text
 
 def rest(text: str) -> Any:
     source = read_text(text, "a.yaml")
-    saved = salvage(source, schema_findings(source, "workflow"))
+    saved, _ = salvage(source, schema_findings(source, "workflow"))
     return None if saved is None else saved.value
 
 
@@ -53,3 +53,22 @@ def test_the_file_itself_is_not_changed() -> None:
     source = read_text(f"{HEAD}steps: [{{id: a, workr: w}}]", "a.yaml")
     salvage(source, schema_findings(source, "workflow"))
     assert source.value["steps"] == [{"id": "a", "workr": "w"}]
+
+
+def places(text: str, *pointers: str) -> list[str]:
+    """What the file has at these places of what is left of it."""
+    source = read_text(text, "a.yaml")
+    saved, _ = salvage(source, schema_findings(source, "workflow"))
+    assert saved is not None
+    return [saved.raw(pointer) for pointer in pointers]
+
+
+def test_what_is_left_keeps_its_places_behind_an_item_that_is_gone_and_below_a_key_that_was_misspelt() -> None:
+    text = f"{HEAD}stepps: [{{id: a, worker: w, catch: [5, {{errors: [x]}}], wiht: {{b: c}}}}]"
+    assert places(text, "/steps/0/catch/0/errors/0", "/steps/0/with/b") == ["x", "c"]
+
+
+def test_what_a_misspelt_key_hides_is_found_as_well_where_it_stands() -> None:
+    source = read_text(f"{HEAD}stepps: [{{id: a, worker: w, wiht: {{b: c}}, timeout: 5}}]", "a.yaml")
+    _, found = salvage(source, schema_findings(source, "workflow"))
+    assert [finding.pointer for finding in found] == ["/stepps", "/stepps/0/wiht", "/stepps/0/timeout"]

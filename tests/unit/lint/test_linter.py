@@ -46,7 +46,7 @@ def test_an_expression_is_checked_beside_a_misspelt_key() -> None:
 
 
 def test_how_a_step_is_undone_is_not_asked_where_its_keys_are_wrong() -> None:
-    assert codes(f"{HEAD}  - {{id: a, worker: shipping.create, compensation: {{worker: x}}}}") == ["SR201", "SR102"]
+    assert codes(f"{HEAD}  - {{id: a, worker: shipping.create, compensation: {{worker: x}}}}") == ["SR102", "SR201"]
     assert codes(f"{HEAD}  - {{id: a, worker: shipping.create, undoing: {{worker: x}}}}") == ["SR102"]
 
 

@@ -63,7 +63,7 @@ def test_what_undoes_confirms_and_verifies(calls: str, expected: list[str]) -> N
         ("raises: ['no']", []),
         ("raises: ['no', other]", ["SR227"]),
         ("raises: [other]", ["SR227", "SR228"]),
-        ("summary: it says nothing", ["SR228"]),
+        ("summary: it may fail with what the contract says", []),
     ],
 )
 def test_what_a_worker_raises(raises: str, expected: list[str]) -> None:
@@ -77,3 +77,10 @@ def test_where_codes_are_listed_those_of_undos_are_too() -> None:
     assert found(step, head="use: {errors: {'no': {}, never: {}}}", contracts=CONTRACTS) == []
     (problem,) = problems(step, head="use: {errors: {'no': {}}}", contracts=CONTRACTS)
     assert problem.message == 'undo may say no with "never", which use.errors does not list'
+
+
+def test_where_codes_are_listed_those_of_a_step_that_says_nothing_are_too() -> None:
+    step = f"{{id: a, worker: act, {UNDO}}}"
+    assert found(step, head="use: {errors: {'no': {}, never: {}}}", contracts=CONTRACTS) == []
+    (problem,) = problems(step, head="use: {errors: {never: {}}}", contracts=CONTRACTS)
+    assert problem.message == 'act may say no with "no", which use.errors does not list'

@@ -27,6 +27,14 @@ def found(*steps: str) -> list[str]:
     return [problem.code for problem in lint_draft(draft, None) if problem.code in CODES]
 
 
+def test_the_errors_of_a_contract_count_where_the_step_names_none() -> None:
+    contracts = {"w": {"raises": ["sold_out"]}, "v": {}}
+    text = f"workflow: a\nversion: '1'\nsteps: [{PIVOT}, {{id: r, worker: w, kind: retriable{{more}}}}]"
+    for more, expected in (("", ["SR313"]), (", raises: []", []), (", on_failure: continue", [])):
+        draft = examine_text(text.replace("{more}", more), file="a.yaml", root=Path(), contracts=contracts)
+        assert [problem.code for problem in lint_draft(draft, contracts) if problem.code in CODES] == expected
+
+
 def block(*steps: str, id: str = "b", more: str = "") -> str:
     return f"{{id: {id}, steps: [{', '.join(steps)}]{', ' + more if more else ''}}}"
 
