@@ -27,7 +27,8 @@ from runner.definition.inputs import has_secrets
 from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.engine.children import ChildInputs
 from runner.engine.faults import with_faults
-from runner.engine.intake import commit_of, interpret
+from runner.engine.given_up import interpret_or_abandon
+from runner.engine.intake import commit_of
 from runner.engine.report import report
 from runner.errors import RecordTampered, StoreUnavailable
 from runner.figures.count import counts_of
@@ -96,7 +97,7 @@ class Engine:
         queue_of = cache(self._queue_of)  # asked ten times a run, and the same for a whole batch
         for run_id, etag, run, entries in self._known(taken):
             try:
-                made = interpret(self._catalogue.plan, run, entries, self._child_inputs.prepare)
+                made = interpret_or_abandon(self._catalogue.plan, run, entries, self._child_inputs.prepare)
                 if not made:
                     continue
                 state = made[-1].run

@@ -21,7 +21,7 @@ from runner.engine.engine import CACHED_S, LEASE_MS, PARK_MS, QUEUES_S, Engine
 from runner.engine.intake import interpret
 from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
-from runner.interpreter.record import run_of
+from runner.interpreter.record import decode_events, run_of
 from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
 from runner.worker.inprocess import InProcessWorker
@@ -56,10 +56,11 @@ class Bench:
         self.store.register(ProcessInfo(name, "engine", "test", 1))
         return Engine(self.store, process_id=name)
 
-    def _do(self, name: str) -> None:
+    def _do(self, name: str) -> str:
         self.calls.append(f"do {name}")
         if name == "bad":
             raise BusinessError("bad", "no")
+        return name
 
     def _undo(self, name: str) -> None:
         self.calls.append(f"undo {name}")
@@ -84,6 +85,9 @@ class Bench:
         stored = self.store.load_runs([run_id])[0]
         assert stored is not None
         return stored
+
+    def events(self, run_id: str) -> list[ev.AnyEvent]:
+        return decode_events(self.store.history(run_id), {})
 
     def status(self, run_id: str) -> str:
         return self.stored(run_id).status
@@ -174,6 +178,61 @@ def test_a_broken_run_is_tried_again_when_a_person_asks() -> None:
     bench.store.post([Request("r", "n", msgspec.json.encode(ev.ResumeRequested(0, "n")))])
     bench.settle()
     assert bench.status("r") == "completed"
+
+
+def went_astray(bench: Bench) -> None:
+    """A run that the store went on with as no engine would have: one step, and another behind it."""
+    bench.engine = Engine(bench.store, process_id="e1", relay_from=1)
+    bench.start("r")
+    bench.engine.step()
+    run = bench.store._tables.runs["r"]
+    run.successors = {
+        after: (position, msgspec.structs.replace(one, path="astray"))
+        for after, (position, one) in run.successors.items()
+    }
+    bench.settle()
+    assert bench.calls == ["do a", "do b"]
+    assert b"went on to 'astray'" in bench.stored("r").broken
+
+
+def test_a_run_that_cannot_be_interpreted_can_be_abandoned_and_says_what_was_not_read() -> None:
+    bench = Bench()
+    went_astray(bench)
+    for delay_ms in PARK_MS:
+        bench.wait(delay_ms + 1_000)
+        bench.settle()
+    body = msgspec.json.encode(ev.AbandonRequested(0, "n", by="Ann", reason="by hand"))
+    bench.store.post([Request("r", "n", body)])
+    bench.settle()
+    stored = bench.stored("r")
+    assert (stored.status, stored.terminal) == ("abandoned", True)
+    assert not [path for path, task in stored.tasks.items() if task.state != "D"]
+    (asked,) = [event for event in bench.events("r") if isinstance(event, ev.RequestAccepted)]
+    assert (asked.by, asked.reason) == ("Ann", "by hand (2 entries of the inbox were not read: ValueError)")
+    (finished,) = [event for event in bench.events("r") if isinstance(event, ev.RunFinished)]
+    assert [(each.step, each.reason) for each in finished.standing] == [("a", "was still running")]
+
+
+def test_what_came_in_before_an_entry_that_breaks_counts_when_the_run_is_abandoned() -> None:
+    bench = Bench()
+    bench.start("r")
+    bench.engine.step()
+    bench.worker.step()
+    run = bench.store._tables.runs["r"]
+    run.inbox.append(msgspec.structs.replace(run.inbox[0], kind="request", path="", body=b"no request", output=b""))
+    bench.store.post([Request("r", "n", msgspec.json.encode(ev.AbandonRequested(0, "n")))])
+    bench.settle()
+    assert bench.status("r") == "abandoned"
+    (finished,) = [event for event in bench.events("r") if isinstance(event, ev.RunFinished)]
+    assert [each.step for each in finished.standing] == ["a", "b"], "that a completed, and b was begun, is known"
+
+
+def test_only_an_abandon_ends_a_run_that_cannot_be_interpreted() -> None:
+    bench = Bench()
+    went_astray(bench)
+    bench.store.post([Request("r", "n", msgspec.json.encode(ev.CancelRequested(0, "n")))])
+    bench.settle()
+    assert not bench.stored("r").terminal
 
 
 class AwayStore(MemoryStore):
