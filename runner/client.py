@@ -44,7 +44,7 @@ from runner.query import parse_query
 from runner.selection import RunInfo, Selection, asked_with, run_info
 from runner.starting import caller, check_key, check_signal_id, key_of, new_run, slot_of
 from runner.store.opening import OpenStore, open_store
-from runner.store.ports import NewRun, Request, StartAnswer, Store, StoredRun
+from runner.store.ports import MAX_BATCH, NewRun, Request, Slot, StartAnswer, Store, StoredRun
 from runner.wire import ErrorRecord
 
 MAX_RERUNS = 1_000
@@ -159,11 +159,18 @@ class Client:
             idempotency_keys = [key_of(definition, value) for value in prepared]
         elif len(idempotency_keys) != len(prepared):
             raise UsageError(f"{len(prepared)} inputs and {len(idempotency_keys)} idempotency keys")
-        starts = [
-            self._start_of(definition, value, check_key(key))
+        wanted = [
+            (value, key, self._slot_of(definition, value, check_key(key)))
             for value, key in zip(prepared, idempotency_keys, strict=True)
         ]
-        answers = self.catalogue.start(definition, [start.run for start in starts])
+        by = caller()
+        starts: list[_Start] = []
+        answers: list[StartAnswer] = []
+        # Made as they are sent: the first ones are under way while the last ones are still being written.
+        for begin in range(0, len(wanted), MAX_BATCH):
+            made = [self._start_of(definition, *each, by=by) for each in wanted[begin : begin + MAX_BATCH]]
+            answers += self.catalogue.start(definition, [start.run for start in made])
+            starts += made
         return [self._started(start, answer) for start, answer in zip(starts, answers, strict=True)]
 
     def resolve_definition(self, workflow: str | Path | Definition) -> Definition:
@@ -194,19 +201,23 @@ class Client:
             checker = self._checkers[definition.digest] = InputChecker(definition.input_schema)
         return checker.prepare({} if value is None and definition.input_schema else value)
 
-    def _start_of(
-        self, definition: Definition, value: Any, key: str, *, rerun_of: str = "", by: str = "", reason: str = ""
-    ) -> _Start:
+    def _slot_of(self, definition: Definition, value: Any, key: str) -> Slot | None:
+        """What the run has to have before it may begin. Raises InputError for a name of it that nobody may see."""
         slot = slot_of(definition, value)
-        redaction = Redaction(definition.input_schema, value)
-        for what, text in (("idempotency key", key), ("key of concurrency", slot.name if slot else "")):
-            if redaction.text(text) != text:  # keys are shown, logged and part of names in Redis
-                raise InputError([f"the {what} would show a part of it that the schema marks x-secret"],
-                                 wrong="gives no key")
-        run = new_run(
-            self.store.namespace, definition, value, key, rerun_of=rerun_of, by=by or caller(), reason=reason, slot=slot
-        )
-        return _Start(definition, value, key, run)
+        named = {"idempotency key": key, "key of concurrency": slot.name if slot else ""}
+        if any(named.values()):
+            redaction = Redaction(definition.input_schema, value)
+            for what, text in named.items():
+                if redaction.text(text) != text:  # keys are shown, logged and part of names in Redis
+                    raise InputError([f"the {what} would show a part of it that the schema marks x-secret"],
+                                     wrong="gives no key")
+        return slot
+
+    def _start_of(
+        self, definition: Definition, value: Any, key: str, slot: Slot | None, **about: str
+    ) -> _Start:
+        """Not stored yet. `about`: rerun_of, by, reason."""
+        return _Start(definition, value, key, new_run(self.store.namespace, definition, value, key, slot=slot, **about))
 
     def _started(self, start: _Start, answer: StartAnswer) -> RunHandle:
         """The run that came of it; where the definition wants that, the first free one after those that were undone."""
@@ -222,7 +233,8 @@ class Client:
             if definition.on_duplicate != "rerun_if_undone" or answer.status not in UNDONE or number == MAX_RERUNS:
                 return RunHandle(self, start.run.run_id)
             number += 1
-            start = self._start_of(definition, start.value, f"{base}~{number}", rerun_of=start.run.run_id)
+            key, slot = f"{base}~{number}", start.run.slot
+            start = self._start_of(definition, start.value, key, slot, rerun_of=start.run.run_id, by=caller())
             answer = self.catalogue.start(definition, [start.run])[0]
         return RunHandle(self, start.run.run_id, created=True)
 
@@ -236,7 +248,9 @@ class Client:
         value, base = state.payloads.get("~input"), state.header.key.partition("~")[0]
         for number in range(2, MAX_RERUNS):
             key = f"{base}~{number}" if base else ""
-            start = self._start_of(definition, value, key, rerun_of=stored.run_id, by=by, reason=reason)
+            slot = self._slot_of(definition, value, key)
+            about = {"rerun_of": stored.run_id, "by": by or caller(), "reason": reason}
+            start = self._start_of(definition, value, key, slot, **about)
             answer = self.catalogue.start(definition, [start.run])[0]
             _check_answer(start, answer)
             if answer.answer == "created":

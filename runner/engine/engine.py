@@ -78,6 +78,7 @@ class Engine:
         self._on_end = on_end
         self._cache: OrderedDict[str, tuple[str, Run, float]] = OrderedDict()  # the longest kept first
         self._evicting = threading.Lock()
+        self._listening = threading.Lock()
         # Never used twice, by no engine, also after the server was set back: random for each engine, then counted.
         self._stamp = secrets.token_hex(8)
         self._stamps = count(1)
@@ -128,7 +129,10 @@ class Engine:
         """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""
         while not stop.is_set():
             if not self.step():
-                self._store.wait_for_runs(0.5)
+                # One of the threads at a time: who is woken takes what there is, and the next one listens meanwhile.
+                with self._listening:
+                    if not stop.is_set():
+                        self._store.wait_for_runs(0.5)
 
     def close(self) -> None:
         self._cache.clear()

@@ -24,7 +24,7 @@ from runner.errors import (
     VerbRefused,
 )
 from runner.interpreter.event import RequestRefused
-from runner.starting import derived_run_id, random_run_id
+from runner.starting import derived_run_id, new_run, random_run_id
 from runner.store.ports import NewRun, StartAnswer, StoredRun
 from tests.desk import EVERYTHING, ORDER, Desk, desk_of_a_parent
 
@@ -141,6 +141,16 @@ def test_many_are_started_together_or_not_at_all(desk: Desk):
     handles = desk.client.start_many(desk.definition, [{"id": str(number)} for number in range(250)])
     desk.work()
     assert {handle.result(timeout=0).status for handle in handles} == {"completed"}
+
+
+def test_of_many_the_first_are_under_way_before_the_last_are_made(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    """A client that wrote all of them first would keep engines and workers waiting meanwhile."""
+    made, sent_after = [], []
+    monkeypatch.setattr("runner.client.new_run", lambda *args, **about: made.append(1) or new_run(*args, **about))
+    start = desk.client.store.start
+    monkeypatch.setattr(desk.client.store, "start", lambda runs: sent_after.append(len(made)) or start(runs))
+    desk.client.start_many(desk.definition, [{"id": str(number)} for number in range(450)])
+    assert sent_after == [200, 400, 450]
 
 
 # -- concurrency ----------------------------------------------------------------------------------------

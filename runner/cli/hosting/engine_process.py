@@ -28,7 +28,7 @@ from runner.worker.identity import new_process_id
 log = logging.getLogger("sagarun.engine")
 
 END_S = 5.0  # for the batch in hand, at the end; service managers kill after 10 s
-LOOPS = 3
+LOOPS = 4
 
 
 class EngineProcess:

@@ -395,6 +395,31 @@ def test_two_threads_in_one_engine_do_each_step_once() -> None:
     assert sorted(bench.calls) == sorted(["do a", "do b"] * 120)
 
 
+def test_of_an_idle_engine_one_thread_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, an idle engine asks the server no more often than one would."""
+    bench = Bench()
+    stop, first, listening = threading.Event(), threading.Event(), []
+
+    def listen(_timeout_s: float) -> bool:
+        listening.append(threading.current_thread())
+        first.set()
+        return stop.wait(30)
+
+    monkeypatch.setattr(bench.store, "wait_for_runs", listen)
+    stepped = threading.Barrier(4)
+    step = bench.engine.step
+    monkeypatch.setattr(bench.engine, "step", lambda: step() + (stepped.wait(30) and 0))
+    loops = [threading.Thread(target=bench.engine.run, args=(stop,)) for _ in range(3)]
+    for loop in loops:
+        loop.start()
+    stepped.wait(30)  # each found nothing to do
+    assert first.wait(30)
+    stop.set()
+    for loop in loops:
+        loop.join(30)
+    assert len(listening) == 1
+
+
 def test_times_of_events_never_go_back():
     """A signal that came while its run waited for a slot is older than the run's start, and came at that start."""
     bench = Bench()
