@@ -7,16 +7,20 @@ The values are canaries: everything that commands print and every log of the pro
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Sequence
 
 import pytest
 from click import Context
 
 from runner.cli.main import group
-from tests.acceptance.program import Project
+from runner.client import Client
+from tests.acceptance.program import PATIENCE_S, Project, await_line, soon
 from tests.collector import Collector, collector
+from tests.web import web_service
 
 CANARY = "kanarienvogel-eingabe-4711"
 NUMBER = 47110815
@@ -55,6 +59,10 @@ def echo(value: Any) -> Any:
 @worker("canary.undo")
 def undo(value: str) -> None:
     pass
+
+@worker("canary.stay")
+def stay(value: str) -> None:
+    raise RuntimeError(f"cannot take back {value}")
 
 @worker("canary.burst", raises=["refused"])
 def burst(value: str, fail: bool, note: str, ctx: Context) -> None:
@@ -179,6 +187,72 @@ def test_values_that_the_schema_marks_are_in_nothing_that_is_shown_or_logged(
         assert "run_id" in logs(tokens)
     else:
         assert document["output"]["echo"]["text"] == "Bearer *** ***"
+
+
+ALERTS = """
+alerts:
+  every: 1s
+  webhook: {url: "URL/status/204"}
+  command: [sh, -c, "cat >> told"]
+  rules:
+    - {name: spike, when: error_spike}
+    - {name: errors, when: error_rate, above: 1%, least: 1}
+    - {name: failures, when: failed_runs, above: 1%, least: 1}
+    - {name: stuck, when: stuck_runs}
+"""
+
+
+def test_they_are_in_nothing_that_is_told_while_it_happens(tokens: Project):
+    """By who follows all runs, by alerts, by a port for metrics, and by commands that ask something of runs."""
+    before, undo, after = DEFINITION.rpartition("canary.undo")
+    definition = tokens.root / "definitions" / "token.yaml"
+    definition.write_text(f"{before}canary.stay{after}compensation: {{retry: {{max_attempts: 1}}}}\n")
+    assert undo
+    values = [{"token": f"{CANARY}-{number}", "number": NUMBER, "fail": True} for number in range(12)]
+    with web_service() as web, Client(root=tokens.root) as client:
+        with (tokens.root / "sagarun.yaml").open("a") as settings:
+            settings.write(ALERTS.replace("URL", web.url))
+        tails = [tokens.start("tail", *words) for words in ((), ("--logs",), ("--logs", "--format", "jsonl"))]
+        for tail in tails:
+            await_line(tail, "listening", of="stderr")
+        hosts = [tokens.start(kind, "--metrics", "127.0.0.1:0") for kind in ("engine", "worker")]
+        ports = [await_line(host, "metrics on", of="stderr")[-1].split()[2] for host in hosts]
+        runs = client.start_many(definition, values)
+        soon(lambda: {run.status() for run in runs} == {"stuck"}, "all need a person")
+        told = {"spike", "errors", "stuck"}
+        soon(lambda: told <= {json.loads(each.body)["alert"] for each in web.received}, "alerts are told")
+        urls = [port.removesuffix("/metrics;") for port in ports]
+        pages = [fetch(url + path) for url in urls for path in ("/metrics", "/healthz", "/readyz")]
+        asked = [
+            tokens.sagarun("resolve", runs[0].id, "burst", "--as", "failed"),
+            tokens.sagarun("resume", runs[1].id), tokens.sagarun("cancel", runs[1].id),
+            tokens.sagarun("signal", runs[2].id, "nothing"),
+            tokens.sagarun("abandon", runs[2].id),
+            tokens.sagarun("rerun", runs[2].id),
+            tokens.sagarun("errors", "show", tokens.run_json("errors", "--all")[0]["id"]),
+        ]
+        assert tokens.sagarun("export", runs[0].id, "-o", "one.json").code == 0
+        posted = [each.body.decode() + str(each.headers) for each in web.received]
+    shown = "\n".join([
+        *pages, *posted, *(each.out + each.err for each in asked), *(stopped(each) for each in (*tails, *hosts)),
+        (tokens.root / "told").read_text(), (tokens.root / "one.json").read_text(), logs(tokens),
+    ])  # fmt: skip
+    assert shown.count(runs[0].id) > 10
+    assert "sagarun_" in shown
+    assert "***" in shown
+    assert CANARY not in shown
+    assert str(NUMBER) not in shown
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def stopped(process: subprocess.Popen[str]) -> str:
+    """All that it had printed."""
+    process.send_signal(signal.SIGINT)
+    return "".join(process.communicate(timeout=PATIENCE_S))
 
 
 def test_an_input_that_does_not_fit_is_not_quoted(tokens: Project):
