@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -212,3 +215,72 @@ def test_a_full_disk_under_strict_ends_the_server_and_what_it_acknowledged_is_th
         assert house.statuses(runs) == {"completed": 20}
         assert set(house.told("did").values()) == {1}
         check_invariants(StoreWorld(house.store, Clock(), Redis.from_url(server.url)).snapshot())
+
+
+# -- a disk that stalls ---------------------------------------------------------------------------------------
+SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000  # of ptrace and waitpid
+
+
+class Stall:
+    """The server's thread that syncs the file stands still, as in an fsync that does not come back.
+
+    Nothing but that thread does, so the server goes on: it puts off what it has to write for two seconds at most, and
+    acknowledges it all the same. Needs no more rights than a debugger of one's own process does.
+    """
+
+    def __init__(self, server: Server) -> None:
+        assert server.process is not None
+        self._server = server
+        (self._thread,) = (
+            int(each.name) for each in Path(f"/proc/{server.process.pid}/task").iterdir()
+            if (each / "comm").read_text().strip() == "bio_aof"
+        )  # fmt: skip
+        for request in (SEIZE, INTERRUPT):
+            if ctypes.CDLL(None, use_errno=True).ptrace(request, self._thread, None, None):
+                pytest.skip(f"a process may not be traced here: {os.strerror(ctypes.get_errno())}")
+        os.waitpid(self._thread, WALL)
+
+    def kill_the_server(self) -> None:
+        self._server.signal(signal.SIGKILL)
+        os.waitpid(self._thread, WALL)  # or it stays, and with it the process
+        self._server.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one thread of a process can only be stopped by ptrace")
+@pytest.mark.parametrize("durability", ["standard", "strict"])
+def test_a_stalled_disk_loses_what_standard_may_lose_and_nothing_of_strict(durability: str, tmp_path: Path):
+    """The record is set back by what the server had not written yet, and every run that it knows ends as it should."""
+    with breakable_server(durability=durability) as server, system(server.url, tmp_path) as house:
+        house.engine()
+        house.worker()
+        assert house.statuses(house.begin()) == {"completed": 1}
+        gone: set[str] = set()
+        for _ in range(10):  # until the server is killed before it writes: it may have been about to
+            claims = house.claims
+            begun = house.begin(20, refused=5, seconds=0.05)
+            until(lambda before=claims: house.claims > before + 10, "they are under way")
+            stall = Stall(server)
+            with server.client() as client:
+                if durability == "standard":
+                    until(lambda: client.info("persistence")["aof_pending_bio_fsync"], "it waits for the disk")
+                begun += house.begin(20, refused=5, seconds=0.05)
+                stall.kill_the_server()
+            server.start()
+            known = [run for run in begun if house.store.load_runs([run.id])[0] is not None]
+            gone |= {run.id for run in begun} - {run.id for run in known}
+            assert set(house.statuses(known, seconds=60)) <= {"completed", "compensated"}
+            if gone or durability == "strict":
+                break
+        assert bool(gone) == (durability == "standard")
+        undone, done = house.told("undid"), house.told("did") + house.told("asked")
+        for row in house.store.list_runs(limit=1000):
+            steps = {f"{row.run_id}/{step}" for step in ("first", "second")}
+            assert steps <= done.keys(), "what the record says was done was done"
+            assert bool(steps & undone.keys()) == (row.status == "compensated")
+            assert steps <= undone.keys() or row.status == "completed"
+        repeated = sum(times - 1 for times in house.told("did").values())
+        assert durability == "standard" or repeated == 0
+        assert house.failures == []
+        with Redis.from_url(server.url) as client:
+            check_invariants(StoreWorld(house.store, Clock(), client).snapshot())
+        print(f"\n{durability}: {len(gone)} acknowledged runs gone, {repeated} effects repeated")
