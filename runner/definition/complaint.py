@@ -182,12 +182,18 @@ def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
     hint = ""
     if wanted == "text" and isinstance(error.instance, (bool, int, float)):
         hint = _AS_TEXT.get(error.schema.get("title", ""), 'put it in quotes: "{}"').format(raw)
-    elif wanted == "true or false" and error.instance in ("yes", "no", "on", "off"):
-        hint = f"write {'true' if error.instance in ('yes', 'on') else 'false'}"
+    elif wanted == "a whole number" and isinstance(error.instance, str) and error.instance.isdecimal():
+        hint = f"without quotes: {error.instance}"
+    elif wanted == "true or false" and error.instance in _BOOLEANS:
+        hint = f"write {_BOOLEANS[error.instance]}"
     elif wanted in ("a mapping", "a list"):
         hint = _WRITTEN.get(last(pointer), "")
-        if not hint and wanted == "a list" and isinstance(error.instance, str) and re.fullmatch(r"\w+", error.instance):
-            hint = f"write [{error.instance}]"
+        if last(pointer) in ("steps", "finally") and isinstance(error.instance, dict):
+            hint = 'each of its items begins with "- "'
+        elif wanted == "a mapping" and pointer and error.instance is None:
+            hint = "indent what belongs to it"
+        elif not hint and wanted == "a list" and re.fullmatch(r"\w+", str(error.instance)):
+            hint = f"write [{error.instance}]" if isinstance(error.instance, str) else ""
     yield _type_finding(pointer, error.instance, wanted, hint)
 
 
@@ -215,6 +221,7 @@ def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
         is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
         times = any("duration_template" in branch.get("$ref", "") for branch in branches)
         hint = f"a unit is needed: {source.raw(pointer)}s" if is_number and times else ""
+        hint = f"write {{max_attempts: {instance}}}" if is_number and last(pointer) == "retry" else hint
         yield _type_finding(pointer, instance, " or ".join(map(_branch_words, branches)), hint)
 
 
@@ -238,14 +245,15 @@ def _branch_words(branch: Mapping[str, Any]) -> str:
 def _as_call(pointer: str, instance: str) -> str:
     """How a worker's name is written where a call is meant."""
     is_name = last(pointer) == "compensate" and "." in instance and " " not in instance
+    if instance == "fail":
+        return "write {fail: CODE}"
     return f"write {{worker: {instance}}}" if is_name else ""
 
 
 def _choice_finding(pointer: str, instance: Any, constants: list[str], more: str = "", else_: str = "") -> Finding:
     choices = ", ".join(f'"{constant}"' for constant in constants) + (f" {more}" if more else "")
     is_not = "is not one of" if len(constants) > 1 else "is not"
-    hint = did_you_mean(instance, constants) if isinstance(instance, str) else ""
-    hint = hint or else_
+    hint = else_ or (did_you_mean(instance, constants) if isinstance(instance, str) else "")
     correction = slip(instance, constants) if isinstance(instance, str) else {}
     return Finding("SR104", pointer, f"{shown(instance)} {is_not} {choices}", hint, **correction)
 
@@ -286,13 +294,22 @@ def _mismatch(error: _Error, _source: Source) -> Iterator[Finding]:
     wanted = f"{'an' if title[0] in 'aeiouAEIOU' else 'a'} {title.lower() if title[1:].islower() else title}"
     hint = f"such as {', '.join(schema['examples'])}" if "examples" in schema else ""
     if wanted == "an expression":
-        hint = f'write "{{{{ {instance} }}}}"' if "{{" not in instance and len(instance) < 60 else hint
+        inside = _BOOLEANS.get(instance) or " ".join(re.sub(r"\{\{|\}\}", " ", instance).split())
+        hint = f'write "{{{{ {inside} }}}}"' if 0 < len(inside) < 60 else hint
     elif len(instance) > 64:
         hint = "at most 64 characters"
+    elif title.lower() in _NAMED and _as_name(instance):
+        hint = f"write {_as_name(instance)}"
     if "propertyNames" in error.absolute_schema_path:
         yield Finding("SR105", child(pointer, instance), f"{shown(instance)} is not {wanted}", hint, on_key=True)
     else:
         yield Finding("SR105", pointer, f"{shown(instance)} is not {wanted}", hint)
+
+
+def _as_name(text: str) -> str:
+    """The same words as a name is written, if they can be one."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+", "_", text.strip()).lower()
+    return words if re.fullmatch(r"[a-z][a-z0-9_]*", words) else ""
 
 
 def _out_of_range(error: _Error, _source: Source) -> Iterator[Finding]:
@@ -306,6 +323,8 @@ _AS_TEXT = {
     "duration or expression": "a unit is needed: {}s",
     "expression": 'write "{{{{ {} }}}}"',
 }
+_BOOLEANS = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+_NAMED = ("name", "workflow name", "error code")
 _WRITTEN = {
     "parallel": "it is written {branches: {NAME: [STEPS]}}",
     "branches": "it is written {NAME: [STEPS], …}",

@@ -27,6 +27,19 @@ def character_flaw(error: yaml.reader.ReaderError, text: str) -> Flaw:
     return Flaw("SR001", f"character U+{code_point:04X} is not allowed in YAML", offset, offset + 1)
 
 
+def _slip(text: str, offset: int, problem: str) -> str:
+    """What was probably done there, or nothing: a line that is indented like no other, a quote within its like."""
+    before = text[text.rfind("\n", 0, offset) + 1 : offset]
+    if "did not find expected" not in problem:
+        return ""
+    if not before.strip():
+        return f"this line is indented by {len(before)}, as nothing above that it could go on with"
+    if text[offset - 1] in "\"'":
+        other = "'" if text[offset - 1] == '"' else '"'
+        return f"the text ends at this quote: within it write {other}"
+    return ""
+
+
 def syntax_flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
     """A syntax error in words that say what to do, where the usual slips are concerned."""
     mark = error.problem_mark or error.context_mark
@@ -40,7 +53,7 @@ def syntax_flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
     elif "mapping values are not allowed" in problem:
         message, hint = "a key cannot stand here", 'a text with ": " in it needs quotes; else see the indentation'
     else:
-        message, hint = f"not valid YAML: {problem}", ""
-        if error.context and error.context_mark:
+        message, hint = f"not valid YAML: {problem}", _slip(text, offset, problem)
+        if not hint and error.context and error.context_mark:
             hint = f"{error.context} that begins in line {error.context_mark.line + 1}"
     return Flaw("SR001", message, offset, offset + 1, hint)

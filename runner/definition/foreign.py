@@ -27,8 +27,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "assign": ("set",), "let": ("set",), "variables": ("set", "vars"),
     "raise": ("fail",), "throw": ("fail",), "error": ("fail",),
     # what belongs to it
-    "name": ("id", "workflow", "signal"), "if": ("when",), "condition": ("when",), "only_if": ("when",),
-    "unless": ("when",), "args": ("with",), "arguments": ("with",), "params": ("with",), "parameters": ("with",),
+    "name": ("id", "workflow", "signal"), "if": ("when",), "case": ("when",), "condition": ("when",),
+    "only_if": ("when",), "unless": ("when",), "args": ("with",), "arguments": ("with",),
+    "params": ("with",), "parameters": ("with",),
     "input": ("with",), "inputs": ("input", "with"),
     "outputs": ("output",), "result": ("output",), "return": ("output",),
     "rollback": ("compensate",), "undo": ("compensate",), "revert": ("compensate",), "cancel": ("compensate",),
@@ -51,6 +52,9 @@ _HABITS: Mapping[str, str] = {
     "needs": "steps run in the order of the file; branches of parallel run side by side",
     "next": "steps run in the order of the file; switch chooses between several",
     "end": "a sequence ends with its last step",
+    "continue-on-error": "write on_failure: continue",
+    "continueonerror": "write on_failure: continue",
+    "ignore_errors": "write on_failure: continue",
     "goto": "steps run in the order of the file; repeat runs some of them again",
 }
 

@@ -164,8 +164,11 @@ def read_file(path: Path, file: str | None = None) -> Source:
     try:
         return read_text(data.decode(), name)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = Problem(name, line, 1, "SR001", f"not UTF-8 text: byte {error.start + 1} cannot be read")
+        line, begin = data.count(b"\n", 0, error.start) + 1, data.rfind(b"\n", 0, error.start) + 1
+        column = len(data[begin : error.start].decode()) + 1
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        message = "this is UTF-16" if wide else f"not UTF-8 text: byte {error.start + 1} cannot be read"
+        problem = Problem(name, line, column, "SR001", message, hint="save the file as UTF-8")
         raise DefinitionError([problem]) from None
 
 

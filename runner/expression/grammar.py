@@ -178,7 +178,13 @@ def _check_arguments(name: str, function: Callable[..., Any], node: nodes.Filter
         _SIGNATURES[function].bind(None, *node.args, **named)
     except TypeError as error:
         takes = ", ".join(list(_SIGNATURES[function].parameters)[1:]) or "no arguments"
+        given = node.args[0] if node.args else None
+        if name == "map" and isinstance(given, nodes.Const) and given.value not in FILTERS:
+            takes = f"{takes}: write map(attribute={given.value!r})"
         refuse(f"{name}: {error}; it takes {takes}", node.lineno, len(name))
+
+
+_CLOCKS = ("now", "today", "utcnow", "timestamp", "time")
 
 
 def _refuse_call(node: nodes.Call) -> None:
@@ -186,6 +192,7 @@ def _refuse_call(node: nodes.Call) -> None:
     name = called.attr if isinstance(called, nodes.Getattr) else called.name if isinstance(called, nodes.Name) else ""
     name = _PYTHON.get(name, name)
     hint = f'; there is a filter: "| {name}"' if name in FILTERS else ""
+    hint = "; the time is not known here: run.started_at is when the run began" if name in _CLOCKS else hint
     refuse(f"nothing can be called in an expression{hint}", node.lineno)
 
 

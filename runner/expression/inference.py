@@ -29,10 +29,19 @@ _OF_TYPE: Mapping[type, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Of a value: the types that it may have (none: nobody knows), and the values, where those are few and listed."""
+    """Of a value: the types that it may have (none: nobody knows), and the values, where those are few and listed.
+
+    `is_fractional`: it is known that as a number it need not be a whole one.
+    """
 
     kinds: Kinds = _NO_KINDS
     values: tuple[Any, ...] | None = None
+    is_fractional: bool = False
+
+    @property
+    def typed(self) -> Known:
+        """The same without the values."""
+        return Known(self.kinds, None, self.is_fractional)
 
     @property
     def words(self) -> str:
@@ -46,7 +55,7 @@ class Known:
         if not self.kinds or not other.kinds:
             return ANYTHING
         listed = None if self.values is None or other.values is None else (*self.values, *other.values)
-        return Known(self.kinds | other.kinds, listed)
+        return Known(self.kinds | other.kinds, listed, self.is_fractional or other.is_fractional)
 
 
 ANYTHING = Known()
@@ -68,14 +77,14 @@ class Clash:
 
 def known_constant(value: Any) -> Known:
     kind = _OF_TYPE.get(type(value))
-    return ANYTHING if kind is None else Known(frozenset({kind}), (value,))
+    return ANYTHING if kind is None else Known(frozenset({kind}), (value,), isinstance(value, float) and value % 1 != 0)
 
 
 def inferred(value: Any, look: Look) -> tuple[Known, list[Clash]]:
     """Of a template: any JSON value whose strings may hold expressions that can be compiled."""
     if not isinstance(value, str) or "{{" not in value:
         known = known_constant(value)
-        return (Known(known.kinds) if isinstance(value, (list, dict)) else known), []
+        return (known.typed if isinstance(value, (list, dict)) else known), []
     parts = split(value)
     only = sole(parts)
     if only is not None:
@@ -146,21 +155,24 @@ class _Reader:
         if not both:
             also = "; join texts with ~" if "string" in left.kinds | right.kinds else ""
             self.clash(node.right, f"{right.words} cannot be added to {left.words}{also}")
-        return Known(both)
+        return Known(both, None, left.is_fractional or right.is_fractional)
 
     def arithmetic(self, node: nodes.BinExpr) -> Known:
-        self.numbers(_SIGNS[type(node)], node.left, node.right)
-        return _NUMBER
+        is_fractional = self.numbers(_SIGNS[type(node)], node.left, node.right) or isinstance(node, nodes.Div)
+        return Known(_NUMBER.kinds, None, is_fractional and not isinstance(node, nodes.FloorDiv))
 
     def sign(self, node: nodes.UnaryExpr) -> Known:
-        self.numbers("-" if isinstance(node, nodes.Neg) else "+", node.node)
-        return _NUMBER
+        return Known(_NUMBER.kinds, None, self.numbers("-" if isinstance(node, nodes.Neg) else "+", node.node))
 
-    def numbers(self, sign: str, *operands: nodes.Node) -> None:
+    def numbers(self, sign: str, *operands: nodes.Node) -> bool:
+        """Whether any of them need not be a whole number."""
+        is_fractional = False
         for operand in operands:
             known = self.of(operand)
+            is_fractional = is_fractional or known.is_fractional
             if known.is_none_of("number"):
                 self.clash(operand, f"{sign} needs numbers, and this is {known.words}")
+        return is_fractional
 
     def concatenation(self, node: nodes.Concat) -> Known:
         for operand in node.nodes:
@@ -184,7 +196,7 @@ class _Reader:
     def subscript(self, node: nodes.Getitem) -> Known:
         value = self.of(node.node)
         self.of(node.arg)
-        return Known(value.kinds) if isinstance(node.arg, nodes.Slice) else ANYTHING
+        return value.typed if isinstance(node.arg, nodes.Slice) else ANYTHING
 
     def filter(self, node: nodes.Filter) -> Known:
         value = self.of(node.node)
@@ -196,7 +208,7 @@ class _Reader:
         takes = _TAKES.get(node.name)
         if takes and node.node is not None and value.is_none_of(*takes):
             self.clash(node.node, f"{node.name} needs {Known(takes).words}, and this is {value.words}")
-        return _GIVES.get(node.name, ANYTHING)
+        return value.typed if node.name == "abs" and value.kinds else _GIVES.get(node.name, ANYTHING)
 
     # -- comparisons ------------------------------------------------------------------------------------
     def comparison(self, node: nodes.Compare) -> Known:

@@ -22,6 +22,7 @@ UNEXPECTED: Final = {  # what may have been meant by a character that nothing be
     "!": 'write "not"',
     "?": 'write "a if test else b"',
     "$": "names stand alone: input.total",
+    "}": 'an expression ends with "}}"',
     "'": "the string is not closed",
     '"': "the string is not closed",
     "\\": "a backslash belongs into a string",
@@ -65,7 +66,7 @@ def lex(source: str) -> Iterator[Lexeme]:
     except TemplateSyntaxError as error:
         character = source[position : position + 1]
         what = f"unexpected {character!r}" if "char" in (error.message or "") else readable(error)
-        hint = UNEXPECTED.get(character, "")
+        hint = "" if ", expected" in what else UNEXPECTED.get(character, "")
         message = f"{what}: {hint}" if hint else what
         raise ExpressionFault(message, source=source, column=position + 1) from None
 

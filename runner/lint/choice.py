@@ -63,7 +63,9 @@ def without_ignored(problems: Sequence[Problem], file: str, text: str) -> list[P
         if comment.at not in used:
             line, column = comment.at
             message = f"nothing to ignore here: no {' or '.join(comment.codes)} in line {comment.line}"
-            wrong.append(Problem(file, line, column, UNUSED, message, "warning", hint="take the comment out"))
+            near = next((p.line for p in own if p.code in comment.codes and p.line > comment.line), 0)
+            hint = f"put it above line {near}, or into it" if near else "take the comment out"
+            wrong.append(Problem(file, line, column, UNUSED, message, "warning", hint=hint))
     return sorted({*kept, *wrong})
 
 

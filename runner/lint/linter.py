@@ -19,6 +19,7 @@ from runner.lint.reading import texts_of
 from runner.lint.rule import Rule, Subject
 from runner.lint.rules import (
     argument_types,
+    braces,
     budgets,
     certainty,
     confirm,
@@ -40,6 +41,7 @@ from runner.lint.rules import (
     reach,
     same_operation,
     schedule,
+    secrets,
     signals,
     step_references,
     undo,
@@ -58,6 +60,7 @@ RULES: tuple[Rule, ...] = tuple(
         names,
         item_names,
         expressions,
+        braces,
         certainty,
         members,
         operations,
@@ -79,6 +82,7 @@ RULES: tuple[Rule, ...] = tuple(
         constants,
         reach,
         schedule,
+        secrets,
         unused,
     )
     for rule in family.RULES

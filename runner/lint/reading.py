@@ -5,6 +5,7 @@ Which names a text has in scope is section 2 of the language; which steps it see
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,6 +37,7 @@ _CONDITIONS = frozenset({"when", "until", "match"})
 _WORKFLOW = frozenset({"input", "steps", "vars", "run"})
 _STEP = _WORKFLOW | {"step"}
 _NOTHING = View()
+_LIKE_A_PATH = re.compile(r"\s*[$<]?[.%=(]*\s*[a-z_]\w*[.\[]\w+[^\s]*\s*(?:%>)?$")  # and perhaps meant as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class _Draft:
 
 
 def texts_of(definition: Definition, outline: Outline) -> list[Text]:
-    """Every templated string of a definition, compiled."""
+    """Every templated string of a definition, compiled; and those that only look like a path."""
     texts: list[Text] = []
     for draft in _drafts(definition, outline):
         for pointer, value, is_key in strings(draft.pointer, draft.value):
@@ -80,6 +82,8 @@ def texts_of(definition: Definition, outline: Outline) -> list[Text]:
                 )
             elif "{" in value or draft.part in _CONDITIONS:
                 texts.append(_compiled(draft, pointer, value))
+            elif _LIKE_A_PATH.match(value):
+                texts.append(Text(pointer, value, draft.part, draft.site, draft.view, draft.names))
     return texts
 
 

@@ -106,7 +106,8 @@ def _of_schema(root: Any, schema: Any, depth: int) -> Known:
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if isinstance(kinds, list) and all(kind in _JSON_TYPES for kind in kinds):
-        return Known(frozenset("number" if kind == "integer" else str(kind) for kind in kinds))
+        is_fractional = "number" in kinds and not isinstance(schema.get("multipleOf"), int)
+        return Known(frozenset("number" if kind == "integer" else str(kind) for kind in kinds), None, is_fractional)
     several = _alternatives(Shape(schema, root))
     return any_of(_of_schema(root, each.schema, depth + 1) for each in several) if several else ANYTHING
 
@@ -117,7 +118,8 @@ def any_of(several: Iterable[Known]) -> Known:
         return ANYTHING
     values = [value for each in found for value in each.values or ()]
     is_listed = all(each.values is not None for each in found) and len(values) <= _MAX_VALUES
-    return Known(frozenset().union(*(each.kinds for each in found)), tuple(values) if is_listed else None)
+    kinds = frozenset[str]().union(*(each.kinds for each in found))
+    return Known(kinds, tuple(values) if is_listed else None, any(each.is_fractional for each in found))
 
 
 def members_of(shape: Shape, depth: int = 0) -> Mapping[str, Shape]:

@@ -205,7 +205,7 @@ class Shapes:
             for site in self.outline.sites:
                 if isinstance(site.step.action, SetAction) and name in site.step.action.values:
                     given.append(known_of(self._template(site.step.action.values[name], site)))
-            known = Shape(known=Known(any_of(given).kinds)) if given else UNKNOWN
+            known = Shape(known=any_of(given).typed) if given else UNKNOWN
             self._variables[name] = known
         return known
 
@@ -230,7 +230,7 @@ class Shapes:
             known, _ = inferred(template, lambda path: known_of(self.at(path, site)))
         except ExpressionFault:
             return UNKNOWN
-        return Shape(known=Known(known.kinds)) if known.kinds else UNKNOWN
+        return Shape(known=known.typed) if known.kinds else UNKNOWN
 
 
 def shapes_of(subject: Subject) -> Shapes:

@@ -58,6 +58,8 @@ def _misfit(look: _Look, value: Any, wanted: Mapping[str, Any], root: Mapping[st
         return f"this is {given.words}; it takes {_word(kind_of(Shape(wanted, root))) or takes.words}"
     if given.values is not None and takes.values is not None and not any(each in takes.values for each in given.values):
         return f"this is none of what it takes: {', '.join(map(shown, takes.values[:8]))}"
+    if given.is_fractional and not takes.is_fractional and "number" in takes.kinds:
+        return "this may have a fraction; it takes a whole number"
     return ""
 
 

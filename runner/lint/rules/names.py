@@ -20,6 +20,13 @@ _OF_STEP = ("output", "status", "error")
 _ALL = ("input", "steps", "vars", "run", "step", "error", "result")
 
 
+_ELSEWHERE: Mapping[str, str] = {
+    "null": 'did you mean "none"?',
+    "secrets": "a header of http.request takes {secret: NAME}; a worker reads its own",
+    "env": "a worker reads its own environment; what a run needs of it belongs into the input",
+}
+
+
 def _unknown_names(subject: Subject) -> Iterator[Finding]:
     actions = ((site.step.id, site.step.action) for site in subject.outline.sites)
     items = {action.as_: step_id for step_id, action in actions if isinstance(action, LoopAction)}
@@ -45,7 +52,9 @@ def _unknown_names(subject: Subject) -> Iterator[Finding]:
         else:
             message = f"there is no name {shown(name)}"
             hint = did_you_mean(name, text.names) or f"in scope: {', '.join(sorted(text.names))}"
-            hint = 'did you mean "none"?' if name == "null" else hint
+            hint = _ELSEWHERE.get(name, hint)
+            if name in text.view.visible:
+                hint = f"write steps.{name}.output"
             yield at_segment("SR205", text, reference, 0, message, hint, text.names)
 
 

@@ -103,7 +103,7 @@ def _not_visible(text: Text, target: Site) -> tuple[str, str]:
         return message, f"give the catch an output and read steps.{owner}.output"
     if target.in_finally and not (text.site and text.site.in_finally):
         return f'step "{step_id}" is in finally, which runs last', ""
-    return f'step "{step_id}" runs after {text.subject}', ""
+    return f'step "{step_id}" runs after {text.subject}', "a step is read by those that come after it"
 
 
 RULES = (Rule({"SR204": "No such step before this one"}, _unknown_steps),)

@@ -53,10 +53,18 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, name: str) -> N
         read_file(tmp_path / name)
 
 
-def test_text_that_is_not_utf_8_is_a_problem_with_its_line(tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_a_problem_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    path.write_bytes(b"a: 1\nb: \xff\n")
-    with pytest.raises(DefinitionError, match=r":2:1: error\[SR001\]: not UTF-8"):
+    path.write_bytes("a: 1\nb: ü".encode() + b"\xff\n")
+    with pytest.raises(DefinitionError, match=r":2:5: error\[SR001\]: not UTF-8"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_text_that_is_utf_16_is_said_to_be(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("\ufeffa: 1\n".encode(encoding))
+    with pytest.raises(DefinitionError, match=r":1:1: error\[SR001\]: this is UTF-16.*save the file as UTF-8"):
         read_file(path)
 
 

@@ -30,9 +30,34 @@ CONTRACTS: dict[str, Any] = {
 HEAD = "input: {type: object, properties: {name: {type: string}, count: {type: integer}, lines: {type: array}}}"
 
 
-def given(arguments: str) -> list[str]:
+def given(arguments: str, more: str = "") -> list[str]:
     steps = ("{id: first, worker: act}", f"{{id: second, worker: act, with: {{{arguments}}}}}")
-    return found(*steps, head=HEAD, contracts=CONTRACTS)
+    return found(*steps, head=HEAD + more, contracts=CONTRACTS)
+
+
+NUMBERS = "\nvars: {rate: 1.5, whole: 3}\nx-not-read: {}"
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_whole"),
+    [
+        ("input.count", True),
+        ("input.count * 2 - 1", True),
+        ("input.count * 1.19", False),
+        ("input.count / 2", False),
+        ("input.count // 2", True),
+        ("(input.count * 1.19) | int", True),
+        ("(input.count * 1.19) | round", True),
+        ("-(input.count / 2) | abs", False),
+        ("vars.whole", True),
+        ("vars.rate", False),
+        ("1 if input.count > 3 else 1.5", False),
+        ("input.count * 2.0", True),
+    ],
+)
+def test_a_number_that_may_have_a_fraction_is_no_whole_one(expression: str, is_whole: bool) -> None:
+    arguments = "count: '{{ EXPRESSION }}', price: '{{ EXPRESSION + vars.rate + vars.whole }}'"
+    assert given(arguments.replace("EXPRESSION", expression), NUMBERS) == ([] if is_whole else ["SR219"])
 
 
 @pytest.mark.parametrize(
