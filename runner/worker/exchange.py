@@ -24,6 +24,7 @@ from runner.worker.uptime import uptime_s
 
 log = logging.getLogger("sagarun.worker")
 
+GATHER_S = 0.003  # so long an end may wait, in a busy process, for others that will be handed in with it
 LISTEN_S = 1.0  # what a lost wake token costs at most
 MAX_PAUSE_S = 2.0
 T = TypeVar("T")
@@ -38,6 +39,8 @@ class Conversation:
         self._options = options
         self._children = children
         self._turn = 0
+        self._gather_until_s = 0.0
+        self._begun_before = 0  # the latest attempt, when the last answer came
 
     def exchange(self) -> None:
         state = self._state
@@ -45,6 +48,7 @@ class Conversation:
             with state.lock:
                 while not self._has_business():
                     state.business.wait(self._pause_s())
+                self._gather()
                 if state.finished.is_set() and not state.ledger.has_completions:
                     return
                 process_id, must_register = state.process_id, state.must_register
@@ -69,6 +73,18 @@ class Conversation:
                     self._take_in(answer, capacity)
                 if state.is_at_rest:
                     state.changed.notify_all()
+
+    def _gather(self) -> None:
+        """Where more waits than this process can take: let what has just begun end first, if it is quick.
+
+        A call at once would hand in what ended before that, and each of twice the calls would fill half of the slots.
+        """
+        state = self._state
+        while state.ledger.latest > self._begun_before and not state.finished.is_set():
+            left_s = self._gather_until_s - uptime_s()
+            if left_s <= 0:
+                return
+            state.business.wait(left_s)
 
     def _has_business(self) -> bool:
         state = self._state
@@ -95,9 +111,11 @@ class Conversation:
         for completion, why in state.ledger.settle(answer.completions):
             log.warning("the end of %s/%s was discarded: it is %s", completion.run_id, completion.path, why)
         state.ledger.counts.claimed += len(answer.claimed)
+        self._begun_before = state.ledger.latest
         self._children.place(answer.claimed)
         if capacity:
             state.may_have_tasks = len(answer.claimed) == capacity
+            self._gather_until_s = uptime_s() + GATHER_S if state.may_have_tasks else 0.0
             state.again_at_s = uptime_s() + answer.again_ms / 1000 if answer.again_ms else math.inf
         if not state.may_have_tasks:
             state.quiet.notify()

@@ -89,6 +89,11 @@ class Ledger:
     def has_completions(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def latest(self) -> int:
+        """The number of the last attempt that began, of those that run; 0: none runs."""
+        return next(reversed(self.held), 0)
+
     def begin(self, task: ClaimedTask, child: int, now_s: float) -> TaskFrame:
         self._number += 1
         limits = _limits_of(task)

@@ -87,6 +87,7 @@ class CountedChildren:
     def place(self, tasks: Sequence[ClaimedTask]) -> None:
         for each in tasks:
             self.state.ledger.begin(each, 1, 0.0)
+        self.state.changed.notify_all()
 
     def ask_to_stop(self, held: Held, reason: str) -> None:
         self.stopped.append((held.task.path, reason))
@@ -114,6 +115,11 @@ class Bench:
             self._threads.append(thread)
             thread.start()
 
+    def await_held(self, count: int) -> None:
+        """Until so many attempts run."""
+        with self.state.lock:
+            assert self.state.changed.wait_for(lambda: len(self.state.ledger.held) == count, WAIT_S)
+
     def end(self, *numbers: int) -> None:
         with self.state.lock:
             for number in numbers:
@@ -139,12 +145,37 @@ def bench() -> Iterator[Bench]:
 def test_as_many_as_there_are_free_slots_are_asked_for(bench: Bench):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y")))]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(2)
     bench.end(1)
     bench.store.until(lambda: len(bench.store.of("exchange")) >= 2)
     first, second = bench.store.of("exchange")
     assert (first["capacity"], second["capacity"]) == (3, 2)
     assert [each.path for each in second["completions"]] == ["x"]
+
+
+def test_what_began_together_is_handed_in_together_where_more_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runner.worker.exchange.GATHER_S", 60.0)
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y"), task("z")))]
+    bench.run("exchange")
+    bench.await_held(3)
+    bench.end(1)
+    bench.end(2)
+    with bench.store.called:
+        assert not bench.store.called.wait_for(lambda: len(bench.store.of("exchange")) > 1, 0.1)
+    bench.end(3)
+    bench.store.until(lambda: len(bench.store.of("exchange")) >= 2)
+    second = bench.store.of("exchange")[1]
+    assert [each.path for each in second["completions"]] == ["x", "y", "z"]
+    assert second["capacity"] == 3
+
+
+def test_who_does_not_end_soon_keeps_nobody_waiting(bench: Bench):
+    bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("slow"), task("quick"), task("slow")))]
+    bench.run("exchange")
+    bench.await_held(3)
+    bench.end(2)
+    bench.store.until(lambda: len(bench.store.of("exchange")) >= 2)
+    assert [each.path for each in bench.store.of("exchange")[1]["completions"]] == ["quick"]
 
 
 @pytest.mark.parametrize(("count", "more"), [(3, True), (2, False)])
@@ -186,7 +217,7 @@ def test_a_wake_token_ends_the_quiet(bench: Bench):
 def test_nothing_is_claimed_while_it_drains_but_ends_are_handed_in(bench: Bench):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y"), task("z")))]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(3)
     with bench.state.lock:
         bench.state.is_claiming = False
     bench.end(1)
@@ -198,7 +229,7 @@ def test_nothing_is_claimed_while_it_drains_but_ends_are_handed_in(bench: Bench)
 def test_what_ended_is_handed_in_before_the_thread_ends(bench: Bench):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"), task("y"), task("z")))]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(3)
     with bench.state.lock:
         bench.state.is_claiming = False
         bench.state.finished.set()
@@ -232,7 +263,7 @@ def test_a_process_that_was_taken_for_dead_publishes_its_workers_again(bench: Be
 def test_ends_under_the_old_id_are_forgotten(bench: Bench):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"),)), ExchangeAnswer(False)]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(1)
     bench.end(1)
     bench.store.until(lambda: len(bench.store.of("exchange")) >= 3)
     assert bench.store.of("exchange")[2]["completions"] == []
@@ -241,7 +272,7 @@ def test_ends_under_the_old_id_are_forgotten(bench: Bench):
 def test_an_end_that_was_not_recorded_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("x"),)), ExchangeAnswer(True, ("stale",))]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(1)
     bench.end(1)
     bench.close()
     assert "the end of r/x was discarded: it is stale" in caplog.text
@@ -351,7 +382,7 @@ def test_a_full_process_does_not_ask_when_the_time_has_come(bench: Bench):
     claimed = (task("x"), task("y"), task("z"))
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), claimed, again_ms=1)]
     bench.run("exchange")
-    bench.store.until(lambda: len(bench.store.of("exchange")) >= 1)
+    bench.await_held(3)
     with bench.state.lock:
         assert bench.state.ledger.held.keys() == {1, 2, 3}
         assert bench.conversation._pause_s() is None
