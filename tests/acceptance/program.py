@@ -22,11 +22,10 @@ from typing import Any, Literal
 from runner.client import Client
 from runner.store.process_lock import is_dead
 from tests.project.repository import ROOT
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 from workers.gateway import process as gateway
 
 COPIED = ("definitions", "schemas", "workers")
-PATIENCE_S = 60.0  # for a machine that has other things to do
 SILENT = ("definitions/order.yaml", "--case", "payment_timeout_charged")
 
 
@@ -86,12 +85,13 @@ class Project:
 
     # -- a charge in the air --------------------------------------------------------------------------
     def wait_for_silence(self) -> None:
-        """A gateway that does not answer is waited for until `hang_up`; by itself it hangs up after half a minute."""
+        """A gateway that does not answer is waited for until `hang_up`; nobody loses patience before."""
+        gateway.stop(self.ledger)  # one that is there has been told to be silent for a moment only
         order = self.root / "definitions/order.yaml"
         text = order.read_text()
         assert text.count("timeout: 8s") == 1
         order.write_text(text.replace("timeout: 8s", f"timeout: {2 * PATIENCE_S:.0f}s"))
-        self.environment["PAYMENT_GATEWAY_TIMEOUT_S"] = f"{1.5 * PATIENCE_S}"
+        self.environment |= dict.fromkeys(("PAYMENT_GATEWAY_TIMEOUT_S", "GATEWAY_SILENCE_S"), f"{1.5 * PATIENCE_S}")
 
     def charge_in_the_air(self, **options: Any) -> tuple[subprocess.Popen[str], str]:
         """A command whose order is reserved, and charged by a gateway that does not answer; and its run."""
@@ -113,7 +113,7 @@ class Project:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        until(lambda: not self.hosts(), "no host is left", seconds=PATIENCE_S)
+        until(lambda: not self.hosts(), "no host is left")
         gateway.stop(self.ledger)
 
     # -- what is there --------------------------------------------------------------------------------
@@ -178,12 +178,12 @@ def copy_project(root: Path, name: str = "") -> Project:
     (root / "sagarun.yaml").write_text(config)
     foreign = (
         "SAGARUN_REDIS_URL", "SAGARUN_CONFIG", "PAYMENT_GATEWAY_URL", "SHOP_DB", "GATEWAY_DB", "FORCE_COLOR",
-        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONDONTWRITEBYTECODE", "PAYMENT_GATEWAY_TIMEOUT_S",
     )  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if key not in foreign}
     environment |= {
         "PYTHONPATH": str(ROOT), "GATEWAY_IDLE_S": "120",
-        "PAYMENT_GATEWAY_TIMEOUT_S": "0.5", "TERM": "dumb",
+        "GATEWAY_SILENCE_S": "0.2", "TERM": "dumb",
     }
     return Project(root, environment)
 
@@ -210,7 +210,7 @@ def await_line(process: subprocess.Popen[str], word: str, *, of: Literal["stdout
 
 
 def soon(fact: Callable[[], object], what: str) -> None:
-    until(fact, what, seconds=PATIENCE_S)
+    until(fact, what)
 
 
 def now_ms() -> int:

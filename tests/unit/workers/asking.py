@@ -10,6 +10,7 @@ from runner.wire import ErrorRecord, Phase, TaskMessage
 from runner.worker.attempt import Attempt
 from runner.worker.registry import load_modules
 from runner.worker.uptime import uptime_s
+from tests.servers import PATIENCE_S
 
 WORKERS = load_modules(["workers"])
 
@@ -44,12 +45,12 @@ def ask(
         phase=phase,
         attempt=1,
         max_attempts=1,
-        timeout_ms=10_000,
+        timeout_ms=round(PATIENCE_S * 1000),
         step_ref=ref,
         idempotency_key=f"{ref}:{phase}",
         fencing=fencing,
     )
-    done = Attempt(WORKERS, message, json.dumps(given).encode(), deadline_s=uptime_s() + 10).run()
+    done = Attempt(WORKERS, message, json.dumps(given).encode(), deadline_s=uptime_s() + PATIENCE_S).run()
     return Ended(done.outcome, json.loads(bytes(done.output)), done.error, done.verdict, done.fenced)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import PATIENCE_S
 from tests.unit.workers.programs import gateway_program
 from workers import shop
 from workers.gateway import client, process
@@ -34,8 +35,9 @@ def ledger(project: Path) -> Path:
 
 @pytest.fixture
 def gateway(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a running gateway. Its silences are noticed quickly."""
-    monkeypatch.setenv("PAYMENT_GATEWAY_TIMEOUT_S", "0.3")
+    """The URL of a running gateway. Its silences are short, and nobody loses patience before."""
+    monkeypatch.setenv("GATEWAY_SILENCE_S", "0.02")
+    monkeypatch.setenv("PAYMENT_GATEWAY_TIMEOUT_S", f"{PATIENCE_S}")
     started = gateway_program("start")
     assert started.returncode == 0, started.stderr
     found = process.find(ledger)

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 from tests.project.repository import ROOT
+from tests.servers import PATIENCE_S
 
 
 def gateway_program(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m workers.gateway …`, as a person would call it, to its end."""
     with begin_gateway_program(*arguments) as program:
-        out, err = program.communicate(timeout=30)
+        out, err = program.communicate(timeout=PATIENCE_S)
     return subprocess.CompletedProcess(program.args, program.returncode, out, err)
 
 

@@ -31,8 +31,12 @@ def pretender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Non
                 connection, _ = server.accept()
             except OSError:
                 return
-            with connection:
-                connection.recv(65536)
+            with connection, connection.makefile("rb") as request:
+                length = 0
+                for line in iter(request.readline, b"\r\n"):  # the whole of it: what is unread would reset the answer
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                request.read(length)
                 connection.sendall(answer)
 
     def say(content: bytes) -> None:
