@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from runner.client import Client
-from tests.acceptance.program import Project, soon, without_workers
+from tests.acceptance.program import PATIENCE_S, Project, soon, without_workers
 from tests.web import Web, web_service
 
 IN_ENVIRONMENT, IN_FILE = "kanarienvogel-umgebung-4711", "kanarienvogel-datei-0815"
@@ -163,10 +163,10 @@ def test_processes_of_their_own_serve_it_and_a_killed_one_is_made_up_for(
         worker.wait()
         second = project.start("worker")
         client.store.reap(next(each.id for each in client.store.processes() if each.pid == worker.pid))
-        assert run.result(timeout=30).status == "completed"
+        assert run.result(timeout=PATIENCE_S).status == "completed"
     for process in (engine, second):
         process.send_signal(signal.SIGTERM)
-        printed += list(process.communicate(timeout=30))
+        printed += list(process.communicate(timeout=PATIENCE_S))
     redis = Redis.from_url(valkey_url)
     stored = [redis.dump(key) for key in redis.scan_iter(match=f"*{namespace}*", count=1_000)]
     fields = [value for key in redis.scan_iter(match=f"*{namespace}*:run:*") for value in redis.hgetall(key).values()]

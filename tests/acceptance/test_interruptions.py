@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.program import PATIENCE_S, SILENT, Project, await_line, now_ms, soon
 
 ORDER = "definitions/order.yaml"
-SOONER_MS = 10_000  # than a lease ends; for a machine that has other things to do
+SOONER_MS = 10_000  # than a lease ends, of which a third may be over
 
 
 NEXT = [
@@ -29,14 +29,14 @@ def test_the_order_of_a_killed_command_is_finished_by_the_next_one_and_charged_o
     process, run_id = project.charge_in_the_air()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    began_ms = now_ms()
+    killed_ms = now_ms()
     project.sagarun(*(word.format(stuck=stuck) for word in command), code=code)
     run = project.run_json("show", run_id, code=0)
     assert run["status"] == "completed"
-    assert run["started_at_ms"] + run["duration_ms"] - began_ms < SOONER_MS
     assert project.charges("ORD-004") == [("succeeded", 2_999, 0)]
     tries = next(step["tries"] for step in run["steps"] if step["id"] == "charge")
     assert tries[0]["error"]["code"] == "worker_lost"
+    assert tries[0]["settled_at_ms"] - killed_ms < SOONER_MS
 
 
 def test_an_engine_finishes_the_order_of_a_killed_command(project: Project):
@@ -113,10 +113,14 @@ def test_a_detached_run_is_finished_by_a_background_host_that_then_ends(project:
 
 
 def test_detached_runs_share_one_background_host(project: Project):
+    project.wait_for_silence()
     project.sagarun(*SILENT, "--detach", code=0)
+    soon(lambda: project.charges("ORD-004"), "the first has been charged, and waits for its answer")
     project.sagarun(ORDER, "--case", "card_declined", "--detach", code=0)
     project.sagarun(ORDER, "--case", "success", "--detach", code=0)
     assert len(project.hosts()) == 1
+    soon(lambda: len(project.run_json("list", "--status", "running")) == 1, "the others are over")
+    project.hang_up()
     soon(lambda: not project.hosts(), "the background host has ended")
     statuses = {run["key"]: run["status"] for run in project.run_json("list")}
     assert statuses == {"ORD-004": "completed", "ORD-002": "compensated", "ORD-001": "completed"}

@@ -128,9 +128,9 @@ def test_a_killed_engine_is_known_to_be_dead_to_another_one_on_the_machine(named
     soon(lambda: _staff(named_project) == {"engine": 2}, "both engines are there")
     engines[0].kill()
     engines[0].wait()
-    until(lambda: _staff(named_project) == {"engine": 1}, "the killed one has been reaped", seconds=15)
+    until(lambda: _staff(named_project) == {"engine": 1}, "the killed one has been reaped", seconds=25)
     engines[1].send_signal(signal.SIGTERM)
-    assert engines[1].wait(30) == 0
+    assert engines[1].wait(PATIENCE_S) == 0
     soon(lambda: not list((named_project.state / "processes").glob(f"*{engines[1].pid}*")), "its lock file is gone")
 
 

@@ -10,12 +10,13 @@ import pytest
 from runner.errors import StoreUnavailable
 from runner.store.ports import Commit, EventStream, NewRun
 from tests.conformance.store_world import StoreWorld
+from tests.servers import PATIENCE_S
 
 
 def heard(stream: EventStream, count: int) -> Sequence[tuple[str, bytes]]:
-    """So many entries, or what came of them in two seconds."""
+    """So many entries, or what came of them in time."""
     found: list[tuple[str, bytes]] = []
-    give_up_at = time.monotonic() + 2
+    give_up_at = time.monotonic() + PATIENCE_S
     while len(found) < count and time.monotonic() < give_up_at:
         found += stream.read(0.2)
     return found

@@ -33,7 +33,7 @@ def measured() -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
     assert report.returncode == 0, report.stderr
     (measurement,) = json.loads(report.stdout)["measurements"]

@@ -28,7 +28,7 @@ from runner.store.embedded.process import answers
 from runner.store.file_lock import try_lock
 from runner.store.process_lock import is_dead
 from tests.project.repository import ROOT
-from tests.servers import redis_binary, until, valkey_binary
+from tests.servers import PATIENCE_S, redis_binary, until, valkey_binary
 
 USER = """
 import sys
@@ -232,7 +232,7 @@ def test_it_keeps_nobody_s_output_open(state, start):
     first = start(stderr=subprocess.PIPE)
     pid_seen_by(first)
     with attach(state):
-        assert first.communicate(timeout=10) == ("", "")
+        assert first.communicate(timeout=PATIENCE_S) == ("", "")
 
 
 WAITS = """
@@ -252,7 +252,8 @@ def test_a_user_waits_for_no_child(state):
 
     In a process of its own: this one may have the servers of other tests for children.
     """
-    waited = subprocess.run([sys.executable, "-c", WAITS, str(state)], capture_output=True, text=True, timeout=30)
+    command = [sys.executable, "-c", WAITS, str(state)]
+    waited = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert waited.stdout == "no child\n", waited.stderr
 
 
@@ -281,7 +282,7 @@ def test_ten_who_start_at_once_share_one_server(state, start):
 def test_nobody_comes_to_a_server_that_ends(state, start):
     """Users that come and go all the time, so that most come while the last one's server is ending."""
     workers = [start(WORKER, 8) for _ in range(3)]
-    assert [worker.wait(timeout=30) for worker in workers] == [0, 0, 0]
+    assert [worker.wait(timeout=PATIENCE_S) for worker in workers] == [0, 0, 0]
     with attach(state) as server:
         assert client(server).get("counter") == "24"
 

@@ -219,7 +219,7 @@ def test_a_slot_that_gets_free_is_taken_at_once_by_another_process(store: Store,
     began_s, ended_s = sorted(each.began_s for each in found), sorted(each.ended_s for each in found)
     idle_s = sorted(began - ended for ended, began in zip(ended_s, began_s[SLOTS:], strict=False))
     assert most_at_once(found) == SLOTS
-    assert idle_s[len(idle_s) // 2] < 0.4  # of most; a busy machine delays some
+    assert idle_s[len(idle_s) // 2] < 0.8  # of most; who is told nothing asks again after a second
 
 
 def test_two_workers_on_a_limited_queue_keep_a_process_from_starting(

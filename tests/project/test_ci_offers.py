@@ -16,6 +16,7 @@ import yaml
 
 from runner.definition.problem import Problem, Severity
 from tests.project.repository import ROOT
+from tests.servers import PATIENCE_S
 
 MATCHERS = json.loads((ROOT / ".github/sagarun-matcher.json").read_text())["problemMatcher"]
 
@@ -26,7 +27,7 @@ def run_script(script: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **environment},
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=4 * PATIENCE_S, check=False,
     )  # fmt: skip
 
 

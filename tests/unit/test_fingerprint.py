@@ -139,9 +139,9 @@ def test_the_version_is_part_of_the_name():
 
 @pytest.mark.parametrize("text", ["a-" * 2_000, "a.a" * 999, "1,111" * 500, ":" * 3_000, "a@" * 999, "-" * 2_000 + "1"])
 def test_no_message_takes_long(text: str):
-    begun = time.perf_counter()
+    begun = time.process_time()
     normalised(text)
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize("details", [None, "text", [1], {"traceback": 7}, {"traceback": "no traceback"}])

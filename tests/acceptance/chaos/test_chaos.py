@@ -16,7 +16,7 @@ from tests.acceptance.chaos.__main__ import folder as folder_of_a_chaos
 from tests.acceptance.chaos.__main__ import report
 from tests.acceptance.chaos.conductor import Settings, play
 from tests.project.repository import ROOT
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 
 RUNS = 150
 SEED = 11
@@ -26,7 +26,7 @@ MOST_BLOWS = 20  # so that a busy machine comes to an end
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Not pytest's tmp_path: its names can be too long for a socket."""
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         yield Path(name)
 
 
@@ -62,7 +62,7 @@ def test_one_that_is_ended_leaves_nothing_and_removes_what_a_killed_one_left(fol
     ended = start()
     until(lambda: [found for found in folder.glob("chaos-*/s") if found.parent != left], "its server is there")
     ended.send_signal(signal.SIGTERM)
-    told, _ = ended.communicate(timeout=30)
+    told, _ = ended.communicate(timeout=PATIENCE_S)
     assert told.splitlines() == [f"removing {left}, left by a chaos that was killed", "ended by SIGTERM: no verdict"]
     assert ended.returncode == 128 + signal.SIGTERM
     assert list(folder.iterdir()) == []

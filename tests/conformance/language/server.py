@@ -38,9 +38,9 @@ from tests.conformance.language.desk import Asking, Desk
 from tests.conformance.language.scenario import Answer
 from tests.conformance.language.stage import Call, View, label_of
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants
+from tests.servers import PATIENCE_S
 
 LEASE_MS = 60_000
-PATIENCE_S = 10.0
 MAX_REAL_MS = 2_000  # an attempt that runs out of its time does so in real time
 ENGINE = "kit-engine"
 _CHILD = re.compile(rb'"child":"(\w+)"')

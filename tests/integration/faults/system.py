@@ -32,7 +32,7 @@ from runner.store.ports import ProcessInfo
 from runner.store.redis_store import RedisStore
 from runner.worker.identity import new_process_id
 from runner.worker.process import WorkerProcess
-from tests.servers import until, valkey_binary
+from tests.servers import PATIENCE_S, until, valkey_binary
 
 FULL = bool(os.environ.get("SAGARUN_FAULTS"))  # `make faults`: the same tests, at the length that is aimed at
 
@@ -140,7 +140,7 @@ class Server:
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._options
             )
         if wait:
-            until(lambda: answers(self.folder / "s") or not self.is_alive, "the server answers", seconds=30)
+            until(lambda: answers(self.folder / "s") or not self.is_alive, "the server answers")
             assert self.is_alive, self.log
 
     @property
@@ -228,7 +228,7 @@ class System:
             stop.set()
             store.close()
             for thread in running:
-                thread.join(30)
+                thread.join(PATIENCE_S)
 
         self._ends.callback(end)
         return process_id
@@ -257,7 +257,7 @@ class System:
         inputs = [{"seconds": seconds, "refuse": number < refused} for number in range(count)]
         return list(self.client.start_many(definition or self.definition, inputs))
 
-    def statuses(self, runs: Sequence[RunHandle], *, seconds: float = 30.0) -> Counter[str]:
+    def statuses(self, runs: Sequence[RunHandle], *, seconds: float = PATIENCE_S) -> Counter[str]:
         """How they ended."""
         until_s = time.monotonic() + seconds
         return Counter(run.result(timeout=max(0.1, until_s - time.monotonic())).status for run in runs)

@@ -21,7 +21,7 @@ from tests.conformance.store_world import redis_world
 from tests.integration.faults.system import Server, breakable_server, system
 from tests.lua import script_names
 from tests.project.repository import ROOT
-from tests.servers import redis_binary, valkey_binary
+from tests.servers import redis_binary, until, valkey_binary
 from tests.web import free_port
 
 SECRET = "kanarienvogel-passwort-4711"
@@ -132,7 +132,8 @@ def test_a_password_that_is_taken_away_ends_an_engine_at_its_next_connection_and
         admin.execute_command("ACL", "SETUSER", "sagarun", "resetpass", ">another")
         admin.execute_command("CLIENT", "KILL", "USER", "sagarun")
         before = admin.info("stats")["total_connections_received"]
-        time.sleep(1.5)
+        until(lambda: house.failures, "the loop ends")
+        time.sleep(1.0)  # in which a storm would be one
         tried = admin.info("stats")["total_connections_received"] - before
         assert tried <= 6, "the loop, the ticker, and what they had open: once each"
         (failure,) = house.failures

@@ -18,7 +18,7 @@ from runner.interpreter.record import decode_events
 from runner.store.ports import Completion, ProcessInfo
 from runner.wire import ErrorRecord, Outcome, TaskMessage
 from tests.integration.faults.system import FULL, Server, System, system
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 from tests.tasks import seed
 
 ONE = """
@@ -48,8 +48,8 @@ def test_a_task_that_kills_its_process_is_given_up_after_five_and_every_neighbou
     neighbours = house.begin(20, definition=house.load(text))
     until(lambda: house.told("lingered").total() == 20, "the neighbours are at work")
     (poisoned,) = house.begin(definition=one(house, "fault.poison"))
-    assert house.statuses(neighbours, seconds=60) == {"completed": 20}
-    ended = poisoned.result(timeout=30)
+    assert house.statuses(neighbours) == {"completed": 20}
+    ended = poisoned.result(timeout=PATIENCE_S)
     assert (ended.status, ended.error.code) == ("compensated", "crash_loop")
     assert ended.error.details == {"exit": "exited with status 1"}
     assert house.told("struck").total() == 5
@@ -68,7 +68,7 @@ def test_results_that_cannot_be_recorded_are_failures_that_say_so(server: Server
     before = house.statuses(house.begin()), server.client().info("memory")["used_memory"]
     runs = {kind: house.begin(definition=one(house, "fault.result", f"{{kind: {kind}}}"))[0] for kind in RESULTS}
     for kind, run in runs.items():
-        ended = run.result(timeout=30)
+        ended = run.result(timeout=PATIENCE_S)
         assert (kind, ended.status) == (kind, "compensated")
         assert (kind, ended.error.code) == (kind, "invalid_output")
         assert len(msgspec.json.encode(ended.error)) < 20_000
@@ -84,7 +84,7 @@ sys.path.insert(0, sys.argv[2])
 from runner.store.redis_store import RedisStore
 from runner.worker.process import WorkerProcess
 store = RedisStore.connect(sys.argv[1], namespace="faults")
-sys.exit(0 if WorkerProcess(store, ["fault_workers"], slots=8).run(20) else 9)
+sys.exit(0 if WorkerProcess(store, ["fault_workers"], slots=8).run(60) else 9)
 """
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
@@ -116,12 +116,12 @@ def test_a_rolling_restart_under_load_repeats_nothing(server: Server, tmp_path: 
         for _ in range(20 if FULL else 2):
             runs += house.begin(40, refused=5, seconds=0.1)
             claims = house.claims
-            until(lambda before=claims: house.claims > before + 10, "they are at work", seconds=20)
+            until(lambda before=claims: house.claims > before + 10, "they are at work")
             leaving = serving.pop(0)
             serving.append(spawn())
             leaving.terminate()
-            assert leaving.wait(20) == 0
-        assert house.statuses(runs, seconds=60)["compensated"] == len(runs) // 8
+            assert leaving.wait(2 * PATIENCE_S) == 0
+        assert house.statuses(runs)["compensated"] == len(runs) // 8
         assert set(house.told("did").values()) == {1}
         lost = [event for run in runs for event in run.events() if isinstance(event, ev.TaskSettled)
                 and event.outcome == "unknown"]  # fmt: skip
@@ -200,7 +200,7 @@ def test_an_engine_takes_outcomes_of_a_newer_worker(server: Server, tmp_path: Pa
             outcome = Outcome("completed", msgspec.Raw(b"7"), ErrorRecord("none"))
             done = [Completion(task.run_id, task.path, task.token, newer(outcome))]
             house.store.exchange("other", f"done{number}", completions=done)
-        assert run.result(timeout=20).status == "completed"
+        assert run.result(timeout=PATIENCE_S).status == "completed"
 
 
 def test_an_entry_of_the_history_may_have_fields_of_a_newer_release():

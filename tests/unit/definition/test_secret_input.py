@@ -77,9 +77,9 @@ def test_schemas_that_refer_to_each_other_take_no_time():
     deep: Any = "v"
     for _ in range(60):
         deep = [deep, "w"]
-    began_s = time.monotonic()
+    began_s = time.process_time()
     hidden(schema, deep)
-    assert time.monotonic() - began_s < 1
+    assert time.process_time() - began_s < 1
 
 
 def test_a_complaint_about_an_input_with_secrets_quotes_nothing():

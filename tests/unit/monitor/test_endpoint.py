@@ -12,6 +12,7 @@ import pytest
 from runner.errors import ConfigError, StoreUnavailable
 from runner.monitor.endpoint import Endpoint, parse_address
 from tests.desk import Desk
+from tests.servers import PATIENCE_S
 
 
 class State:
@@ -23,7 +24,7 @@ class State:
     def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
         request = urllib.request.Request(self.endpoint.url + path, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

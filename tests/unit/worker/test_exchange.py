@@ -15,8 +15,9 @@ from runner.worker.exchange import Conversation
 from runner.worker.ledger import Held
 from runner.worker.state import Options, State
 from runner.worker.uptime import uptime_s
+from tests.servers import PATIENCE_S
 
-WAIT_S = 5.0
+WAIT_S = PATIENCE_S
 
 
 def task(path: str) -> ClaimedTask:

@@ -18,8 +18,9 @@ from runner.worker.context import StopSignal
 from runner.worker.registry import Registry
 from runner.worker.slots import Loop, Running, Threads
 from runner.worker.uptime import uptime_s
+from tests.servers import PATIENCE_S, until
 
-WAIT_S = 5
+WAIT_S = PATIENCE_S
 
 
 class Bench:
@@ -110,11 +111,19 @@ def test_a_function_that_proved_quick_shares_a_thread_and_tells_its_ends_togethe
 
 
 def test_a_quick_function_is_found_out_by_its_pace(bench: Bench):
-    bench.threads.begin([bench.attempt(lambda: None), bench.attempt(lambda: threading.Event().wait(0.01))])
+    def quick() -> None: ...
+
+    bench.threads.begin([bench.attempt(quick), bench.attempt(lambda: threading.Event().wait(0.01))])
     bench.next()
     bench.next()
-    assert bench.threads._pace["w.number1"] < bench.threads._pace["w.number2"]
     assert bench.threads._pace["w.number2"] > slots.QUICK_MS
+
+    def is_found_out() -> bool:
+        bench.threads.begin([bench.attempt(quick, worker="w.number1")])
+        bench.next()
+        return bench.threads._pace["w.number1"] < slots.QUICK_MS
+
+    until(is_found_out, "on average it is quick, though the machine may have been slow for a moment")
 
 
 def test_what_waits_behind_a_quick_function_that_is_slow_for_once_moves_on(bench: Bench):
