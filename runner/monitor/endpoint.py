@@ -88,7 +88,8 @@ class Endpoint:
         except OSError as error:
             host, port = self._address
             raise ConfigError(f"cannot listen on {host or '*'}:{port}: {error.strerror or error}") from error
-        threading.Thread(target=self._server.serve_forever, name="sagarun-endpoint", daemon=True).start()
+        # The poll interval is how long `shutdown` takes to be heard: half a second by default.
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="sagarun-endpoint", daemon=True).start()
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type, body."""

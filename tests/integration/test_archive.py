@@ -14,8 +14,10 @@ import msgspec
 
 from runner.store.ports import HELD_MS, Commit, NewRun
 from runner.store.redis_store import RedisStore
+from tests.servers import PATIENCE_S
 
 RUNS = 400
+BATCH, MOST_STEPS = 10, 8  # so that four cannot copy everything, however slow their killer is
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -25,14 +27,13 @@ from runner.archive.database import open_database
 from runner.client import Client
 from runner.store.redis_store import RedisStore
 url, namespace, root = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-archiver.BATCH = 10
+archiver.BATCH = int(sys.argv[4])
 store = RedisStore(url, namespace=namespace)
 copier = archiver.Archiver(Client(root=root, store=store), Archive(open_database("sqlite:///a.db", root), namespace),
                            lambda status: 1)
 print("begun", flush=True)
-while copier.step():
+while sys.stdin.readline() and copier.step():  # a step for each line
     store.tick()
-print("done", flush=True)
 """
 
 
@@ -52,23 +53,21 @@ def end_runs(store: RedisStore) -> list[str]:
 def test_a_killed_archiver_is_followed_by_another(valkey_url: str, namespace: str, tmp_path: Path):
     store = RedisStore(valkey_url, namespace=namespace)
     ids = end_runs(store)
-    chance, kills = random.Random(7), 0
-    while True:
-        with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, valkey_url, namespace, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        ) as process:
+    chance = random.Random(7)
+    command = [sys.executable, "-c", PROGRAM, valkey_url, namespace, str(tmp_path), str(BATCH)]
+    for _ in range(4):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
             assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
+            process.stdin.write("\n" * chance.randint(1, MOST_STEPS))
+            process.stdin.flush()
             time.sleep(chance.uniform(0.0, 0.05))
             process.kill()
-            is_done = process.stdout.read() == "done\n"
-        kills += not is_done
         _nothing_is_lost(store, ids, tmp_path)
-        if is_done or kills == 4:
-            break
-    subprocess.run([sys.executable, "-c", PROGRAM, valkey_url, namespace, str(tmp_path)], check=True, timeout=60)
+        assert store.list_runs(limit=RUNS), "there is something left for the next one"
+    subprocess.run(command, input="\n" * RUNS, text=True, check=True, timeout=4 * PATIENCE_S)
     store.tick()
-    assert kills > 1
     assert store.list_runs(limit=RUNS) == []
     assert _archived(tmp_path) == ids
     store.close()
