@@ -42,8 +42,9 @@ def test_under_blows_every_run_ends_as_it_has_to_and_every_effect_happens_once(f
 
 def test_without_the_barrier_the_verdict_finds_effects_that_happened_twice(folder: Path, tmp_path: Path):
     settings = Settings(
-        runs=40, seed=SEED, lease_ms=2_000, workers=2, has_barrier=False, dump_to=tmp_path, say=lambda _line: None
-    )
+        runs=40, seed=SEED, lease_ms=2_000, workers=2, has_barrier=False, most_blows=MOST_BLOWS, dump_to=tmp_path,
+        say=lambda _line: None,
+    )  # fmt: skip
     result = play(settings, folder)
     assert {finding.kind for finding in result.findings} >= {"wrong_effects"}
 
