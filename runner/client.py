@@ -272,10 +272,10 @@ class Client:
         """The full id of the one run whose id begins so. Raises RunNotFound."""
         wanted = prefix.strip().lower()
         if not wanted or not set(wanted) <= set(ALPHABET):
-            raise RunNotFound(f"{prefix!r} is not a run's id")
+            raise RunNotFound(f"{prefix!r} is not a run's id", prefix)
         found = self.store.find_runs(wanted, limit=4)
         if not found:
-            raise RunNotFound(f"there is no run {prefix!r} in project {self.store.namespace!r}")
+            raise RunNotFound(f"there is no run {prefix!r} in project {self.store.namespace!r}", prefix)
         if len(found) > 1 and wanted not in found:
             raise RunNotFound(f"{prefix!r} is the beginning of several runs: {', '.join(found[:3])} …")
         return wanted if wanted in found else found[0]

@@ -103,7 +103,11 @@ class RunError(SagarunError):
 
 
 class RunNotFound(RunError):
-    """There is no such run."""
+    """There is no such run. `word`: what was given instead of its id."""
+
+    def __init__(self, message: str = "", word: str = "") -> None:
+        super().__init__(message)
+        self.word = word
 
 
 class RunConflict(RunError):

@@ -158,6 +158,8 @@ def _checked(field: str, value: str) -> str:
         meant = get_close_matches(value, [*STATUSES, *KINDS_OF_STATUS], n=1)
         hint = f'did you mean "{meant[0]}"?' if meant else f"there are {', '.join([*STATUSES, *KINDS_OF_STATUS])}"
         raise UsageError(f'there is no status "{value}": {hint}')
+    if field.startswith(("input.", "output.")) and value[0] in "<>" and not _COMPARED.fullmatch(value):
+        raise UsageError(f"{field}:{value} compares with no number; write {field}:>100")
     return value
 
 

@@ -21,10 +21,9 @@ from runner.interpreter.record import run_of
 from runner.interpreter.state import TERMINAL, Run
 from runner.query import Details, Listed, Query
 from runner.store.ports import RunRow, Store, StoredRun
-from runner.wire import ErrorRecord
 
 STOPPED = "stopped:"  # and a group of errors: a field of each run that turned back or got stuck because of it
-_FAILED = frozenset({"stuck", "compensated", "cancelled", "abandoned"})
+_TELLING = frozenset({"running", "compensating", "stuck", "compensated", "cancelled", "abandoned"})
 _FIRST_PAGE, _PAGE = 50, 500
 _DETAILS_AT_ONCE = 50
 
@@ -43,8 +42,12 @@ class RunInfo(msgspec.Struct, frozen=True):
     parent: str = ""  # the run that started it as its child
     waits_for: str = ""  # pending: the slot of its `concurrency` that is full
     archived: bool = False  # it is in the archive, and on the server no more
-    error: str = ""  # the code that it went back or is stuck with, and the step; where whoever lists has looked
+    # Where whoever lists has looked:
+    error: str = ""  # the code that it went back with
     error_step: str = ""
+    stuck: str = ""  # the code that an operation is stuck with, which may be an undo's or a confirmation's
+    stuck_step: str = ""  # "charge", "the undo of charge", "the confirmation of charge"
+    stuck_run: str = ""  # the run below it that it waits for, and in which a person must act
 
     def listed(self) -> Listed:
         return Listed(self.run_id, self.status, self.workflow, self.version, self.key, self.parent, self.rerun_of)
@@ -139,19 +142,14 @@ def errors_of(run: Run) -> Iterator[Any]:
 
 
 def with_errors(store: Store, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """The same, and of those that failed with what: for the few that are shown, the whole runs are read."""
-    failed = [run.run_id for run in runs if run.status in _FAILED and not run.archived]
-    found: dict[str, ErrorRecord] = {}
-    for begin in range(0, len(failed), _DETAILS_AT_ONCE):
-        part = failed[begin : begin + _DETAILS_AT_ONCE]
-        for stored in _readable(store, part):
-            error = _what_stopped(stored)
-            if error is not None:
-                found[stored.run_id] = error
-    return [
-        replace(run, error=found[run.run_id].code, error_step=found[run.run_id].step) if run.run_id in found else run
-        for run in runs
-    ]
+    """The same, with what each failed with and is stuck at: for the few that are shown, the whole runs are read."""
+    asked = [run.run_id for run in runs if run.status in _TELLING and not run.archived]
+    found: dict[str, dict[str, str]] = {}
+    for begin in range(0, len(asked), _DETAILS_AT_ONCE):
+        for stored in _readable(store, asked[begin : begin + _DETAILS_AT_ONCE]):
+            if stored.state:
+                found[stored.run_id] = _what_stopped(run_of(stored.state, stored.fields))
+    return [replace(run, **found.get(run.run_id, {})) for run in runs]
 
 
 def _readable(store: Store, run_ids: Sequence[str]) -> list[StoredRun]:
@@ -161,17 +159,26 @@ def _readable(store: Store, run_ids: Sequence[str]) -> list[StoredRun]:
         return [] if len(run_ids) == 1 else [each for run_id in run_ids for each in _readable(store, [run_id])]
 
 
-def _what_stopped(stored: StoredRun) -> ErrorRecord | None:
-    """Of a stuck run what it is stuck with, which may be an undo's."""
-    if not stored.state:
-        return None
-    run = run_of(stored.state, stored.fields)
-    for path in run.header.stuck:
-        node = run.nodes[path]
-        error = node.confirm_error or node.undo_error or node.error
-        if error is not None:
-            return error if error.step else replace(error, step=static(path).rpartition("/")[2])
-    return run.header.error
+def _what_stopped(run: Run) -> dict[str, str]:
+    """Fields of RunInfo."""
+    told = {"stuck_run": stuck_run(run)}
+    if run.header.error is not None:
+        told |= {"error": run.header.error.code, "error_step": run.header.error.step}
+    for path in run.header.stuck[:1]:
+        node, name = run.nodes[path], static(path).rpartition("/")[2] or "the output"
+        is_undo = node.undo == "undoing"
+        error = node.confirm_error if run.header.decided else node.undo_error if is_undo else node.error
+        what = "the confirmation of " if run.header.decided else "the undo of " if is_undo else ""
+        told |= {"stuck": error.code if error is not None else "", "stuck_step": what + name}
+    return told
+
+
+def stuck_run(run: Run) -> str:
+    """Of one that only waits for a run below it in which a person must act: that run."""
+    header = run.header
+    if header.is_terminal or header.stuck or not header.waits_for_person:
+        return ""
+    return run.nodes[header.stuck_children[0]].child_stuck
 
 
 def steps_of(run: Run) -> Iterator[str]:

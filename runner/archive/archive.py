@@ -52,6 +52,11 @@ class Archive:
     def close(self) -> None:
         self._database.close()
 
+    def try_writing(self) -> None:
+        """Raises ArchiveUnavailable unless it can be read and written; changes nothing."""
+        self._database.write([(_delete(_RUNS.name, _RUNS.key), [self._id("")])])
+        self.find("0")
+
     # -- writing ------------------------------------------------------------------------------------
     def put_runs(self, bundles: Sequence[Bundle]) -> None:
         """On disk when this returns."""

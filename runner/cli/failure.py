@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -62,6 +63,8 @@ def exit_code(error: errors.SagarunError) -> Exit:
 
 
 def hint_for(error: errors.SagarunError) -> str:
+    if isinstance(error, errors.RunNotFound) and error.word.strip():
+        return f"sagarun list {shlex.quote(error.word)} looks for it in ids, keys and workflows"
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 

@@ -131,11 +131,22 @@ def _choose(reach: Any, act: Act, query: str) -> list[Any]:
         and not plain_refusal(act.verb, run.status, is_terminal=run.status in TERMINAL, is_broken=False)
     ]
     again = _done_before(reach.client, able) if act.once else set()
-    chosen = [run for run in able if run.run_id not in again]
+    # What came right the second time is done: only who asks for such runs has them run a third time.
+    mended = {run.run_id for run in able if run.rerun_of and run.status == "completed"} - again if act.once else set()
+    if "rerun_of:" in query:
+        mended = set()
+    chosen = [run for run in able if run.run_id not in again | mended]
     note = reach.settings.screen.note
+    if mended:
+        note(f"· left out, because {'it is a rerun that' if len(mended) == 1 else 'they are reruns that'} completed: "
+             f"{plural(len(mended), 'run')}")
     if again:
         note(f"· left out, because {'it was' if len(again) == 1 else 'they were'} run again already: "
              f"{plural(len(again), 'run')}")
+    standing = sum(run.status == "abandoned" for run in chosen) if act.once else 0
+    if standing:
+        note(f"! {plural(standing, 'run')} of these {'was' if standing == 1 else 'were'} abandoned: what still stands "
+             "of them is done a second time (-status:abandoned leaves them out)")
     if len(able) < len(found):
         note(f"· {act.verb} does not apply to {len(found) - len(able)} of {plural(len(found), 'run')} found")
     return chosen

@@ -45,8 +45,11 @@ def _verdict(stats: Stats) -> Iterator[Line | str]:
             each = by_name[name]
             yield [("! ", "bold red"), (f"{name}: {each.why}", "")]
             for error in each.last_errors:
+                if error.kind == "business":  # an answer: no problem of the worker
+                    continue
                 sample = f"; sagarun show {error.run_id}" if error.run_id else ""
-                yield f"    {moment(error.last_at_ms)}  {error.type}: {error.message[:100]}{sample}"
+                message = f": {error.message[:100]}" if error.message not in ("", error.type) else ""
+                yield f"    {moment(error.last_at_ms)}  {error.type}{message}{sample}"
     else:
         yield [("✔ ", "green"), ("no worker has a problem", "")]
     if stats.best:

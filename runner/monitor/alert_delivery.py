@@ -41,9 +41,10 @@ class Notice(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-def to_log(notice: Notice) -> None:
+def to_log(notice: Notice) -> str:
     level = logging.WARNING if notice.state == "firing" else logging.INFO
     log.log(level, "alert %s: %s", notice.state, notice.message, extra={"alert": notice.alert})
+    return ""
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -53,8 +54,11 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 def to_webhook(
     notice: Notice, url: str, secret: Callable[[], str] | None, *, pause: Callable[[float], object] = time.sleep
-) -> bool:
-    """Whether it was taken. Tried again when nobody answers, or with 429 or 5xx. `secret` is read each time."""
+) -> str:
+    """Why it was not taken; "": it was. Tried again when nobody answers, or with 429 or 5xx.
+
+    `secret` is read each time.
+    """
     import httpx
 
     body = msgspec.json.encode(notice)
@@ -72,22 +76,22 @@ def to_webhook(
             with httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
                 status = client.post(url, content=body, headers=headers).status_code
         except httpx.HTTPError as error:
-            why = type(error).__name__
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             continue
         except Exception as error:  # no secret, say: it does not come by asking again
             why = str(error)
             break
         if status < 300:
-            return True
+            return ""
         why = f"it answered {status}"
         if status != 429 and status < 500:
             break
     log.error("alert %s was not taken by its webhook: %s", notice.alert, why, extra={"alert": notice.alert})
-    return False
+    return why
 
 
-def to_command(notice: Notice, command: Sequence[str], folder: Path) -> bool:
-    """Whether it ended well. It gets the notice on standard input, and its name and state in the environment."""
+def to_command(notice: Notice, command: Sequence[str], folder: Path) -> str:
+    """Why it did not end well; "": it did. It gets the notice on standard input, its name and state as environment."""
     environment = {**os.environ, "SAGARUN_ALERT": notice.alert, "SAGARUN_ALERT_STATE": notice.state}
     try:
         with subprocess.Popen(
@@ -102,9 +106,9 @@ def to_command(notice: Notice, command: Sequence[str], folder: Path) -> bool:
                 said, _ = process.communicate()
                 said = f"it took longer than {COMMAND_S:g} s and was killed; ".encode() + said
         if process.returncode == 0:
-            return True
+            return ""
         why = f"exit code {process.returncode}: {said.decode(errors='replace').strip()[:SAID]}"
     except OSError as error:
         why = f"{command[0]}: {error.strerror}"
     log.error("the command for alert %s failed: %s", notice.alert, why, extra={"alert": notice.alert})
-    return False
+    return why

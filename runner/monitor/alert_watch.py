@@ -18,7 +18,7 @@ from runner.store.ports import Store
 
 log = logging.getLogger("sagarun.alert")
 
-Deliver = Callable[[Notice], object]
+Deliver = Callable[[Notice], str]
 
 
 def look(store: Store, settings: AlertSettings, deliver: Sequence[Deliver]) -> list[Verdict]:
@@ -70,18 +70,20 @@ class AlertWatch(threading.Thread):
     """Until `stop` is set."""
 
     def __init__(
-        self, store: Store, settings: AlertSettings, deliver: Sequence[Deliver], stop: threading.Event
+        self, store: Store, rules: Callable[[], tuple[AlertSettings, Sequence[Deliver]]], stop: threading.Event
     ) -> None:
+        """`rules`: as they are now, with those who are told."""
         super().__init__(name="sagarun-alerts", daemon=True)
         self._store = store
-        self._settings = settings
-        self._deliver = deliver
+        self._rules = rules
         self._stop_event = stop
 
     def run(self) -> None:
-        while not self._stop_event.wait(self._settings.every_ms / 1_000):
+        settings, deliver = self._rules()
+        while not self._stop_event.wait(settings.every_ms / 1_000):
             try:
-                look(self._store, self._settings, self._deliver)
+                settings, deliver = self._rules()
+                look(self._store, settings, deliver)
             except SagarunError as error:
                 log.warning("the alerts could not be looked at: %s", error)
             except Exception:

@@ -86,6 +86,11 @@ def read_stats(store: Store, window: str = "15m") -> Stats:
     return stats_of(observed, window)
 
 
+def known_workflows(store: Store) -> set[str]:
+    """Of which there ever was a run, as far as it was counted."""
+    return {each.labels[0] for each, _ in series.read(store.figures().counts) if each.kind == series.STARTED}
+
+
 def read_queues(store: Store, window: str = "15m") -> list[QueueStats]:
     figures = store.figures(WINDOWS[window])
     observed = Observed(figures, figures, store.queues(), store.processes(), store.get_workers(), ())
@@ -249,13 +254,16 @@ def _health(attempts: int, technical: int, queue: QueueStats | None) -> tuple[st
 
 
 def _last_errors(faults: Sequence[FaultGroup], worker: str) -> tuple[LastError, ...]:
-    mine = sorted((each for each in faults if f"worker={worker}" in each.marks), key=lambda each: -each.last_at_ms)
+    """Technical ones first: they are what its health goes by."""
     found = []
-    for each in mine[:NAMED]:
-        about = msgspec.json.decode(each.about)
-        sample = each.samples[0][0] if each.samples else ""
-        found.append(LastError(each.group, about.get("type", ""), about.get("message", ""), each.last_at_ms, sample))
-    return tuple(found)
+    for each in faults:
+        if f"worker={worker}" in each.marks:
+            about = {"kind": "", "type": "", "message": "", **msgspec.json.decode(each.about)}
+            message = about["message"].removeprefix(f"{about['type']}: ").removesuffix(":")
+            sample = each.samples[0][0] if each.samples else ""
+            found.append(LastError(each.group, about["kind"], about["type"], message, each.last_at_ms, sample))
+    found.sort(key=lambda error: (error.kind == "business", -error.last_at_ms))
+    return tuple(found[:NAMED])
 
 
 def _processes(observed: Observed, read: _Read) -> Iterable[ProcessStats]:

@@ -24,8 +24,9 @@ class LastError:
     """A pattern of errors that a worker had in the window."""
 
     group: str
+    kind: str  # business, technical
     type: str
-    message: str
+    message: str  # without the type in front of it
     last_at_ms: int
     run_id: str
 

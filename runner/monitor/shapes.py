@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.definition.model import SignalAction
 from runner.interpreter.state import Standing, StepStatus
-from runner.monitor.story import Asked, Attempt
+from runner.monitor.story import Asked, Attempt, Standstill
 from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
@@ -22,7 +22,8 @@ class UndoView:
     attempts: int
     error: ErrorRecord | None
     started_at_ms: int
-    duration_ms: int | None
+    duration_ms: int | None  # without the times in which it was stuck
+    resolved: str = ""  # as what a person settled it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class ConfirmView:
     status: str  # running, completed, stuck
     attempts: int
     error: ErrorRecord | None
+    resolved: str = ""  # as what a person settled it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class StepView:
     status: str
     attempts: int
     started_at_ms: int
-    duration_ms: int | None  # None: it has not ended
+    duration_ms: int | None  # without the times in which it was stuck; None: it has not ended
     output: Any
     error: ErrorRecord | None
     compensation: UndoView | None
@@ -83,9 +85,10 @@ class StepView:
     held_by: str = ""  # … or who has
     retry_at_ms: int = 0  # the store's clock; 0: it is not waiting
     stuck: bool = False
-    resolved: str = ""  # what an operator made of it
+    resolved: str = ""  # as what a person settled it: the step itself, neither its undo nor its confirmation
     handler: int = -1  # the catch that took its failure
     tries: tuple[Attempt, ...] = ()
+    standstills: tuple[Standstill, ...] = ()
     parts: tuple[PartView, ...] = ()
     part_count: int = 0  # of all there will be, as far as that is known
     choice: str = ""  # of a switch: the case that it took ("0", "1", "else"); of `join: any`: the first branch

@@ -86,10 +86,10 @@ def _marks(events: Iterable[ev.AnyEvent]) -> Iterable[tuple[str, int, Mapping[st
 
 def _attempt(begun: ev.RunStarted, path: str, attempt: Attempt, queue: str, acted: Place | None) -> list[Span]:
     """The way to the queue, and the work, if anybody took it."""
-    who = (begun.run_id, begun.traceparent, path, attempt.phase, attempt.number, attempt.asked_at_ms)
-    ref = f"{begun.run_id}/{path}:{attempt.phase}:{attempt.number}"
+    who = (begun.run_id, begun.traceparent, path, attempt.phase, attempt.told, attempt.asked_at_ms)
+    ref = f"{begun.run_id}/{path}:{attempt.phase}:{attempt.told}"
     attributes: dict[str, Value] = {
-        **_about(begun), "sagarun.step.path": path, "sagarun.phase": attempt.phase, "sagarun.attempt": attempt.number,
+        **_about(begun), "sagarun.step.path": path, "sagarun.phase": attempt.phase, "sagarun.attempt": attempt.told,
         "sagarun.worker": attempt.worker, "messaging.system": "redis", "messaging.destination.name": queue,
         "messaging.message.id": ref, "messaging.message.conversation_id": begun.run_id,
     }

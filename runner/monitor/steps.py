@@ -98,7 +98,9 @@ def _step(
         status=node.status.value,
         attempts=node.tries,
         started_at_ms=node.started_at_ms,
-        duration_ms=node.ended_at_ms - node.started_at_ms if node.ended_at_ms else None,
+        duration_ms=(
+            node.ended_at_ms - node.started_at_ms - chapter.stuck_ms("forward") if node.ended_at_ms else None
+        ),
         output=run.payloads.get(f"{path}:output") if node.has_output else None,
         error=node.error,
         compensation=_undo(node, _undone_by(node, place), chapter),
@@ -108,15 +110,16 @@ def _step(
         held_by=task.process if task else "",
         retry_at_ms=chapter.retry_at_ms if node.timer else 0,
         stuck=node.stuck,
-        resolved=node.resolved,
+        resolved=chapter.settled("forward"),
         handler=node.handler,
         tries=_tries(chapter, task),
+        standstills=tuple(chapter.standstills),
         parts=tuple(parts),
         part_count=_part_count(place, node, len(parts)),
         choice=choice,
         choice_when=choice_when,
         wait=_wait(place, node, chapter),
-        confirmation=_confirmation(node, worker),
+        confirmation=_confirmation(node, worker, chapter),
         child=ChildView(node.child, node.child_status, node.child_stuck) if node.child else None,
     )
 
@@ -153,12 +156,13 @@ def _wait(place: StepPlan | None, node: Node, chapter: Chapter) -> WaitView | No
     return WaitView(action if isinstance(action, SignalAction) else None, chapter.wait_until_ms)
 
 
-def _confirmation(node: Node, worker: WorkerAction | None) -> ConfirmView | None:
+def _confirmation(node: Node, worker: WorkerAction | None, chapter: Chapter) -> ConfirmView | None:
     """None while the run is not decided, and where nobody is to be told."""
     if worker is None or worker.confirm is None or not (node.confirm or node.phase == "confirm"):
         return None
     status = "completed" if node.confirm == "done" else "stuck" if node.stuck else "running"
-    return ConfirmView(worker.confirm.worker, status, node.confirm_spent, node.confirm_error)
+    settled = chapter.settled("confirm")
+    return ConfirmView(worker.confirm.worker, status, node.confirm_spent, node.confirm_error, settled)
 
 
 def _part_count(place: StepPlan | None, node: Node, begun: int) -> int:
@@ -186,13 +190,15 @@ def _undo(node: Node, worker: str, chapter: Chapter) -> UndoView | None:
     if not node.undo_tries and node.undo != "undoing":
         return None
     ended = node.undo_ended_at_ms or chapter.undo_ended_at_ms
+    took = ended - node.undo_started_at_ms - chapter.stuck_ms("undo") if ended and node.undo_started_at_ms else None
     return UndoView(
         worker=worker,
         status=_undo_status(node),
         attempts=node.undo_tries,
         error=node.undo_error,
         started_at_ms=node.undo_started_at_ms,
-        duration_ms=ended - node.undo_started_at_ms if ended and node.undo_started_at_ms else None,
+        duration_ms=took,
+        resolved=chapter.settled("undo"),
     )
 
 

@@ -7,8 +7,8 @@ Events of kinds it does not know are passed over, so a newer engine's history ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from runner.interpreter import event as ev
 from runner.wire import ErrorRecord
@@ -19,7 +19,7 @@ class Attempt:
     """One try of a step's action, verification or compensation. `outcome` is "" while it is out."""
 
     phase: str
-    number: int
+    number: int  # of its phase, from the run's beginning to its end
     worker: str
     asked_at_ms: int
     outcome: str = ""
@@ -33,6 +33,7 @@ class Attempt:
     settled_at_ms: int = 0  # 0: it is out
     log: str = ""  # the last lines that it logged
     fresh: bool = False  # the first of its phase, as the event says: part of what its span is called
+    told: int = 0  # what its worker was told: a step that is resumed is tried with a fresh budget, from 1 on
 
     @property
     def queue_ms(self) -> int | None:
@@ -57,6 +58,16 @@ _WORDS = {"timeout": "timed out", "worker_lost": "lost", "queue_timeout": "not c
 
 
 @dataclass(slots=True)
+class Standstill:
+    """A time in which a step was stuck, until it was asked again, settled by hand, or the run ended."""
+
+    role: Literal["forward", "undo", "confirm"]
+    began_ms: int
+    ended_ms: int = 0  # 0: it lasts
+    settled: str = ""  # as what a person settled it
+
+
+@dataclass(slots=True)
 class Chapter:
     """One step's part of the story."""
 
@@ -66,12 +77,26 @@ class Chapter:
     undo_started_at_ms: int = 0
     undo_ended_at_ms: int = 0
     attempts: list[Attempt] = field(default_factory=list)
+    standstills: list[Standstill] = field(default_factory=list)
     wait_until_ms: int = 0  # of a wait, and of a signal that has a timeout
     retry_at_ms: int = 0  # when the next attempt is due; 0: it is not waiting
 
     def of_phase(self, phase: str) -> list[Attempt]:
         """Attempts that were begun: a task that was taken back before anybody claimed it was none."""
         return [attempt for attempt in self.attempts if attempt.phase == phase and attempt.outcome != "revoked"]
+
+    def stuck_ms(self, role: str) -> int:
+        """For how long it waited for a person: not its own time."""
+        return sum(each.ended_ms - each.began_ms for each in self.standstills if each.role == role and each.ended_ms)
+
+    def settled(self, role: str) -> str:
+        """As what a person settled it; "": nobody did."""
+        return next((each.settled for each in self.standstills[::-1] if each.role == role), "")
+
+    def go_on(self, at_ms: int, settled: str = "") -> None:
+        """If it was stuck, it is so no longer."""
+        if self.standstills and not self.standstills[-1].ended_ms:
+            self.standstills[-1].ended_ms, self.standstills[-1].settled = at_ms, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +109,7 @@ class Asked:
     reason: str = ""
     answer: str = "accepted"
     why: str = ""
+    what: str = ""  # resolve: which step, as what
 
 
 class Story:
@@ -92,6 +118,7 @@ class Story:
     def __init__(self, events: Iterable[ev.AnyEvent] = ()) -> None:
         self.chapters: dict[str, Chapter] = {}
         self.asked: list[Asked] = []
+        self.is_decided = False
         for event in events:
             self.tell(event)
 
@@ -102,6 +129,13 @@ class Story:
         apply = _TELL.get(type(event))
         if apply is not None:
             apply(self, event)
+
+
+    def go_on(self, chapter: Chapter, at_ms: int, settled: str) -> None:
+        """`settled`: by what somebody has just asked."""
+        chapter.go_on(at_ms, settled)
+        if settled and self.asked and self.asked[-1].verb == "resolve":
+            self.asked[-1] = replace(self.asked[-1], what=f"{chapter.path} as {settled}")
 
 
 def _begun(story: Story, event: ev.RunStarted) -> None:
@@ -125,6 +159,8 @@ def _ended(story: Story, event: Any) -> None:
     chapter = story.chapter(event.path)
     chapter.ended_at_ms = event.at_ms
     chapter.started_at_ms = chapter.started_at_ms or event.at_ms
+    resolved = getattr(event, "resolved", False)
+    story.go_on(chapter, event.at_ms, _SETTLED.get(type(event), str(resolved)) if resolved else "")
 
 
 def _dispatched(story: Story, event: ev.TaskDispatched) -> None:
@@ -132,10 +168,10 @@ def _dispatched(story: Story, event: ev.TaskDispatched) -> None:
     chapter.retry_at_ms = 0
     if event.phase == "compensate" and not chapter.undo_started_at_ms:
         chapter.undo_started_at_ms = event.at_ms
-    attempt = Attempt(
-        event.phase, event.attempt, event.worker, event.at_ms, max_attempts=event.max_attempts, fresh=event.fresh
-    )
-    chapter.attempts.append(attempt)
+    chapter.attempts.append(Attempt(
+        event.phase, len(chapter.of_phase(event.phase)) + 1, event.worker, event.at_ms, fresh=event.fresh,
+        max_attempts=event.max_attempts, told=event.attempt,
+    ))  # fmt: skip
 
 
 def _settled(story: Story, event: ev.TaskSettled) -> None:
@@ -171,17 +207,37 @@ def _undo_started(story: Story, event: ev.UndoStarted) -> None:
     story.chapter(event.path).undo_started_at_ms = event.at_ms
 
 
-def _resumed(story: Story, event: ev.StepResumed) -> None:
-    """The time in which it waited for a person is not its own."""
+def _stuck(story: Story, event: ev.StepStuck) -> None:
     chapter = story.chapter(event.path)
-    if chapter.undo_started_at_ms:
-        chapter.undo_started_at_ms = event.at_ms
+    is_undoing = chapter.undo_started_at_ms and not chapter.undo_ended_at_ms
+    role: Literal["forward", "undo", "confirm"] = "undo" if is_undoing else "forward"
+    chapter.standstills.append(Standstill("confirm" if story.is_decided else role, event.at_ms))
+
+
+def _resumed(story: Story, event: ev.StepResumed) -> None:
+    story.chapter(event.path).go_on(event.at_ms)
 
 
 def _undone(story: Story, event: ev.StepUndone) -> None:
-    story.chapter(event.path).undo_ended_at_ms = event.at_ms
+    chapter = story.chapter(event.path)
+    chapter.undo_ended_at_ms = event.at_ms
+    story.go_on(chapter, event.at_ms, "skipped" if event.skipped else "compensated" if event.resolved else "")
 
 
+def _confirmed(story: Story, event: ev.StepConfirmed) -> None:
+    story.go_on(story.chapter(event.path), event.at_ms, event.resolved)
+
+
+def _decided(story: Story, _event: ev.RunDecided) -> None:
+    story.is_decided = True
+
+
+def _finished(story: Story, event: ev.RunFinished) -> None:
+    for chapter in story.chapters.values():
+        chapter.go_on(event.at_ms)
+
+
+_SETTLED: dict[type, str] = {ev.StepCompleted: "completed", ev.StepFailed: "failed", ev.StepSkipped: "skipped"}
 _TELL: dict[type, Callable[[Story, Any], None]] = {
     ev.RunStarted: _begun,
     ev.RequestAccepted: _accepted,
@@ -198,6 +254,10 @@ _TELL: dict[type, Callable[[Story, Any], None]] = {
     ev.WaitStarted: _wait_started,
     ev.TimerDropped: _timer_dropped,
     ev.UndoStarted: _undo_started,
+    ev.StepStuck: _stuck,
     ev.StepResumed: _resumed,
     ev.StepUndone: _undone,
+    ev.StepConfirmed: _confirmed,
+    ev.RunDecided: _decided,
+    ev.RunFinished: _finished,
 }

@@ -14,7 +14,7 @@ from runner.interpreter.paths import FINALLY
 from runner.monitor.shapes import RunView, StepView
 from runner.monitor.story import Attempt
 
-Kind = Literal["queue", "work", "pause", "wait", "block"]
+Kind = Literal["queue", "work", "pause", "stuck", "wait", "block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Row:
     worker: str
     spans: tuple[Span, ...]
     error: str = ""  # code
+    settled: str = ""  # as what a person settled it, when it was stuck
 
     @property
     def start_ms(self) -> int:
@@ -44,6 +45,12 @@ class Row:
     @property
     def end_ms(self) -> int:
         return max(span.end_ms for span in self.spans)
+
+    @property
+    def took_ms(self) -> int:
+        """Without the times in which it waited for a person."""
+        stuck_ms = sum(span.end_ms - span.start_ms for span in self.spans if span.kind == "stuck")
+        return self.end_ms - self.start_ms - stuck_ms
 
     @property
     def tries(self) -> list[Attempt]:
@@ -85,8 +92,9 @@ def _forward(step: StepView, view: RunView, now_ms: int, depth: int) -> Iterator
         ended_ms = now_ms
     error = step.error.code if step.error is not None else ""
     tries = [attempt for attempt in step.tries if attempt.phase in ("action", "verify")]
-    if tries:
-        yield Row(step.path, depth, "forward", step.kind, step.worker, _of_attempts(tries, now_ms), error)
+    spans = _of_attempts(tries, _standstills(step, "forward", now_ms), now_ms)
+    if spans:
+        yield Row(step.path, depth, "forward", step.kind, step.worker, spans, error, step.resolved)
     elif step.kind in ("wait", "wait_for"):
         span = Span("wait", step.started_at_ms, ended_ms)
         yield Row(step.path, depth, "forward", step.kind, "", (span,), error)
@@ -99,17 +107,25 @@ def _asked(
     step: StepView, role: Literal["undo", "confirm"], phase: str, now_ms: int, depth: int
 ) -> Iterator[Row]:
     tries = [attempt for attempt in step.tries if attempt.phase == phase]
-    if tries:
-        error = tries[-1].error.code if tries[-1].error is not None else ""
-        yield Row(step.path, depth, role, step.kind, tries[-1].worker, _of_attempts(tries, now_ms), error)
+    spans = _of_attempts(tries, _standstills(step, role, now_ms), now_ms)
+    told = step.compensation if role == "undo" else step.confirmation
+    if spans:
+        error = tries[-1].error.code if tries and tries[-1].error is not None else ""
+        settled, worker = (told.resolved, told.worker) if told is not None else ("", "")
+        yield Row(step.path, depth, role, step.kind, tries[-1].worker if tries else worker, spans, error, settled)
 
 
-def _of_attempts(tries: Sequence[Attempt], now_ms: int) -> tuple[Span, ...]:
-    """Each in its queue and at work, and the pauses between them."""
+def _standstills(step: StepView, role: str, now_ms: int) -> list[Span]:
+    return [Span("stuck", each.began_ms, each.ended_ms or now_ms) for each in step.standstills if each.role == role]
+
+
+def _of_attempts(tries: Sequence[Attempt], stuck: Sequence[Span], now_ms: int) -> tuple[Span, ...]:
+    """Each in its queue and at work, the times in which it was stuck, and the pauses between them."""
     spans: list[Span] = []
     before_ms = 0
     for attempt in tries:
-        if before_ms and attempt.asked_at_ms > before_ms:
+        is_resumed = any(before_ms <= span.start_ms <= attempt.asked_at_ms for span in stuck)
+        if before_ms and attempt.asked_at_ms > before_ms and not is_resumed:
             spans.append(Span("pause", before_ms, attempt.asked_at_ms))
         end_ms = attempt.settled_at_ms or max(now_ms, attempt.asked_at_ms)
         claimed_ms = attempt.claimed_at_ms or end_ms
@@ -117,4 +133,4 @@ def _of_attempts(tries: Sequence[Attempt], now_ms: int) -> tuple[Span, ...]:
         if attempt.claimed_at_ms:
             spans.append(Span("work", claimed_ms, end_ms, attempt))
         before_ms = end_ms
-    return tuple(spans)
+    return tuple(sorted([*spans, *stuck], key=lambda span: span.start_ms))

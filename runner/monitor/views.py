@@ -19,6 +19,7 @@ from runner.interpreter.state import TERMINAL, Run, Standing
 from runner.monitor.shapes import RunView, StuckView
 from runner.monitor.steps import step_views
 from runner.monitor.story import Story
+from runner.selection import stuck_run
 from runner.store.ports import RunRow, SlotInfo, Store, StoredRun
 
 PARKED_FOR_GOOD = 4  # times in a row that interpreting a run broke; then the engine leaves it to a person
@@ -68,7 +69,7 @@ def view_run(
         ending=header.ending,
         alerts=header.alerts,
         pending_verb=header.pending,
-        stuck_run=_stuck_run(run),
+        stuck_run=stuck_run(run),
         asked=tuple(story.asked),
         **shared,
     )
@@ -86,13 +87,6 @@ def _standing(run: Run, plan: Plan | None) -> tuple[Standing, ...]:
     if run.header.is_terminal:
         return run.header.standing
     return standing_of(plan, run, run.header.status) if plan and run.header.stuck else ()
-
-
-def _stuck_run(run: Run) -> str:
-    header = run.header
-    if header.is_terminal or header.stuck or not header.waits_for_person:
-        return ""
-    return run.nodes[header.stuck_children[0]].child_stuck
 
 
 def _stuck(run: Run, plan: Plan | None) -> Iterator[StuckView]:

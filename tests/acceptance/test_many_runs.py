@@ -47,6 +47,7 @@ def test_runs_are_found_by_a_query_and_acted_on_together(project: Project, order
     assert orders["card_declined"] in shown
     assert listed(project, f"pattern:{id}", "rerun_of:none") == [orders["card_declined"]]
     project.sagarun("errors", "resolve", id, "--by", "ann", "--reason", "new bank", code=0)
+    assert f"errors reopen {id}" in project.sagarun("errors", "show", id, code=0).out
     again = project.run_json("rerun", "--error", id, "--yes", code=1)
     assert [result["run_id"] for result in again] == listed(project, "rerun_of:any", "error:card_declined")[1:]
     assert "[regressed]" in project.sagarun("errors", code=0).out

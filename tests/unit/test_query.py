@@ -88,6 +88,7 @@ def test_it_is_known_when_only_live_runs_can_fit(text: str, is_so: bool):
     ("status:", "has no value"), ("status:,", "has no value"), ("-", "has no value"), ("workflow:", "has no value"),
     ("input:5", "says no place"), ("input.:5", "says no place"), ("since:soon", "neither a duration"),
     ("since:99999d", "neither a duration"), ("-since:1d", "cannot be turned round"), ("since:1d,2d", "one time"),
+    ("input.total:>abc", "compares with no number"), ("output.at:<=", "compares with no number"),
     ('ab "open', "cannot be read from column 4"), ("a " * 51, "51 terms"),
 ])  # fmt: skip
 def test_what_means_nothing_is_refused(text: str, said: str):

@@ -8,7 +8,7 @@ import pytest
 
 from runner.query import parse_query
 from runner.selection import Selection, with_errors
-from tests.desk import ORDER, Desk
+from tests.desk import ORDER, Desk, desk_of_a_parent
 
 
 @pytest.fixture
@@ -108,5 +108,19 @@ def test_a_list_says_what_stopped_a_run(desk: Desk):
     told = {run.key: (run.status, run.error, run.error_step) for run in with_errors(desk.store, desk.client.list())}
     assert told == {
         "fine": ("completed", "", ""), "no": ("compensated", "declined", "charge"),
-        "stuck": ("stuck", "locked", "reserve"),
+        "stuck": ("stuck", "declined", "charge"),
     }  # fmt: skip
+
+
+def test_a_list_says_where_a_run_is_stuck_beside_why_it_failed(desk: Desk):
+    desk.run(fail="undo")
+    (run,) = with_errors(desk.store, desk.client.list())
+    assert (run.error, run.stuck, run.stuck_step, run.stuck_run) == ("declined", "locked", "the undo of reserve", "")
+
+
+def test_a_list_says_that_a_parent_waits_for_a_run_that_is_stuck(tmp_path: Path):
+    desk = desk_of_a_parent(tmp_path)
+    desk.run(fail="undo")
+    child, parent = with_errors(desk.store, desk.client.list())
+    assert (parent.status, parent.stuck_run) == ("running", child.run_id)
+    assert child.stuck_step == "the undo of reserve"

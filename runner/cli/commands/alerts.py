@@ -73,6 +73,7 @@ def _try(chosen: Settings) -> int:
     import time
 
     from runner.cli.hosting.alerting import deliveries
+    from runner.cli.wording import one_line
     from runner.monitor.alert_watch import trial_notice
 
     chosen.open_log()
@@ -81,9 +82,8 @@ def _try(chosen: Settings) -> int:
     names = ["log", *(["webhook"] if alerts.webhook else []), *(["command"] if alerts.command else [])]
     arrived = True
     for name, deliver in zip(names, deliveries(chosen.project), strict=True):
-        done = deliver(notice) is not False
-        chosen.screen.data([("✔" if done else "✘", "green" if done else "red"), (f" {name}", "")])
-        arrived = arrived and done
-    if not arrived:
-        chosen.screen.note(f"why: {chosen.project.log_file}")
+        why = deliver(notice)
+        sign = ("✘", "red") if why else ("✔", "green")
+        chosen.screen.data([sign, (f" {name}{f': {one_line(why)}' if why else ''}", "")])
+        arrived = arrived and not why
     return Exit.DONE if arrived else Exit.NEGATIVE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runner.cli.checking.contracts import Contracts
     from runner.cli.screen import Line
     from runner.cli.settings import Settings
+    from runner.store.ports import Store
 
 Verdict = Literal["ok", "warning", "problem"]
 MAX_CLOCK_SKEW_MS = 5_000
@@ -63,15 +64,18 @@ def _examine(chosen: Settings) -> Iterator[Finding]:
 
     yield from _software()
     yield from _project(chosen)
-    yield from _definitions(chosen)
+    contracts: dict[str, Any] = {}
+    yield from _definitions(chosen, contracts)
     yield from _log(chosen)
     if not has_runs(chosen):
         yield Finding("server", "ok", "embedded; it was never needed so far")
+        yield from _watching(chosen, contracts, None)
         return
     try:
         with access(chosen) as reach:
             for look in _LOOKS:
                 yield from look(reach)
+            yield from _watching(chosen, contracts, reach.client.store)
     except SagarunError as error:
         yield Finding("server", "problem", *_two(str(error)))
 
@@ -105,7 +109,9 @@ def _project(chosen: Settings) -> Iterator[Finding]:
     yield Finding("redis", "ok", url)
 
 
-def _definitions(chosen: Settings) -> Iterator[Finding]:
+def _definitions(chosen: Settings, found: dict[str, Any]) -> Iterator[Finding]:
+    """`found`: takes the contracts of the workers, for those who look later."""
+    from runner.builtin import builtin_contracts
     from runner.cli.checking.problems import has_errors, total
     from runner.cli.commands import validate
     from runner.cli.hosting.workshop import import_workers, modules_of
@@ -115,8 +121,10 @@ def _definitions(chosen: Settings) -> Iterator[Finding]:
     contracts = None
     try:
         contracts = import_workers(chosen.project).contracts()
-        yield Finding("workers", "ok", hosted(modules_of(chosen.project), contracts))
+        built_in = ", ".join(sorted(contracts.keys() & builtin_contracts().keys()))
+        yield Finding("workers", "ok", f"{hosted(modules_of(chosen.project), contracts)}, and the built-in {built_in}")
         yield from _lock(chosen, contracts)
+        found |= contracts
     except SagarunError as error:
         yield Finding("workers", "problem", *_two(str(error)))
     try:
@@ -158,6 +166,16 @@ def _log(chosen: Settings) -> Iterator[Finding]:
         yield Finding("log", "ok", str(log))
     else:
         yield Finding("log", "problem", f"{log} cannot be written", "make it writable, or name another with log.file")
+
+
+def _watching(chosen: Settings, contracts: dict[str, Any], store: Store | None) -> Iterator[Finding]:
+    from runner.cli.checking.watching import alert_findings, archive_findings, known_names
+    from runner.monitor.performance import known_workflows
+
+    workflows = known_names(chosen.project) | (known_workflows(store) if store is not None else set())
+    queues = {str(contract.get("queue") or name) for name, contract in contracts.items()}
+    for said in (*alert_findings(chosen.project, workflows, contracts, queues), *archive_findings(chosen, store)):
+        yield Finding(*said)
 
 
 # -- with one -----------------------------------------------------------------------------------------

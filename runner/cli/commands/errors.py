@@ -157,7 +157,8 @@ def _lines(group: ErrorGroup) -> list[Line]:
     lines += [[(f"  {name:<10} ", "dim"), (text, "")] for name, text in facts if text]
     for number, (run_id, at_ms) in enumerate(group.samples):
         lines.append([("  runs       " if not number else " " * 13, "dim"), (f"{run_id}  {moment(at_ms)}", "")])
-    todo = f"sagarun rerun --error {group.short} | resume --error {group.short} | errors resolve {group.short}"
+    change = "resolve" if group.state == "open" else "reopen"
+    todo = f"sagarun rerun --error {group.short} | resume --error {group.short} | errors {change} {group.short}"
     return [*lines, [("  more       ", "dim"), (todo, "")]]
 
 

@@ -16,6 +16,7 @@ from runner.cli.options import shared_options
 if TYPE_CHECKING:
     from runner.cli.screen import Line
     from runner.selection import RunInfo
+    from runner.store.ports import Store
 
 _TURNED = re.compile(r"-[a-z_]+(\.[^:]+)?:")
 STATUSES = ("pending", "running", "compensating", "stuck", "completed", "compensated", "cancelled", "abandoned")
@@ -53,7 +54,7 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     wanted = " ".join(_quoted(term) for term in query)
     parse_query(wanted, 1)  # also where there is nothing to be looked for
     runs: Sequence[RunInfo] = ()
-    is_more = False
+    is_more, advice = False, ""
     with archive_of(chosen) as archive, ExitStack() as opened:
         client = opened.enter_context(access(chosen)).client if has_runs(chosen) else None
         if client is not None or archive is not None:
@@ -61,6 +62,7 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
             text = f"{wanted} status:{status}" if status else wanted
             found = list_both(client, archive, text, now_ms, limit=limit + 1, offset=(page - 1) * limit)
             runs, is_more = found[:limit], len(found) > limit
+            advice = "" if runs or client is None else _advice(wanted, client.store)
     if chosen.format == "json":
         chosen.screen.json([msgspec.to_builtins(run) for run in runs])
     elif chosen.format == "jsonl":
@@ -72,9 +74,19 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
         if not runs:
             fitting = f" that are {status}" if status else ""
             fitting += f" that {wanted!r} fits" if wanted else ""
-            chosen.screen.note(f"no {'more ' * (page > 1)}runs{fitting} in project {chosen.project.name}")
+            chosen.screen.note(f"no {'more ' * (page > 1)}runs{fitting} in project {chosen.project.name}{advice}")
     if is_more:
         chosen.screen.note(f"· there are more: --page {page + 1}")
+
+
+def _advice(wanted: str, store: Store) -> str:
+    """Where it asks for a workflow of which there never was a run."""
+    from runner.cli.failure import did_you_mean
+    from runner.monitor.performance import known_workflows
+
+    known = known_workflows(store)
+    asked = set(re.findall(r'(?:^| )workflow:"?([^\s",*]+)', wanted)) - known
+    return "".join(f".{advice}" for advice in (did_you_mean(name, known) for name in sorted(asked)) if advice)
 
 
 def _quoted(term: str) -> str:
@@ -92,8 +104,10 @@ def _row(run: RunInfo) -> Sequence[Line | str]:
     again = f"rerun of {run.rerun_of}" if run.rerun_of else ""
     below = f"child of {run.parent}" if run.parent else ""
     failed = f"{run.error} at {run.error_step}" if run.error_step else run.error
+    stuck = f"stuck at {run.stuck_step}{f': {run.stuck}' if run.stuck else ''}" if run.stuck_step else ""
+    stuck = f"waits for run {run.stuck_run}, which is stuck" if run.stuck_run else stuck
     archived = "archived" if run.archived else ""
     waits = f"waits for {run.waits_for}" if run.waits_for else ""
     name = f"{run.workflow} {run.version}"
-    remarks = "  ".join(filter(None, (waits, origin, failed, again, below, archived)))
+    remarks = "  ".join(filter(None, (waits, origin, failed, stuck, again, below, archived)))
     return run.run_id, status(run.status), name, moment(run.created_at_ms), remarks

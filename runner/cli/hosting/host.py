@@ -62,6 +62,7 @@ class Host:
         if reach.opened.server is None:
             raise ValueError("a host is for the embedded server; elsewhere engines have processes of their own")
         self.reach = reach
+        self._is_interrupted = False
         self.crew = crew
         self._schedules = schedules
         self._server = reach.opened.server
@@ -137,6 +138,7 @@ class Host:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.close()
 
     def close(self) -> None:
@@ -147,7 +149,8 @@ class Host:
             if workers.is_idle:
                 self._stop.set()  # while the child ends, the engine does
             else:
-                self._screen.note("· letting the workers finish what they began; Ctrl-C again kills them")
+                again = " again" if self._is_interrupted else ""
+                self._screen.note(f"· letting the workers finish what they began; Ctrl-C{again} kills them")
             workers.stop(DRAIN_S)
         except KeyboardInterrupt:
             workers.stop(0)

@@ -30,6 +30,7 @@ from runner.interpreter.paths import ROOT
 from runner.interpreter.record import decode_events
 from runner.interpreter.state import TERMINAL
 from runner.monitor.lifecycle import Moment
+from runner.monitor.performance import known_workflows
 from runner.monitor.story import Attempt, Story
 from runner.store.ports import EventStream
 
@@ -69,6 +70,8 @@ class Filter:
                 there_are = ", ".join(_WORDS)
                 raise UsageError(f"there is no event {name!r}.{advice}\nthere are {there_are}; and the types of JSON")
         for status in self.statuses:
+            if status == "stuck":
+                raise UsageError("a stuck run has not ended; to see runs get stuck, say --event stuck")
             if status not in TERMINAL:
                 raise UsageError(f"no run ends {status!r}; --status is one of {', '.join(sorted(TERMINAL))}")
 
@@ -124,6 +127,7 @@ class LiveEvents:
         """Until so many events were shown, the time is over, or nobody reads. Raises StoreUnavailable at first only."""
         end_at = None if timeout_s is None else time.monotonic() + timeout_s
         stream = self._reach.client.store.listen()
+        self._say_unknown()
         self._screen.note("· listening; Ctrl-C ends it")
         try:
             while not self._screen.is_gone and (end_at is None or time.monotonic() < end_at):
@@ -138,6 +142,13 @@ class LiveEvents:
                         return
         finally:
             stream.close()
+
+    def _say_unknown(self) -> None:
+        """A workflow of which there never was a run may get its first one now, so it is no error."""
+        known = known_workflows(self._reach.client.store) if self._wanted.workflows else set()
+        for name in self._wanted.workflows:
+            if name not in known:
+                self._screen.note(f"· no run of workflow {name!r} was ever started here.{did_you_mean(name, known)}")
 
     def _again(self, lost: EventStream, error: StoreUnavailable, end_at: float | None) -> EventStream:
         """Another stream, as soon as there can be one. What was missed is said."""

@@ -82,7 +82,7 @@ class Narrator:
 
     def took(self, path: str) -> int:
         chapter = self.story.chapter(path)
-        return chapter.ended_at_ms - chapter.started_at_ms
+        return chapter.ended_at_ms - chapter.started_at_ms - chapter.stuck_ms("forward")
 
     def tries(self, path: str, phase: str = "action") -> str:
         return attempts_text(self.story.chapter(path).of_phase(phase))

@@ -170,7 +170,8 @@ def asked_lines(view: RunView) -> list[Line]:
         by = f" by {asked.by}" if asked.by else ""
         reason = f": {one_line(asked.reason)}" if asked.reason else ""
         refused = f"  refused: {asked.why}" if asked.answer == "refused" else ""
-        told = f"{moment(asked.at_ms)}  {asked.verb}{by}{reason}"
+        what = f" {asked.what}" if asked.what else ""
+        told = f"{moment(asked.at_ms)}  {asked.verb}{what}{by}{reason}"
         lines.append([("  asked     ", "dim"), (told, ""), (refused, "red")])
     return lines
 
@@ -202,7 +203,7 @@ def run_json(view: RunView) -> dict[str, Any]:
         "asked": [
             {
                 "at_ms": asked.at_ms, "verb": asked.verb, "by": asked.by, "reason": asked.reason,
-                "answer": asked.answer, "why": asked.why,
+                "answer": asked.answer, "why": asked.why, "what": asked.what,
             }
             for asked in view.asked
         ],
@@ -274,7 +275,7 @@ def attempts_json(step: StepView) -> list[dict[str, Any]]:
     """Every try, with what can be told from its times."""
     return [
         {
-            **{name: value for name, value in asdict(attempt).items() if name != "fresh"},
+            **{name: value for name, value in asdict(attempt).items() if name not in ("fresh", "told")},
             "error": error_json(attempt.error), "log": attempt.log.splitlines(),
             "ended": attempt.word, "queue_ms": attempt.queue_ms, "total_ms": attempt.total_ms,
         }

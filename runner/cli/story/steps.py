@@ -67,12 +67,20 @@ def _step_lines(step: StepView, given: Mapping[str, Any], *, verbose: bool) -> I
         yield from _named("details", _plain_details(step.error.details))
     if step.compensation is not None:
         yield from _named("undo input", given.get("undo_input"))
+    yield from _named("settled", settled_text(step) or None)
     yield from _named("child", f"run {step.child.run_id}, {step.child.status}" if step.child is not None else None)
+
+
+def settled_text(step: StepView) -> str:
+    """What a person said of it, and of its undo and confirmation."""
+    undo, told = step.compensation, step.confirmation
+    said = ("", step.resolved), ("its undo: ", undo and undo.resolved), ("its confirmation: ", told and told.resolved)
+    return ", ".join(f"{what}{resolved}" for what, resolved in said if resolved)
 
 
 def _named(name: str, value: Any) -> Iterator[Line]:
     if value is not None:
-        text = value if isinstance(value, str) and name in ("error", "child") else json_text(value)
+        text = value if isinstance(value, str) and name in ("error", "settled", "child") else json_text(value)
         yield [(f"    {name:<12} ", "dim"), (text, "")]
 
 

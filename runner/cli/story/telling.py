@@ -219,7 +219,8 @@ def _step_undone(teller: Narrator, event: ev.StepUndone) -> Sequence[Line]:
         return (teller.step_line(SKIPPED, event.path, worker, None, "not undone: skipped by hand"),)
     chapter = teller.story.chapter(event.path)
     remark = remarks(teller.tries(event.path, "compensate"), "settled by hand" if event.resolved else "")
-    return (teller.step_line(DONE, event.path, worker, event.at_ms - chapter.undo_started_at_ms, remark),)
+    took = event.at_ms - chapter.undo_started_at_ms - chapter.stuck_ms("undo")
+    return (teller.step_line(DONE, event.path, worker, took, remark),)
 
 
 def _step_confirmed(teller: Narrator, event: ev.StepConfirmed) -> Sequence[Line]:

@@ -24,9 +24,10 @@ NARROWEST = 20  # columns of the drawing
 LONGEST_LABEL = 36
 FOLD = 3  # columns of a stretch that is folded
 FOLD_FROM_MS = 1_000
-_CHARS = {"block": "━", "wait": "─", "pause": "·", "queue": "░", "work": "█", "undo": "▒"}
+_CHARS = {"block": "━", "wait": "─", "pause": "·", "stuck": "!", "queue": "░", "work": "█", "undo": "▒"}
 _MEANS = {
     "queue": "in its queue", "work": "at work", "undo": "undo", "pause": "pause before the next attempt",
+    "stuck": "stuck, waiting for a person",
     "wait": "waits", "block": "has steps of its own",
 }
 _ENDS = {"failed": ("✗", "red"), "": ("▶", "cyan")}
@@ -92,7 +93,7 @@ def _label(row: Row) -> str:
 
 def _note(row: Row, people: _People) -> str:
     """How long it took in all, who did it and where, and what went wrong."""
-    took = duration(row.end_ms - row.start_ms)
+    took = duration(row.took_ms)
     if not row.tries:
         return f"{took:>9}  {row.kind}{f'  {row.error}' if row.error else ''}"
     where = ",".join(dict.fromkeys(people.mark(attempt) for attempt in row.tries if attempt.process))
@@ -101,7 +102,8 @@ def _note(row: Row, people: _People) -> str:
     if not row.error and len(row.tries) > 1:
         codes = dict.fromkeys(attempt.error.code for attempt in row.tries if attempt.error is not None)
         error = f"  after {', '.join(codes)}" if codes else ""
-    return f"{took:>9}  {row.worker}{f' @{where}' if where else ''}{times}{error}"
+    settled = f"  settled by hand: {row.settled}" if row.settled else ""
+    return f"{took:>9}  {row.worker}{f' @{where}' if where else ''}{times}{error}{settled}"
 
 
 def _cut(text: str, width: int, *, keep_end: bool = True) -> str:
@@ -239,7 +241,7 @@ def _bar(row: Row, scale: _Scale) -> Line:
 
 def _style(span: Span, row: Row) -> str:
     if span.kind != "work" or span.attempt is None:
-        return "dim" if span.kind in ("queue", "pause") else "cyan" if span.kind == "wait" else ""
+        return {"queue": "dim", "pause": "dim", "wait": "cyan", "stuck": "red"}.get(span.kind, "")
     if span.attempt.outcome == "completed":
         return "yellow" if row.role == "undo" else "green"
     return {"failed": "red", "": "cyan"}.get(span.attempt.outcome, "yellow")

@@ -188,7 +188,7 @@ def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
         attempts_text(_of_phase(step, "action")),
         _status_remark(step),
         error_text(step.error) if step.status != "completed" or step.error else "",
-        f"settled by hand: {step.resolved}" if step.resolved else "",
+        _by_hand(step.resolved),
         wait_text(step.wait.signal, step.wait.until_ms, now_ms) if step.wait else "",
         _child_text(step.child) if step.child else "",
         _waiting(step, now_ms),
@@ -198,6 +198,10 @@ def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
     ]  # fmt: skip
     cells = (label, step.worker or step.kind, f"{duration(took):>8}", [(one_line(remark), "dim")])
     return Row(cells, step.status in ("running", "compensating"))
+
+
+def _by_hand(resolved: str) -> str:
+    return f"settled by hand: {resolved}" if resolved else ""
 
 
 def _child_text(child: ChildView) -> str:
@@ -216,6 +220,7 @@ def _undo_row(step: StepView, undo: UndoView, indent: int, now_ms: int) -> Row:
         _UNDO_WORDS.get(undo.status, "stuck"),
         attempts_text(_of_phase(step, "compensate")),
         error_text(undo.error) if undo.status != "completed" else "",
+        _by_hand(undo.resolved) if undo.status != "skipped" else "",
         waiting,
     )
     label: Line = [("  " * indent, ""), _UNDO_SYMBOLS.get(undo.status, NOTE), (" undo", "dim")]
@@ -228,6 +233,7 @@ def _confirm_row(step: StepView, told: ConfirmView, indent: int) -> Row:
         _CONFIRM_WORDS[told.status],
         attempts_text(_of_phase(step, "confirm")),
         error_text(told.error) if told.status != "completed" else "",
+        _by_hand(told.resolved),
     )
     return Row((label, told.worker, "", [(one_line(remark), "dim")]), told.status == "running")
 

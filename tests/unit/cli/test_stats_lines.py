@@ -32,6 +32,13 @@ def test_workflows_workers_queues_and_problems_are_shown(desk: Desk):
         assert expected in told
 
 
+def test_an_answer_of_a_worker_is_no_problem_of_it(desk: Desk):
+    desk.run(id="B", fail="declined")
+    problems = text(desk).partition("! card.charge")[2].partition("best workers")[0]
+    assert "RuntimeError: the line went dead" in problems
+    assert "declined" not in problems
+
+
 def test_the_rule_of_health_is_told_where_it_is_asked_for(desk: Desk):
     assert "health: failing:" not in text(desk)
     assert "health: failing:" in text(desk, verbose=True)

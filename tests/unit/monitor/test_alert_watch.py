@@ -68,7 +68,7 @@ def test_an_outage_of_the_store_ends_no_watch(desk: Desk, caplog: pytest.LogCapt
             raise StoreUnavailable("nobody answers")
 
     settings = AlertSettings(SETTINGS.rules, every_ms=1)
-    watch = AlertWatch(Away(), settings, [], stop)  # type: ignore[arg-type]
+    watch = AlertWatch(Away(), lambda: (settings, []), stop)  # type: ignore[arg-type]
     watch.run()
     assert len(looked) == 2
     assert "nobody answers" in caplog.text

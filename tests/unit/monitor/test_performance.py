@@ -8,7 +8,7 @@ import pytest
 
 from runner.figures.buckets import WIDTH
 from runner.monitor import performance
-from runner.monitor.performance import read_processes, read_queues, read_stats
+from runner.monitor.performance import known_workflows, read_processes, read_queues, read_stats
 from runner.monitor.performance_shapes import QueueStats, Stats, Times, WorkerStats
 from runner.store.ports import ProcessInfo
 from runner.store.vitals import Vitals
@@ -70,6 +70,15 @@ def test_a_declared_business_error_does_not_make_a_worker_ill(tmp_path: Path):
     desk.store.register(ProcessInfo("p1", "worker", "host", 7, queues=("card.charge",)))
     charge = worker(read_stats(desk.store), "card.charge")
     assert (charge.failed, charge.health) == (4, "healthy")
+
+
+def test_an_error_is_told_without_its_type_twice(desk: Desk):
+    error, *_ = worker(read_stats(desk.store), "card.charge").last_errors
+    assert (error.kind, error.type, error.message) == ("technical", "RuntimeError", "the line went dead")
+
+
+def test_workflows_that_ran_are_known(desk: Desk):
+    assert known_workflows(desk.store) == {"order"}
 
 
 def test_the_last_errors_of_a_worker_name_a_run(desk: Desk):

@@ -53,8 +53,24 @@ def test_a_pause_before_a_retry_ends_with_the_next_attempt():
 
 def test_the_time_that_an_undo_waited_for_a_person_is_not_its_own():
     stuck = ev.StepStuck(200, "pay", ErrorRecord("x"))
-    story = Story([ev.UndoStarted(100, "pay"), stuck, ev.StepResumed(9_000, "pay")])
-    assert story.chapters["pay"].undo_started_at_ms == 9_000
+    chapter = Story([ev.UndoStarted(100, "pay"), stuck, ev.StepResumed(9_000, "pay")]).chapters["pay"]
+    assert (chapter.stuck_ms("undo"), chapter.stuck_ms("forward")) == (8_800, 0)
+
+
+def test_what_a_person_settled_is_told_of_that_alone():
+    stuck = ev.StepStuck(200, "pay", ErrorRecord("x"))
+    asked = ev.RequestAccepted(300, "resolve", "ann", "the bank says no")
+    story = Story([ev.UndoStarted(100, "pay"), stuck, asked, ev.StepUndone(300, "pay", skipped=True, resolved=True)])
+    chapter = story.chapters["pay"]
+    assert (chapter.settled("undo"), chapter.settled("forward")) == ("skipped", "")
+    assert story.asked[-1].what == "pay as skipped"
+
+
+def test_attempts_are_numbered_on_when_a_step_is_asked_again():
+    """The worker is told numbers from 1 on, because its budget is a fresh one."""
+    failed = ev.TaskSettled(5, "pay", "failed", ErrorRecord("x"))
+    story = Story([dispatched(0, 1), failed, ev.StepResumed(9, "pay"), dispatched(10, 1)])
+    assert [(attempt.number, attempt.told) for attempt in story.chapters["pay"].attempts] == [(1, 1), (2, 1)]
 
 
 def test_a_history_whose_beginning_was_compacted_away_can_be_read():

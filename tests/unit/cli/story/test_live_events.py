@@ -91,10 +91,17 @@ def test_filters(desk: Desk, wanted: dict[str, Any], types: set[str], capsys: py
 
 @pytest.mark.parametrize(("wanted", "said"), [
     (Filter(events=["faild"]), 'Did you mean "failed"'), (Filter(statuses=["failed"]), "compensated"),
+    (Filter(statuses=["stuck"]), "say --event stuck"),
 ])
 def test_what_would_never_fit_is_refused(wanted: Filter, said: str):
     with pytest.raises(UsageError, match=said):
         wanted.check()
+
+
+def test_a_workflow_that_never_ran_is_said(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    run_id = desk.run()
+    follow(desk, Replayed(history(desk, run_id)), workflows=("ordre",))
+    assert "no run of workflow 'ordre' was ever started here. Did you mean \"order\"?" in capsys.readouterr().err
 
 
 def test_an_attempt_that_began_before_somebody_listened_has_no_queue_time(

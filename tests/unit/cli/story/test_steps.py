@@ -47,6 +47,18 @@ def test_values_attempts_and_errors_are_told_by_step(desk: Desk, capsys: pytest.
     assert "reserve" not in out
 
 
+def test_attempts_of_an_undo_that_was_asked_again_are_numbered_on(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    run_id = desk.run(fail="undo")
+    desk.client.resume(run_id)
+    desk.work()
+    desk.client.resolve(run_id, "reserve", "compensated")
+    desk.work()
+    show_steps(desk.client, read_view(desk.client, run_id), Screen(), step="reserve")
+    out = capsys.readouterr().out
+    assert [line.split()[1] for line in out.splitlines() if " failed after " in line] == ["1", "2"]
+    assert "settled      its undo: compensated" in out
+
+
 def test_as_json_a_step_has_what_it_was_given(desk: Desk, capsys: pytest.CaptureFixture[str]):
     run_id = desk.run(fail="declined")
     show_steps(desk.client, read_view(desk.client, run_id), Screen(format="json"))

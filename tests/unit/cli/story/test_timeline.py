@@ -50,6 +50,20 @@ def test_steps_undos_and_pauses_have_rows(desk: Desk):
     assert rows[1].error == "exception"
 
 
+def test_the_time_for_which_an_undo_was_stuck_is_drawn_and_not_counted(desk: Desk):
+    run_id = desk.run(fail="undo")
+    desk.wait(3_600_000)
+    desk.client.resolve(run_id, "reserve", "skipped", reason="by hand")
+    desk.work()
+    rows = rows_of(desk, run_id)
+    (undo,) = (row for row in rows if row.role == "undo" and row.path == "reserve")
+    assert [span.kind for span in undo.spans][-1] == "stuck"
+    assert undo.took_ms < 60_000 < undo.end_ms - undo.start_ms
+    lines = drawn(rows, 120, desk=desk, run=run_id)
+    assert any("settled by hand: skipped" in line for line in lines)
+    assert "! stuck, waiting for a person" in "".join(lines)
+
+
 def test_a_child_stands_below_the_step_that_started_it(tmp_path: Path):
     desk = desk_of_a_parent(tmp_path)
     rows = rows_of(desk, desk.run())

@@ -48,6 +48,15 @@ def test_steps_have_their_undo_below_them(desk: Desk):
     ]  # fmt: skip
 
 
+def test_what_a_person_said_of_an_undo_stands_at_the_undo(desk: Desk):
+    run_id = desk.run(fail="undo")
+    desk.client.resolve(run_id, "reserve", "skipped")
+    desk.work()
+    step, undo, *_ = told(read_view(desk.client, run_id))
+    assert "hand" not in step
+    assert "not undone: skipped by hand" in undo
+
+
 def test_a_step_that_took_effect_and_broke_all_the_same_is_not_ticked_off(tmp_path: Path):
     """Its output could not be made, or nobody knew whether it took effect; both were undone."""
     output = """output: {wrong: "{{ 1 < 'a' }}"}"""
