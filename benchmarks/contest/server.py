@@ -10,6 +10,8 @@ from pathlib import Path
 
 import redis
 
+from runner.store.embedded.process import server_environment
+
 APPENDFSYNC = {"strict": "always", "standard": "everysec"}
 
 
@@ -42,7 +44,9 @@ class Server:
         }
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
         with (directory / "server.log").open("wb") as log:
-            self.process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                [binary, *arguments], env=server_environment(), stdout=log, stderr=log, start_new_session=True
+            )
         self._client = redis.Redis.from_url(self.url, socket_timeout=10)
 
     def __enter__(self) -> Server:

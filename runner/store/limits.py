@@ -223,6 +223,9 @@ def check_successors(commit: Commit) -> None:
         _check_parts(one.path, one.parts)
         check_number("queue_timeout_ms", one.queue_timeout_ms)
         check_size(f"the message to {one.path}", one.message)
+    for dispatch in commit.dispatches:
+        if any(one.path == dispatch.path for one in commit.successors):
+            raise ValueError(f"run {commit.run_id}: {dispatch.path} is dispatched, and said to come later")
 
 
 @lru_cache(maxsize=128)

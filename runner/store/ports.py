@@ -161,11 +161,11 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     kept: `~` in the windows only, `=` in the sum only (it may sink), `@` only when it was last named; any other in
     sum and windows. Figures never hold a run up.
     `faults`: counted once, with the run as a sample, if the commit is accepted; a repeat or a stale one counts nothing.
-    `successors`: each comes after the one before it. They hold until the next commit, and only while nothing but their
-    own outcomes is in the inbox, which this commit has to leave empty. A run that is set aside goes no further, nor
-    does one behind an outcome of more than MAX_RELAYED_BYTES, or RELAY_MS after the commit. Where one is dispatched the
-    run is not handed out. A commit that has not seen every entry with a successor is refused as stale, and the run
-    is handed out again.
+    `successors`: each comes after the one before it, and is no task that is open already. They hold until the next
+    commit, and only while nothing but their own outcomes is in the inbox, which this commit has to leave empty. A run
+    that is set aside goes no further, nor does one behind an outcome of more than MAX_RELAYED_BYTES, or RELAY_MS after
+    the commit. Where one is dispatched the run is not handed out. A commit that has not seen every entry with a
+    successor is refused as stale, and the run is handed out again.
     Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
     """
 

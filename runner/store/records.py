@@ -2,7 +2,8 @@
 
 An entry is one header line `kind|at_ms|path|claimed_at_ms|process`, for an output that is kept in a field of its own
 with `|field` behind it, and `|path` of the successor that was dispatched because of it; then comes its body. A task's
-record is `state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`. Only Lua writes them.
+record is `state|process|claimed_at_ms|cancelled|token|queue|queued_at_ms|timeout_at_ms|payload`, a line's end and its
+message. Only Lua writes them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _read_entry_of(text: bytes, record: Mapping[bytes, bytes]) -> InboxEntry:
 
 def read_task(text: bytes) -> TaskRecord | None:
     """None for a task that is not open any more."""
-    parts = text.decode().split("|", 8)
+    parts = text.partition(b"\n")[0].decode().split("|", 8)
     if parts[0] not in ("Q", "R"):
         return None
     if len(parts) != 9:

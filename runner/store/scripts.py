@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -20,7 +20,7 @@ from redis.exceptions import NoScriptError
 from runner.store import limits
 from runner.store.connection import Connection
 from runner.store.figures import pack_counts
-from runner.store.keys import MESSAGE, SUCCESSOR, WRITE, Keys
+from runner.store.keys import SUCCESSOR, WRITE, Keys
 from runner.store.ports import (
     MAX_BATCH,
     MAX_INBOX,
@@ -239,21 +239,13 @@ def _raw_text(value: bytes) -> msgspec.Raw:
 
 
 def _pack_successor(etag: str, position: int, successor: Successor, text: Callable[[bytes], Any]) -> Any:
-    """One line, read by exchange_tasks.lua, then the message and the texts of the input, of the sizes it names."""
-    sizes, texts = _sizes_and_texts(successor.parts)
-    line = (
-        f"{etag}|{position}|{successor.path}|{successor.queue}|{successor.payload}|{successor.queue_timeout_ms}|"
-        f"{len(successor.message)}|{sizes}\n"
-    )
-    return text(b"".join((line.encode(), successor.message, texts)))
-
-
-@lru_cache(maxsize=128)
-def _sizes_and_texts(parts: tuple[str, ...]) -> tuple[str, bytes]:
-    """Most runs of a definition have the same."""
-    encoded = [part.encode() for part in parts]
-    sizes = [part if index % 2 else str(len(encoded[index])) for index, part in enumerate(parts)]
-    return "|".join(sizes), b"".join(encoded[::2])
+    """A list in MessagePack, all of it texts: commit_runs.lua stores it, and exchange_tasks.lua reads it."""
+    return _raw_text(
+        _PACKED.encode((
+            etag, str(position), str(successor.queue_timeout_ms), successor.path, successor.queue, successor.payload,
+            text(successor.message), *successor.parts,
+        ))
+    )  # fmt: skip
 
 
 def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...]:
@@ -261,10 +253,9 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     fields = ["etag", commit.etag, "state", text(commit.state), "status", commit.status]
     for name, value in commit.writes.items():
         fields += (WRITE + name, text(value))
-    tasks: list[str | int] = []
+    tasks: list[Any] = []
     for task in commit.dispatches:
-        fields += (MESSAGE + task.path, text(task.message))
-        tasks += (task.path, task.queue, task.payload, task.queue_timeout_ms)
+        tasks += (task.path, task.queue, task.payload, text(task.message), task.queue_timeout_ms)
     for position, successor in enumerate(commit.successors):
         fields += (SUCCESSOR + successor.after, _pack_successor(commit.etag, position, successor, text))
     seen = (commit.entries_seen, commit.last_seen) if commit.entries_seen else 0

@@ -184,14 +184,9 @@ def test_a_run_that_is_set_aside_does_not_go_on(world: StoreWorld):
     assert open_tasks(world) == {}
 
 
-def test_a_successor_whose_task_is_open_already_is_left_to_the_engine(world: StoreWorld):
-    world.running("r1", "a", "b", successors=(A_TO_B,))
-    world.process()
-    (task,) = world.claim()
-    token = stored(world).tasks["b"].token
-    hand_in(world, task)
-    assert stored(world).tasks["b"].token == token
-    assert [run.run_id for run in world.take()] == ["r1"]
+def test_a_task_that_a_commit_dispatches_is_no_successor_in_it(world: StoreWorld):
+    with pytest.raises(ValueError, match="b is dispatched, and said to come later"):
+        world.running("r1", "a", "b", successors=(A_TO_B,))
 
 
 def test_a_stale_outcome_dispatches_nothing(world: StoreWorld):

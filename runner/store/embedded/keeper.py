@@ -26,7 +26,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.store.embedded.home import Kept, ServerHome, Written
-from runner.store.embedded.process import answers, ask, parent_death_signal, server_command
+from runner.store.embedded.process import answers, ask, parent_death_signal, server_command, server_environment
 from runner.store.embedded.start_failure import explain
 from runner.store.file_lock import open_lock, try_lock
 
@@ -125,7 +125,8 @@ class Keeper:
         try:
             self._server = subprocess.Popen(
                 server_command(job.binary, job.socket, self._home.data, job.durability),
-                stdin=subprocess.DEVNULL, pass_fds=(self._data_lock,), preexec_fn=self._preexec,
+                env=server_environment(), stdin=subprocess.DEVNULL, pass_fds=(self._data_lock,),
+                preexec_fn=self._preexec,
             )  # fmt: skip
         except OSError as error:
             raise KeeperError(f"{job.binary} does not start: {error}") from error

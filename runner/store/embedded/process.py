@@ -35,6 +35,11 @@ def server_command(binary: Path | str, socket_file: Path | str, data: Path | str
     return [str(binary), *(word for name, value in settings.items() for word in (f"--{name}", value))]
 
 
+def server_environment() -> dict[str, str]:
+    """Ours, and room for freed memory: a script frees thousands of short texts at once, and glibc keeps 7 of a size."""
+    return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=1000", **os.environ}
+
+
 def ask(socket_file: Path | str, *words: str, timeout_s: float = 1.0) -> bytes:
     """One command on a connection of its own, without a client library. The first piece of the answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

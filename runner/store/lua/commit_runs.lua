@@ -24,7 +24,7 @@
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
 --                  last one begins. Each from `fields` on is one flat list: fields (name value; of the run's hash:
---                  etag, state, status, in this order, then w:<name>, m:<path>, c:<path>), tasks (path queue payload
+--                  etag, state, status, in this order, then w:<name>, c:<path>), tasks (path queue payload message
 --                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
 --                  summary body), tells (run_id body), faults (group about, list of marks, count)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
@@ -40,22 +40,21 @@ local counted, packed = text(), text()
 wrong = refuse_arguments()
 if wrong then return wrong end
 
--- Raises an error for what is neither text nor number: to join them costs less than to ask each for its type.
-local function check_values(list) concat(list) end
-
+-- To compare anything but a text with one raises an error, and costs less than to ask for its type.
 local function are_texts(list)
-  for i = 1, #list do if type(list[i]) ~= 'string' then return false end end
+  for i = 1, #list do if list[i] < '' then return false end end
   return #list <= 4000
 end
 
 local function is_whole(value) return type(value) == 'number' and value >= 0 and value % 1 == 0 and value < 2^53 end
 
 local function are_tasks(list)
-  for i = 1, #list, 4 do
-    if type(list[i]) ~= 'string' or type(list[i + 1]) ~= 'string' or type(list[i + 2]) ~= 'string' or
-      not is_whole(list[i + 3]) then return false end
+  for i = 1, #list, 5 do
+    if list[i] < '' or list[i + 1] < '' or list[i + 2] < '' or list[i + 3] < '' or not is_whole(list[i + 4]) then
+      return false
+    end
   end
-  return #list <= 400
+  return #list <= 500
 end
 
 local function are_revokes(list)
@@ -90,14 +89,11 @@ local function is_sound(item)
   local seen, mark = seen_by(item)
   if type(mark) == 'string' and is_whole(seen) and seen > 0 or seen == 0 then else return false end
   local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
-  check_values(fields)
-  check_values(history)
   local to_others = (#item == 15 or #item == 16 and are_faults(item[16])) and #starts % 5 == 0 and are_texts(starts) and
-    #tells % 2 == 0 and #tells <= 8000
-  if to_others then check_values(tells) end
+    #tells % 2 == 0 and are_texts(tells)
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
-    are_tasks(tasks) and #history <= 4000 and
+    are_texts(fields) and are_tasks(tasks) and are_texts(history) and
     (#item == 10 or (#item == 13 or to_others) and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
 end
 
@@ -117,14 +113,14 @@ local function unpack_counts(commits)
   if counted == '' then return {nothing, nothing} end
   local list = unpacked(counted)
   local names, flats = list[1], list[2]
-  local sound = are_texts(names) and #flats == #commits
+  local size = #names
   for _, flat in ipairs(flats) do
     for i = 1, #flat, 2 do
       local at, by = flat[i], flat[i + 1]
-      sound = sound and is_whole(at) and at < #names and type(by) == 'number' and is_whole(math.abs(by))
+      if not (at >= 0 and at < size and at % 1 == 0 and by % 1 == 0 and by > -2^53 and by < 2^53) then return nil end
     end
   end
-  return sound and list
+  return are_texts(names) and #flats == #commits and list
 end
 
 local is_packed, items = pcall(unpack_commits)
@@ -136,7 +132,7 @@ local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
 local watch_text, relay_text = digits(ms + watch_ms), digits(ms + relay_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
-local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot', 'ahead'}  -- and more behind
+local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot'}  -- and more behind
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
 local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
@@ -156,8 +152,8 @@ end
 
 -- The run's fields, and its inbox; or nil and the answer. Everything that could refuse the commit is looked at here.
 local function read_run(item, key)
-  local tasks, revokes, size = item[9], item[11] or nothing, 9
-  for i = 1, #tasks, 4 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
+  local tasks, revokes, size = item[9], item[11] or nothing, 8
+  for i = 1, #tasks, 5 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
   for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
   local seen, mark = seen_by(item)
   if mark then size = size + 1 read_fields[size] = 'i:' .. digits(seen - 1) end
@@ -169,7 +165,8 @@ local function read_run(item, key)
   if etag ~= item[2] or got[2] == '1' then return nil, 'stale' end
   local head, tail = whole(got[3]), whole(got[4])
   if not head or not tail or head > tail or not whole(got[5]) then return nil, 'tampered' end
-  if got[9] and seen < (whole(got[9]) or seen) then
+  local unseen = tail > head + seen and call('HGET', key, 'i:' .. digits(head + seen))
+  if unseen and find(unseen, '^outcome|%d+|[^|\n]*|%d+|[^|\n]*|[^|\n]*|') then
     -- A task that nobody has decided about followed from an entry that came since the run was taken.
     if not got[6] then woken[item[1]] = true end
     return nil, 'stale'
@@ -179,8 +176,8 @@ local function read_run(item, key)
     if head > 0 then last = call('HGET', key, 'i:' .. digits(head + seen - 1)) end
     if not last or sub(last, 1, #mark) ~= mark then return nil, 'stale' end
   end
-  for i = 1, #tasks, 4 do
-    local record = got[9 + (i + 3) / 4]
+  for i = 1, #tasks, 5 do
+    local record = got[8 + (i + 4) / 5]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
   end
   for i = 1, #(item[14] or nothing), 5 do
@@ -202,8 +199,8 @@ end
 
 local function dispatch_tasks(item, set, fence)
   local id, etag, tasks = item[1], item[3], item[9]
-  for i = 1, #tasks, 4 do
-    local path, queue, payload, timeout_ms = tasks[i], tasks[i + 1], tasks[i + 2], tasks[i + 3]
+  for i = 1, #tasks, 5 do
+    local path, queue, payload, message, timeout_ms = unpack(tasks, i, i + 4)
     fence = max(fence + 1, us)
     local token, due_ms = digits(fence) .. '-' .. etag, ms + repair_ms
     if timeout_ms > 0 then
@@ -212,7 +209,7 @@ local function dispatch_tasks(item, set, fence)
     end
     local ref, list = id .. '|' .. path .. '|' .. token, pushes[queue]
     put(set, 't:' .. path, UNCLAIMED .. token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' ..
-      payload)
+      payload .. '\n' .. message)
     put(due, digits(due_ms), ref)
     if not list then
       list = {}
@@ -226,7 +223,7 @@ end
 -- Queued: taken back, and its run is told. Running: its outcome still comes, so it is marked if it is to be killed, and
 -- else goes on undisturbed. The inbox's new end.
 local function revoke_tasks(item, set, got, tail)
-  local id, revokes, taken_back, first = item[1], item[11], {}, 9 + #item[9] / 4
+  local id, revokes, taken_back, first = item[1], item[11], {}, 8 + #item[9] / 5
   for i = 1, #revokes, 2 do
     local path, kill = revokes[i], revokes[i + 1]
     local task = not taken_back[path] and parse_task(got[first + (i + 1) / 2])
@@ -236,7 +233,6 @@ local function revoke_tasks(item, set, got, tail)
       undue[#undue + 1] = ref
       try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
       put(set, 't:' .. path, '')
-      put(set, 'm:' .. path, '')
       put(set, 'i:' .. digits(tail), entry('revoked', ms, path, '0', '', ''))
       tail = tail + 1
     elseif task and kill then
@@ -305,7 +301,7 @@ local function end_run(item, key)
     local kind = sub(name, 1, 2)
     if kind == 't:' then open[#open + 1] = name end
     if kind == 'z:' then timer_at[id .. '|' .. sub(name, 3)] = false end
-    if kind == 't:' or kind == 'm:' or kind == 'i:' or kind == 'z:' or kind == 'c:' then gone[#gone + 1] = name end
+    if kind == 't:' or kind == 'i:' or kind == 'z:' or kind == 'c:' then gone[#gone + 1] = name end
   end
   for from = 1, #open, 4000 do
     for i, record in ipairs(call('HMGET', key, unpack(open, from, min(from + 3999, #open)))) do
@@ -388,8 +384,9 @@ local function commit(item, number)
   local relays = sub(set[#set - 1] or '', 1, 2) == 'c:'
   -- The only write that can fail, so it comes first: nothing of this commit is written then.
   if #history > 0 and failed(try('RPUSH', histories .. id, unpack(history))) then return 'tampered' end
-  consume_entries(set, key, head, seen)
   local new_head, new_tail = head + seen, tail
+  -- The end takes all of them out; and of a run that goes on by itself the next ones soon come in their place.
+  if not terminal and not (relays and new_head == tail) then consume_entries(set, key, head, seen) end
   if terminal or new_head == tail then new_head, new_tail = 0, 0 end
   if not terminal then
     if item[11] then
@@ -405,7 +402,6 @@ local function commit(item, number)
   if new_head ~= head then put(set, 'head', digits(new_head)) end
   if new_tail ~= tail then put(set, 'tail', digits(new_tail)) end
   if again ~= (got[7] == '1') then put(set, 'again', again and '1' or '0') end
-  if got[9] and got[9] ~= '0' then put(set, 'ahead', '0') end
   if terminal then put(set, 'end', '1') end
   all('HSET', key, set)
   if got[6] then call('HDEL', key, 'parked', 'park_nonce', 'broken') end

@@ -73,37 +73,40 @@ local function queue_is_sound(queue)
   return is_list[queue]
 end
 
--- What is to be written so that the task's successor (see _pack_successor) is dispatched, and its path; nil if it must
--- not be, or cannot: then the engine decides what comes next. Its commit must be the run's last, and nothing but the
--- outcomes before this one may have come since.
-local function successor_of(id, key, record, etag, head, tail, fence, kept, output)
-  local its_etag, place, path, queue, payload, timeout, size, sizes, from = match(
-    record, '^([^|]*)|(%d+)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^\n]*)\n()')
-  local timeout_ms, last_fence = whole(timeout), whole(fence)
-  if not its_etag or its_etag ~= etag or head ~= '0' or place ~= tail or not timeout_ms or not last_fence then
-    return nil
+-- All of them texts: to compare anything else with one raises an error.
+local function unpack_successor(packed)
+  local named = cmsgpack.unpack(packed)
+  for i = 1, max(#named, 8) do if named[i] < '' then break end end
+  return named
+end
+
+-- Joins the parts of a successor's input; nil if an output that it reads is not there.
+local function input_of(key, named, kept, output)
+  local parts, fields, places = {unpack(named, 8)}, {}, {}
+  for i = 2, #parts, 2 do
+    local field = 'w:' .. parts[i] .. '>'
+    if field == kept then parts[i] = output
+    else fields[#fields + 1], places[#places + 1] = field, i end
   end
-  local message, fields, lengths = sub(record, from, from + size - 1), {'t:' .. path}, {}
-  for part in string.gmatch(sizes, '[^|]+') do
-    if #lengths * 2 + 1 == #fields + #lengths then lengths[#lengths + 1] = whole(part)
-    else fields[#fields + 1] = 'w:' .. part .. '>' end
+  local got = #fields > 0 and try('HMGET', key, unpack(fields)) or nothing
+  if got.err then return nil end
+  for i = 1, #fields do
+    if not got[i] then return nil end
+    parts[places[i]] = got[i]
   end
-  local got = try('HMGET', key, unpack(fields))
-  if got.err or #lengths ~= #fields or (got[1] and find(got[1], '^[QR]|')) or not queue_is_sound(queue) then
-    return nil
-  end
-  local input = {}
-  from = from + size
-  for i = 1, #lengths do
-    input[#input + 1] = sub(record, from, from + lengths[i] - 1)
-    from = from + lengths[i]
-    if fields[i + 1] then
-      local value = fields[i + 1] == kept and output or got[i + 1]
-      if not value then return nil end
-      input[#input + 1] = value
-    end
-  end
-  input = concat(input)
+  return concat(parts)
+end
+
+-- What is to be written so that the task's successor (see _pack_successor) is dispatched, and its path; nothing if it
+-- must not be, or cannot: then the engine decides what comes next. Its commit must be the run's last, and nothing but
+-- the outcomes before this one may have come since.
+local function successor_of(id, key, record, etag, tail, fence, kept, output)
+  local is_packed, named = pcall(unpack_successor, record)
+  local last_fence = whole(fence)
+  if not is_packed or named[1] ~= etag or named[2] ~= tail or not last_fence then return nothing end
+  local timeout_ms, path, queue, payload, message = whole(named[3]), named[4], named[5], named[6], named[7]
+  local input = timeout_ms and queue_is_sound(queue) and input_of(key, named, kept, output)
+  if not input then return nothing end
   local new_fence = digits(max(last_fence + 1, us))
   local token, due_ms = new_fence .. '-' .. etag, ms + repair_ms
   if timeout_ms > 0 then
@@ -112,7 +115,8 @@ local function successor_of(id, key, record, etag, head, tail, fence, kept, outp
   end
   local task = id .. '|' .. path .. '|' .. token
   local ref, state = task .. '|' .. payload, UNCLAIMED
-  local rest = token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' .. payload
+  local rest = token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' .. payload .. '\n' ..
+    message
   if serves[queue] and #refs < capacity and bytes < max_bytes then
     -- Straight to whoever ended the one before, ahead of what waits: what has begun is finished first.
     note_claim(ref, task, #message + #input)
@@ -126,62 +130,54 @@ local function successor_of(id, key, record, etag, head, tail, fence, kept, outp
     local list = pushes[queue]
     list[#list + 1] = ref
   end
-  return {'fence', new_fence, 'ahead', digits(tail + 1), 'm:' .. path, message, 'w:' .. payload, input, 't:' .. path,
-    state .. rest}, path
+  return {'fence', new_fence, 'w:' .. payload, input, 't:' .. path, state .. rest}, path
 end
 
 local function complete(id, path, token, lost, body, output)
   local key, task_field = runs .. id, 't:' .. path
-  local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'head', 'fence', 'updated')
+  local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'fence', 'updated')
   if got.err then return 't' end
   local record = got[1] or ''
   local holder, claimed_ms, held_token, payload = match(
-    record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|[^|]*|%d+|%d+|(.*)$')
+    record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|[^|]*|%d+|%d+|([^\n]*)\n')
   if held_token ~= token or holder ~= process then return record == 'D|' .. token and 'd' or 's' end
   local tail = whole(got[2])
   if not tail then return 't' end
-  local closed, position = 'D|' .. token, 'i:' .. digits(tail)
+  local closed, position, next_tail = 'D|' .. token, 'i:' .. digits(tail), digits(tail + 1)
+  dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
   if output ~= '' then
-    local kept, set, next_path = 'w:' .. payload .. '>', nil, nil
-    if got[4] and not got[3] and #body + #output <= max_relayed and ms - (whole(got[8]) or 0) < relay_ms then
-      set, next_path = successor_of(id, key, got[4], got[5], got[6], got[2], got[7], kept, output)
+    local field = payload .. '>'
+    local kept, follows, next_path, owner = 'w:' .. field, nothing, nil, process .. '|' .. field
+    if got[4] and not got[3] and #body + #output <= max_relayed and ms - (whole(got[7]) or 0) < relay_ms then
+      follows, next_path = successor_of(id, key, got[4], got[5], got[2], got[6], kept, output)
     end
-    set = set or {}
-    local owner = process .. '|' .. payload .. '>' .. (next_path and '|' .. next_path or '')
-    put(set, task_field, closed)
-    put(set, 'm:' .. path, '')
-    put(set, position, entry('outcome', ms, path, claimed_ms, owner, body))
-    put(set, 'tail', digits(tail + 1))
-    put(set, kept, output)
-    call('HSET', key, unpack(set))
-    if next_path then
-      dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
-      return 'r'
-    end
+    if next_path then owner = owner .. '|' .. next_path end
+    call('HSET', key, task_field, closed, position, entry('outcome', ms, path, claimed_ms, owner, body),
+      'tail', next_tail, kept, output, unpack(follows))
+    if next_path then return 'r' end
   else
     local what = entry(lost == '1' and 'lost' or 'outcome', ms, path, claimed_ms, process, body)
-    call('HSET', key, task_field, closed, 'm:' .. path, '', position, what, 'tail', digits(tail + 1))
+    call('HSET', key, task_field, closed, position, what, 'tail', next_tail)
   end
-  dropped[#dropped + 1] = id .. '|' .. path .. '|' .. token
   if not got[3] then woken[#woken + 1] = id end
   return 'r'
 end
 
--- A ref is `run id|path|token|payload`, so that one HMGET reads task, message and payload. A ref whose
+-- A ref is `run id|path|token|payload`, so that one HMGET reads task and payload. A ref whose
 -- token is not current any more was left behind by a revoke or a repair, and is dropped here.
 local function read_task(ref, pattern)
   local id, path, token, payload = match(ref, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
   if not id then return nil end
-  local got = try('HMGET', runs .. id, 't:' .. path, 'm:' .. path, 'w:' .. payload)
+  local got = try('HMGET', runs .. id, 't:' .. path, 'w:' .. payload)
   if got.err or not got[1] then return nil end
-  local claimed_ms, rest, its_token, queue, queued_ms = match(got[1], pattern)
+  local claimed_ms, rest, its_token, queue, queued_ms, message = match(got[1], pattern)
   if its_token ~= token then return nil end
-  return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, got[2] or '', got[3] or ''
+  return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, sub(got[1], message), got[2] or ''
 end
 
 local function claim(ref)
   local id, path, token, rest, queue, queued_ms, _, message, payload = read_task(
-    ref, '^Q||(0)|0|()([^|]*)|([^|]*)|(%d+)|%d+|')
+    ref, '^Q||(0)|0|()([^|]*)|([^|]*)|(%d+)|%d+|[^\n]*\n()')
   if not id then return end
   call('HSET', runs .. id, 't:' .. path, claimed_record(process, now_text, '0', rest))
   note_claim(ref, id .. '|' .. path .. '|' .. token, #message + #payload)
@@ -300,7 +296,7 @@ if last[1] == nonce then
   answer[1] = last[2] or ''
   for ref in string.gmatch(last[3] or '', '[^\n]+') do
     local id, _, _, _, queue, queued_ms, claimed_ms, message, payload = read_task(
-      ref, '^R|[^|]*|(%d+)|[01]|()([^|]*)|([^|]*)|(%d+)|%d+|')
+      ref, '^R|[^|]*|(%d+)|[01]|()([^|]*)|([^|]*)|(%d+)|%d+|[^\n]*\n()')
     if id then describe(ref, queue, queued_ms, claimed_ms, message, payload) end
   end
   return answer

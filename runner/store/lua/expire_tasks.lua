@@ -24,7 +24,7 @@ local in_grace = ms < grace_ms
 local gone, later, woken, counts = {}, {}, {}, {0, 0, 0}
 
 local function close(run, task, got, kind)
-  call('HSET', run, 't:' .. task.path, '', 'm:' .. task.path, '', 'tail', digits(whole(got[2]) + 1),
+  call('HSET', run, 't:' .. task.path, '', 'tail', digits(whole(got[2]) + 1),
     'i:' .. digits(whole(got[2])), entry(kind, ms, task.path, task.claimed_ms, task.process, ''))
   gone[#gone + 1] = task.ref
   if not got[3] then woken[#woken + 1] = task.id end

@@ -147,15 +147,15 @@ local function create_run(key, nonce, digest, summary, body, ms)
     'i:0', entry('started', ms, '', '0', '', body))
 end
 
--- A task's record is `state|process|claimed_ms|cancelled|token|queue|queued_ms|timeout_ms|payload`, its state
--- Q (queued) or R (running): what a claim changes comes first, so that it copies the rest as it is. Every part
--- but the payload is free of '|'. A closed task has another state or none.
+-- A task's record is `state|process|claimed_ms|cancelled|token|queue|queued_ms|timeout_ms|payload`, a line's end and
+-- its message; its state Q (queued) or R (running). What a claim changes comes first, so that it copies the rest as it
+-- is. Every part but the payload is free of '|'. A closed task has another state or none.
 local UNCLAIMED = 'Q||0|0|'
 
 -- The record's parts; nil for a closed task.
 local function parse_task(record)
   local state, process, claimed_ms, cancelled, rest, token, queue, queued_ms, timeout_ms, payload = match(
-    record or '', '^([QR])|([^|]*)|(%d+)|([01])|()([^|]*)|([^|]*)|(%d+)|(%d+)|(.*)$')
+    record or '', '^([QR])|([^|]*)|(%d+)|([01])|()([^|]*)|([^|]*)|(%d+)|(%d+)|([^\n]*)\n')
   return state and {state = state, process = process, claimed_ms = claimed_ms, cancelled = cancelled, token = token,
     queue = queue, queued_ms = queued_ms, timeout_ms = timeout_ms, payload = payload, rest = sub(record, rest)}
 end

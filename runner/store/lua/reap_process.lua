@@ -35,7 +35,7 @@ for i = 1, min(#refs, limit) do
   local task = not failed(got) and parse_task(got[1])
   local tail = task and whole(got[2])
   if tail and task.token == token and task.state == 'R' and task.process == process then
-    call('HSET', run, 't:' .. path, '', 'm:' .. path, '', 'tail', digits(tail + 1),
+    call('HSET', run, 't:' .. path, '', 'tail', digits(tail + 1),
       'i:' .. digits(tail), entry('lost', ms, path, task.claimed_ms, process, ''))
     dropped[#dropped + 1] = refs[i]
     if not got[3] then woken[#woken + 1] = id end

@@ -48,7 +48,7 @@ local function read_run(id)
   for i = 1, size do
     local text = entries[from + i]
     if not text then return end
-    local field = match(text, '^outcome|[^|\n]*|[^|\n]*|[^|\n]*|[^|\n]*|([^|\n]+)')
+    local field = match(text, '^outcome|%d+|[^|\n]*|%d+|[^|\n]*|([^|\n]+)')
     if field then kept[#kept + 1], owners[#owners + 1] = 'w:' .. field, i end
   end
   local outputs = #kept > 0 and call('HMGET', key, unpack(kept)) or nothing

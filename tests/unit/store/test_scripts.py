@@ -76,8 +76,8 @@ def test_commits_are_packed_as_one_argument():
     family = Commit("r", "e3", "e4", 0, b"s", "running", starts=(child,), tells=(("p", b"told"),))
     assert msgspec.msgpack.decode(packed(commit, plain, family)) == [
         ["r", "e1", "e2", [3, "timer|5|u|"], True, True, 7,
-         ["etag", "e2", "state", "state", "status", "running", "w:w", "1", "m:a", "m"],
-         ["a", "q", "p", 5], ["h"], ["b", True], ["t", 9], ["u"]],
+         ["etag", "e2", "state", "state", "status", "running", "w:w", "1"],
+         ["a", "q", "p", "m", 5], ["h"], ["b", True], ["t", 9], ["u"]],
         ["r", "e2", "e3", 0, False, False, 0, ["etag", "e3", "state", "state", "status", "running"], [], []],
         ["r", "e3", "e4", 0, False, False, 0, ["etag", "e4", "state", "s", "status", "running"], [], [],
          [], [], [], ["c", "n", "d", "{}", "in"], ["p", "told"]],
