@@ -23,25 +23,28 @@ _GIT = "git:"
 
 
 @click.command(short_help="Say what a definition does otherwise than before.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--against", required=True, metavar="OLD", help="git:REF (git:main), a file, or - for standard input.")
 @click.option("--offline", is_flag=True, help="Do not ask the server how many runs are under way.")
 @click.option("--exit-code", "tells", is_flag=True, help="Exit code 1 for every change in behaviour.")
 @shared_options
-def command(file: Path, against: str, offline: bool, tells: bool) -> int:
-    """Compare FILE with what it was, by what it does: steps, workers, inputs, undos, patience, conditions, order.
+def command(file: str, against: str, offline: bool, tells: bool) -> int:
+    """Compare FILE (or the definition of that name) with what it was, by what it does: steps, workers, inputs, undos,
+    patience, conditions, order.
 
     Exit code 0: it does the same, or is a new version; 1: it does something else under the same version; 2: one of the
     two cannot be read. Runs that are under way keep the definition that they began with, and are counted.
     """
     from runner.cli.checking.live_runs import living_runs
+    from runner.cli.checking.named import definition_file
     from runner.cli.settings import require_format, settings
     from runner.definition.changes import compare
 
-    chosen = settings(file)
+    chosen = settings(Path(file))
     require_format(chosen.format, ("text", "json"))
-    new = _now(file, chosen)
-    old = _before(file, against, chosen)
+    path = definition_file(file, chosen.project)
+    new = _now(path, chosen)
+    old = _before(path, against, chosen)
     changes = compare(old.document, new.document) if old is not None else []
     living = None if offline else living_runs(chosen, new.workflow)
     behaves = any(change.is_behaviour for change in changes)
@@ -49,7 +52,7 @@ def command(file: Path, against: str, offline: bool, tells: bool) -> int:
     if chosen.format == "json":
         chosen.screen.json(_as_json(old, new, changes, living, is_hidden=is_hidden))
     else:
-        _tell(chosen, file, against, old, new, changes)
+        _tell(chosen, path, against, old, new, changes)
         _tell_runs(chosen, old, new, living, is_changed=behaves)
         if is_hidden:
             chosen.screen.error([f"warning: the behaviour has changed, and version is still {new.version}: raise it"])
@@ -59,10 +62,7 @@ def command(file: Path, against: str, offline: bool, tells: bool) -> int:
 def _now(file: Path, chosen: Settings) -> Definition:
     from runner.cli.checking.contracts import known_contracts
     from runner.definition.load import load
-    from runner.errors import UsageError
 
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}")
     return _readable(lambda: load(file, root=chosen.project.root, contracts=known_contracts(chosen.project)))
 
 

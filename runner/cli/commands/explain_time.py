@@ -16,22 +16,24 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Say how long a workflow may take at worst.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @shared_options
-def command(file: Path) -> None:
-    """Say how long each step of the workflow in FILE may take at worst, its undo, and the whole run.
+def command(file: str) -> None:
+    """Say how long each step of the workflow in FILE (or of that name) may take at worst, its undo, and the whole run.
 
     Every attempt runs into its timeout, and every pause is as long as it may be. What the file does not say (how many
     items, when a signal comes) stays open, and so does time in queues without a queue_timeout. Settling comes on top
     where no attempt is ever answered: verifications, and trying on patiently.
     """
     from runner.cli.checking.contracts import known_contracts
+    from runner.cli.checking.named import definition_file
     from runner.cli.settings import settings
     from runner.lint.checked import load_checked
 
-    chosen = settings(file)
+    chosen = settings(Path(file))
     contracts = known_contracts(chosen.project)
-    report = report_of(load_checked(file, root=chosen.project.root, contracts=contracts))
+    path = definition_file(file, chosen.project)
+    report = report_of(load_checked(path, root=chosen.project.root, contracts=contracts))
     match chosen.format:
         case "json":
             chosen.screen.json(report)
@@ -44,15 +46,17 @@ def command(file: Path) -> None:
 
 
 def report_of(definition: Definition) -> dict[str, Any]:
-    from runner.lint.timing import run_span, undo_ms
+    from runner.lint.timing import Terms, run_span, span_of, undo_ms
 
     steps = [_row(step, depth, definition) for step, depth in _below(definition.steps, 0)]
     finally_ = [_row(step, depth, definition) for step, depth in _below(definition.finally_, 0)]
     span, settled = run_span(definition), run_span(definition, settled=True)
+    behind = span_of(definition.finally_, Terms(definition.children))
     return {
         "workflow": definition.workflow, "version": definition.version, "timeout_ms": definition.timeout_ms or None,
         "worst_ms": span.ms, "settle_ms": settled.ms - span.ms, "open": list(span.open),
-        "undo_ms": undo_ms(definition), "steps": steps, "finally": finally_,
+        "finally_ms": behind.ms, "finally_open": list(behind.open), "undo_ms": undo_ms(definition),
+        "steps": steps, "finally": finally_,
     }  # fmt: skip
 
 
@@ -145,6 +149,9 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"run   {_span(report)}{_verdict(report)}"
     if report["settle_ms"]:
         yield f"      and {_duration(report['settle_ms'])} if nothing is ever answered: verified, or tried on"
+    if report["finally"]:
+        behind = _span({"worst_ms": report["finally_ms"], "open": report["finally_open"]})
+        yield f"      and {behind} of finally behind it, which no timeout ends"
     if any(row["is_short"] for row in rows):
         lost = _duration(LOST_MS)
         yield f"      an attempt whose process dies is over after {lost}, also where its timeout is shorter"

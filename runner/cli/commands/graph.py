@@ -12,24 +12,25 @@ _FORMATS = ("text", "mermaid", "svg")
 
 
 @click.command(short_help="Draw a definition, with its undo edges.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--format", type=click.Choice(_FORMATS), callback=keep, expose_value=False,
               help="text: an indented tree; mermaid: for Markdown; svg: a picture.")  # fmt: skip
 @plain_options
-def command(file: Path) -> None:
-    """Draw the workflow in FILE: what is done in which order, and what undoes it. Nothing is run.
+def command(file: str) -> None:
+    """Draw the workflow in FILE (or of that name): what is done in which order, and what undoes it. Nothing is run.
 
     The same definition gives the same picture.
     """
     from runner.cli.checking.contracts import known_contracts
+    from runner.cli.checking.named import definition_file
     from runner.cli.drawing.flow import flow_of
     from runner.cli.settings import require_format, settings
     from runner.lint.checked import load_checked
 
-    chosen = settings(file)
+    chosen = settings(Path(file))
     require_format(chosen.format, _FORMATS)
-    root = chosen.project.root
-    flow = flow_of(load_checked(file, root=root, contracts=known_contracts(chosen.project)))
+    path, root = definition_file(file, chosen.project), chosen.project.root
+    flow = flow_of(load_checked(path, root=root, contracts=known_contracts(chosen.project)))
     match chosen.format:
         case "mermaid":
             from runner.cli.drawing import mermaid

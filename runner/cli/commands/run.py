@@ -80,9 +80,10 @@ def command(
 
 def _run_here(order: Order, chosen: Settings) -> int:
     """On the embedded server, with an engine and the workers in this command."""
+    from runner.cli.checking.named import definition_path
     from runner.cli.hosting.start import hosting
 
-    path = definition_path(order.file, chosen)
+    path = definition_path(order.file, chosen.project)
     text = sys.stdin.read() if path is None else ""
     if order.detach:
         return _start_detached(order, chosen, path, text)
@@ -117,10 +118,11 @@ def _start_detached(order: Order, chosen: Settings, path: Path | None, text: str
 def _run_elsewhere(order: Order, chosen: Settings) -> int:
     """On a server of one's own: engines and workers run elsewhere."""
     from runner.cli.access import access
+    from runner.cli.checking.named import definition_path
     from runner.cli.story.elsewhere import follow_elsewhere
 
     with access(chosen) as reach:
-        path = definition_path(order.file, chosen)
+        path = definition_path(order.file, chosen.project)
         text = sys.stdin.read() if path is None else ""
         definition = load_definition(path, text, chosen, reach.client.contracts())
         value = choose(order, chosen, definition, path)
@@ -173,25 +175,6 @@ def load_definition(
     for problem in problems if contracts is not None else ():
         chosen.screen.note(str(problem))
     return draft.definition
-
-
-def definition_path(file: str, chosen: Settings) -> Path | None:
-    """The file, or the definition of that name; None for standard input. A missing file is a mistake of the caller."""
-    from runner.cli.failure import did_you_mean
-    from runner.errors import UsageError
-
-    if file == "-":
-        return None
-    path = Path(file)
-    if path.is_file():
-        return path
-    named = chosen.project.definitions / f"{file}.yaml"
-    if not path.suffix and named.is_file():
-        return named
-    known = [each.stem for each in chosen.project.definitions.glob("*.y*ml") if not each.stem.endswith(".test")]
-    hint = did_you_mean(path.stem, known)
-    kind = "a folder, not a file" if path.is_dir() else "not there"
-    raise UsageError(f"the definition {file} is {kind}.{hint}")
 
 
 def _announce(reach: Access, definition: Definition, handle: RunHandle, workers: str) -> None:

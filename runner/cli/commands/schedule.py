@@ -61,13 +61,10 @@ def add(file: str, workers: tuple[str, ...]) -> None:
 
 
 def _definition(file: str, chosen: Settings, reach: Access) -> Definition:
-    from runner.cli.commands.run import definition_path, load_definition
-    from runner.errors import UsageError
+    from runner.cli.checking.named import definition_file
+    from runner.cli.commands.run import load_definition
 
-    path = definition_path(file, chosen)
-    if path is None:
-        raise UsageError("a schedule needs a definition in a file, or its name in definitions/")
-    return load_definition(path, "", chosen, reach.client.contracts())
+    return load_definition(definition_file(file, chosen.project), "", chosen, reach.client.contracts())
 
 
 def _put(reach: Access, definition: Definition) -> StoredSchedule:

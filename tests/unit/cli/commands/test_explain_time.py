@@ -53,3 +53,23 @@ def test_json_has_milliseconds(capsys: pytest.CaptureFixture[str]):
     told = json.loads(capsys.readouterr().out)
     assert (told["worst_ms"], told["open"], told["timeout_ms"]) == (7_221_000, ["items"], 3_600_000)
     assert [step["worst_ms"] for step in told["steps"]] == [7_200_000, 21_000, 21_000]
+
+
+def test_what_finally_takes_is_said_apart(capsys: pytest.CaptureFixture[str]):
+    closing = "finally: [{id: note, worker: http.request, with: {method: GET, url: 'https://a.example'}}]\n"
+    Path("lend.yaml").write_text(DEFINITION + closing)
+    invoke(["explain-time", "lend.yaml"])
+    assert "      and 21s of finally behind it, which no timeout ends" in capsys.readouterr().out.splitlines()
+    invoke(["explain-time", "lend.yaml", "--format", "json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["worst_ms"], told["finally_ms"], told["finally_open"]) == (7_221_000, 21_000, [])
+
+
+@pytest.mark.parametrize("command", [["explain-time"], ["graph"], ["diff", "--offline", "--against", "lend.yaml"]])
+def test_a_definition_is_taken_by_its_name_too(command: list[str], capsys: pytest.CaptureFixture[str]):
+    Path("definitions").mkdir()
+    Path("definitions/lend.yaml").write_text(DEFINITION)
+    assert invoke([command[0], "lend", *command[1:]]) == 0
+    assert capsys.readouterr().out.startswith("lend 1.0.0")
+    assert invoke([command[0], "land", *command[1:]]) == 2
+    assert capsys.readouterr().err == 'error: the definition land is not there. Did you mean "lend"?\n'
