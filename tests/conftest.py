@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +31,17 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+# The short forms of what proves the reliability, and how long they may take together on an idle machine with two cores.
+# No test holds them to it, for a test must not depend on what else the machine does: every run of all says the time.
+SHORT_FORMS = {
+    "simulation": ("tests/simulation/",), "chaos": ("tests/acceptance/chaos/",),
+    "fault matrix": ("tests/integration/faults/",),
+    "security": (
+        "tests/unit/expression/test_attacks.py", "tests/unit/definition/test_events.py", "tests/project/test_no_code",
+        "tests/acceptance/test_secrets.py", "tests/unit/worker/http/", "tests/unit/test_shown.py",
+    ),
+}  # fmt: skip
+SHORT_FORMS_S = 120
 MOST_PROCESSES = 4  # each collects all tests and starts its own servers
 
 
@@ -73,3 +85,19 @@ def postgres_url(postgres_server: str) -> str:
 @pytest.fixture
 def namespace() -> str:
     return f"test-{secrets.token_hex(6)}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How long each of the short forms took, if all of them were there."""
+    tests = [report for reports in terminalreporter.stats.values() for report in reports if hasattr(report, "when")]
+    spent = {
+        name: sum(report.duration for report in tests if report.nodeid.startswith(places))
+        for name, places in SHORT_FORMS.items()
+    }
+    if min(spent.values()) > 0:
+        each = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
+        processes = getattr(terminalreporter.config.option, "numprocesses", 0) or 1
+        terminalreporter.write_line(
+            f"short forms: {each}; together {sum(spent.values()) / processes:.0f} s of {SHORT_FORMS_S} s "
+            f"on {processes} processes"
+        )

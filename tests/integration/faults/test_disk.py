@@ -48,6 +48,8 @@ class Desk:
         self.redis = Redis.from_url(url)
         self.done: dict[str, int] = {}
         self.undone: dict[str, int] = {}
+        self.breaks_first = False  # every third effect: the first time it is asked for
+        self._broke: set[str] = set()
         registry = Registry()
         registry.worker("fault.book")(self.book)
         registry.worker("fault.cancel")(self.cancel)
@@ -59,6 +61,9 @@ class Desk:
         self.worker = InProcessWorker(self.store, registry, clock=clock, slots=3)
 
     def book(self, ref: str, seconds: float) -> None:
+        if self.breaks_first and ref not in self._broke and len(self._broke | self.done.keys()) % 3 == 0:
+            self._broke.add(ref)
+            raise RuntimeError("it breaks, this time")
         self.done[ref] = self.done.get(ref, 0) + 1
 
     def cancel(self, ref: str) -> None:

@@ -177,17 +177,24 @@ def test_a_server_that_loads_its_data_is_waited_for(tmp_path: Path):
 def test_an_outage_of_three_leases_repeats_nothing_that_ended_meanwhile(
     durable: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Workers that live keep their tasks: when the server is back, nothing expires for one lease."""
+    """Workers that live keep their tasks: when the server is back, nothing expires for one lease.
+
+    The worker is heard only after an engine has looked at what is due: it must not be luck who comes first.
+    """
     lease_ms = 3_000  # a machine with other work must not be slower than this to say that a worker lives
     monkeypatch.setattr(runner.store.connection, "MAX_PAUSE_S", 0.2)  # which is 2 s, for leases of 15 s
-    with system(durable.url, tmp_path) as house:
+    with proxy_to(durable.url) as proxy, system(durable.url, tmp_path) as house, durable.client() as client:
         house.engine(lease_ms=lease_ms)
-        process = house.worker(lease_ms=lease_ms, beat_s=0.2)
+        process = house.worker(proxy.url, lease_ms=lease_ms, beat_s=0.2)
         runs = house.begin(40, seconds=0.4)
         until(lambda: process.held >= 20, "they are under way")
+        proxy.refuses = True
         durable.kill()
         time.sleep(3 * lease_ms / 1_000)
         durable.start()
+        ticked = client.hget("{faults:00}:clock", "tick")
+        until(lambda: client.hget("{faults:00}:clock", "tick") != ticked, "an engine has looked at what is due")
+        proxy.heal()
         assert house.statuses(runs) == {"completed": 40}
         assert set(house.told("did").values()) == {1}
         assert process.failure is None
