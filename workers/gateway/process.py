@@ -28,6 +28,7 @@ from workers.gateway.ledger import Ledger
 IDLE_S = 15 * 60.0
 START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 10.0
+_ANSWER_S = 5.0  # at a health check; one that is there but slow must not be taken for none
 _POLL_S = 0.02  # while another process starts or ends a gateway
 _DRAIN_S = 3.0
 _LOG_BYTES = 1024 * 1024
@@ -172,7 +173,7 @@ def _redirect(log: Path) -> None:
 
 
 def _answers(address: Address) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=1)
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/healthz")
         health = json.loads(connection.getresponse().read())

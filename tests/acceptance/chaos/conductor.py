@@ -26,6 +26,7 @@ from tests.acceptance.chaos.recovery import Recovery
 from tests.acceptance.chaos.scenarios import PlannedRun, plan
 from tests.acceptance.chaos.starter import Starter
 from tests.acceptance.chaos.verdict import Finding, judge
+from tests.servers import PATIENCE_S
 
 FAILING = 0.25
 TAIL_S = 60.0  # within which all runs are over after the last blow
@@ -127,7 +128,7 @@ class _Play:
         return result
 
     def _await_staff(self) -> None:
-        by = time.monotonic() + 60
+        by = time.monotonic() + PATIENCE_S
         with Client(self.cluster.url, root=self.cluster.root) as client:
             while not (client.contracts() and len(client.store.processes()) >= 2):
                 self.cluster.fill_up()

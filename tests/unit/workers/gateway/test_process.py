@@ -9,13 +9,13 @@ import signal
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from tests.servers import until
 from tests.unit.workers.programs import begin_gateway_program, gateway_program
 from workers.gateway import process
 
@@ -26,11 +26,8 @@ def found(ledger: Path) -> process.Address:
     return address
 
 
-def wait_until(fact: Callable[[], bool], *, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)
+def wait_until(fact: Callable[[], bool]) -> None:
+    until(fact, "it comes true")
 
 
 def is_alive(pid: int) -> bool:
@@ -105,10 +102,9 @@ def test_after_a_kill_the_next_start_makes_a_new_one_over_the_same_ledger(ledger
 
 
 def test_it_ends_when_nobody_asks_it_for_anything(ledger: Path):
-    gateway_program("start", "--idle", "0.2")
-    address = json.loads(ledger.with_suffix(".json").read_text())
+    told = gateway_program("start", "--idle", "2").stdout
     wait_until(lambda: not ledger.with_suffix(".json").exists())
-    wait_until(lambda: not is_alive(address["pid"]))
+    wait_until(lambda: not is_alive(int(told.rstrip(")\n").rpartition("process ")[2])))
 
 
 def test_it_ends_when_its_ledger_is_removed(ledger: Path):
