@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, ROOT, RUN, children_of, parent, static
+from runner.interpreter.paths import FINALLY, ROOT, RUN, children_of, parent
 from runner.interpreter.plan import StepPlan
 from runner.interpreter.state import CANCEL, Node, StepStatus
 from tests.world import World
@@ -21,7 +21,7 @@ def assert_the_books_are_right(world: World) -> None:
         return
     busy = 0
     for path, node in world.run.nodes.items():
-        place = world.plan.steps[static(path)]
+        place = world.plan.steps[path]
         assert node.open == (path in world.tasks), f"{path} and its task"
         busy += node.open + (bool(node.timer) and place.worker is not None)
         if place.kind in ("parallel", "for_each", "repeat", "switch"):
@@ -85,9 +85,9 @@ def _assert_its_halt_is_known(world: World, node: Node, place: StepPlan) -> None
 def _assert_nothing_later_is_in_flight(world: World, path: str) -> None:
     """No undo while anything that came after it, at any level above, is on its way."""
     while (above := parent(path)) != RUN:
-        names = world.plan.steps[static(above)].children
+        names = world.plan.steps[above].children
         own = path[len(above) :].lstrip("/")
-        if own in names and world.plan.steps[static(above)].kind in ("scope", "steps"):
+        if own in names and world.plan.steps[above].kind in ("scope", "steps"):
             for name in names[names.index(own) + 1 :]:
                 later = f"{above}/{name}" if above else name
                 assert not any(_is_below(later, other) for other in world.tasks), f"{later} came after {path}"

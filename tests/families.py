@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.definition.model import Catch, Retry, Step
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, static
+from runner.interpreter.paths import FINALLY
 from runner.interpreter.plan import Plan
 from runner.interpreter.run_id import child_run_id
 from runner.interpreter.state import Run
@@ -299,7 +299,7 @@ class FamilyTruth:
         elif is_there:
             assert covered, f"{place} is there, the root is {self.root.status}, and it says nothing of that: {listed}"
             if self.root.status in ("compensated", "cancelled"):
-                worker = world.plan.steps[static(path)].worker
+                worker = world.plan.steps[path].worker
                 assert worker is not None
                 assert worker.kind == "none", f"{place} is there, could be undone, and the root is {self.root.status}"
 
@@ -313,7 +313,7 @@ class FamilyTruth:
     def _operations(self, world: World) -> list[str]:
         run: Run | None = world.run
         assert run is not None
-        workers = [(path, world.plan.steps[static(path)].worker) for path in run.nodes if not path.startswith(FINALLY)]
+        workers = [(path, world.plan.steps[path].worker) for path in run.nodes if not path.startswith(FINALLY)]
         return [path for path, worker in workers if worker is not None and worker.kind != "readonly"]
 
     def _wanted(self, world: World) -> set[str]:

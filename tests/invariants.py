@@ -11,7 +11,7 @@ from runner.definition.model import WorkerAction
 from runner.interpreter import event as ev
 from runner.interpreter.advance import advance
 from runner.interpreter.decide import decide
-from runner.interpreter.paths import RUN, parent, static
+from runner.interpreter.paths import RUN, parent
 from runner.interpreter.state import Run
 from tests.world import World
 
@@ -40,14 +40,14 @@ def _later(world: World, path: str) -> Iterator[str]:
         yield from _later_in_sequence(world, above, path)
         if above != RUN and "~" not in path[len(above) :]:
             # What is in a handler comes after what it handles.
-            yield from (f"{above}~{index}" for index, _ in enumerate(world.plan.steps[static(above)].catches))
+            yield from (f"{above}~{index}" for index, _ in enumerate(world.plan.steps[above].catches))
         path = above
 
 
 def _later_in_sequence(world: World, above: str, path: str) -> list[str]:
     if above == RUN:
         return []
-    place = world.plan.steps[static(above)]
+    place = world.plan.steps[above]
     if place.kind == "repeat":
         number = int(path.rpartition("#")[2]) if path.startswith(f"{above}#") else 10**9
         return [f"{above}#{later}" for later in range(number + 1, place.max_rounds)]
@@ -68,7 +68,7 @@ def assert_undone_exactly_what_took_effect(world: World) -> None:
         if isinstance(event, ev.TaskSettled):
             done.setdefault(event.path, []).append((phases[event.path], event.outcome, event.verdict))
     for path, outcomes in done.items():
-        action = world.plan.steps[static(path)].worker
+        action = world.plan.steps[path].worker
         assert isinstance(action, WorkerAction)
         undone = sum(1 for phase, outcome, _ in outcomes if phase == "compensate" and outcome == "completed")
         stands = any(
@@ -109,7 +109,7 @@ def _assert_items_go_backwards(
 ) -> None:
     """Items are undone from the last to the first, and never more at once than they were done."""
     above, hash_sign, number = path.rpartition("#")
-    place = world.plan.steps[static(above)] if hash_sign and number.isdigit() else None
+    place = world.plan.steps[above] if hash_sign and number.isdigit() else None
     if place is None or place.kind != "for_each" or above not in started or started[above] > begun:
         return  # no item, or one that was settled by itself: collected, or rolled back
     later = [f"{above}#{index}" for index in range(int(number) + 1, world.run_node(above).count)]
@@ -171,7 +171,7 @@ def assert_nothing_went_back_over_the_pivot(world: World) -> None:
         if isinstance(event, ev.StepStarted):
             begun.add(event.path)
         elif isinstance(event, ev.StepCompleted | ev.StepStuck):
-            worker = world.plan.steps[static(event.path)].worker
+            worker = world.plan.steps[event.path].worker
             took_effect = isinstance(event, ev.StepCompleted) or event.took_effect
             if worker is not None and worker.kind == "pivot" and took_effect:
                 before = set(begun)
@@ -186,7 +186,7 @@ def assert_signals_are_taken_in_order(world: World) -> None:
         if isinstance(event, ev.SignalKept):
             kept.setdefault(event.name, []).append(event.signal_id)
         elif isinstance(event, ev.SignalTaken):
-            signal = world.plan.steps[static(event.path)].signal
+            signal = world.plan.steps[event.path].signal
             assert signal is not None
             assert event.signal_id in kept[event.name], f"{event.signal_id} is taken and not kept"
             if signal.match is None:

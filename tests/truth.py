@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.interpreter import event as ev
 from runner.interpreter.evolve_step import is_to_be_confirmed
-from runner.interpreter.paths import FINALLY, RUN_TIMEOUT, static
+from runner.interpreter.paths import FINALLY, RUN_TIMEOUT
 from runner.wire import TaskMessage
 from tests.invariants import assert_an_end_is_final, assert_nothing_went_back_over_the_pivot
 from tests.world import (
@@ -232,7 +232,7 @@ class Truth:
             elif path in listed and world.status != "abandoned":
                 assert listed[path].startswith("may "), f"{path} is not there, and listed: {listed[path]}"
         for path in self._operations():
-            effect, confirm = self.effect(f"run1/{path}"), world.plan.steps[static(path)].confirm
+            effect, confirm = self.effect(f"run1/{path}"), world.plan.steps[path].confirm
             if path in wanted and confirm is not None:
                 assert effect.is_confirmed, f"{path} stands, and was not confirmed"
             elif world.status != "abandoned":
@@ -248,7 +248,7 @@ class Truth:
     def _operations(self) -> list[str]:
         found = []
         for path in self.world.run.nodes if self.world.run else ():
-            worker = self.world.plan.steps[static(path)].worker
+            worker = self.world.plan.steps[path].worker
             if worker is not None and worker.kind != "readonly" and not path.startswith(FINALLY):
                 found.append(path)
         return found

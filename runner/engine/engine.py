@@ -95,17 +95,19 @@ class Engine:
         commits: list[Commit] = []
         transitions: dict[str, list[Transition]] = {}
         relays = len(taken) >= self._relay_from
-        queue_of = cache(self._queue_of)  # asked ten times a run, and the same for a whole batch
+        # Asked ten times a run, and the same for a whole batch.
+        queue_of, plan_of = cache(self._queue_of), cache(self._catalogue.plan)
         for run_id, etag, run, entries in self._known(taken):
             try:
-                made = interpret_or_abandon(self._catalogue.plan, run, entries, self._child_inputs.prepare)
+                made = interpret_or_abandon(plan_of, run, entries, self._child_inputs.prepare)
                 if not made:
                     continue
                 state = made[-1].run
-                plan = self._catalogue.plan(state.header.digest)
+                plan = plan_of(state.header.digest)
                 commit = commit_of(
                     run_id, etag, self._new_stamp(), entries, made, queue_of,
-                    retention_of=self._retention_of, counts=self._counts(run, made, queue_of),
+                    retention_of=self._retention_of,
+                    counts=counts_of(run.header.status if run else None, made, plan, queue_of) if self._figures else (),
                     successors=successors(plan, state) if relays else (),
                 )
                 commits.append(self._with_faults(commit, made))
@@ -116,14 +118,6 @@ class Engine:
                 self._park(run_id, etag, run)
         self._commit(commits, transitions)
         return len(taken)
-
-    def _counts(
-        self, run: Run | None, made: Sequence[Transition], queue_of: Callable[[str], str]
-    ) -> Sequence[tuple[str, int]]:
-        if not self._figures:
-            return ()
-        plan = self._catalogue.plan(made[-1].run.header.digest)
-        return counts_of(run.header.status if run is not None else None, made, plan, queue_of)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""

@@ -41,7 +41,10 @@ def with_faults(
     redaction_of: Callable[[Run], Redaction],
 ) -> Commit:
     """The commit, with the faults that its transitions tell of. Where nothing went wrong it is the same."""
-    wrong = [(transition, event) for transition in transitions for event in transition.events if _has_error(event)]
+    wrong = [
+        (transition, event) for transition in transitions for event in transition.events
+        if type(event) in _TELLING and event.error is not None  # type: ignore[union-attr]
+    ]
     if not wrong:
         return commit
     run = transitions[-1].run
@@ -60,17 +63,12 @@ def with_faults(
     return replace(commit, faults=faults, writes={**commit.writes, **stopped} if stopped else commit.writes)
 
 
-def _has_error(event: ev.AnyEvent) -> bool:
-    return type(event) in _TELLING and event.error is not None  # type: ignore[union-attr]
-
-
 def _faults_of(run: Run, transition: Transition, event: ev.AnyEvent) -> Iterator[_Found]:
     error: ErrorRecord = event.error  # type: ignore[union-attr, assignment]
     if error.code in _ASKED_FOR:
         return
     if isinstance(event, ev.TaskSettled):
-        before = transition.run.changed.get(event.path)
-        yield _Found(error, event.path, before.phase if before is not None else "")
+        yield _Found(error, event.path, transition.settled.phase if transition.settled is not None else "")
     elif isinstance(event, ev.RunFailing):
         is_own = not error.step and not isinstance(transition.events[0], ev.RequestAccepted)
         if is_own and event.ending == "compensated" and not _is_of_child(error):
@@ -112,7 +110,7 @@ def _marks(run: Run, plan: Plan, found: _Found) -> Iterator[str]:
         yield _mark("step", f"{header.workflow}/{static(found.path)}")
     if found.phase:
         yield _mark("phase", found.phase)
-        call = getattr(plan.steps[static(found.path)], found.phase)
+        call = getattr(plan.steps[found.path], found.phase)
         if call is not None:
             yield _mark("worker", call.worker)
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
-from runner.interpreter.advance import Room, Transition, advance, room_of_commit
+from runner.interpreter.advance import Room, Transition, draft_for, go_on, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, state_of
@@ -24,13 +24,14 @@ from runner.store.successor import Successor as StoreSuccessor
 from runner.wire import ErrorRecord, Outcome, last_lines
 
 _OUTCOME = msgspec.json.Decoder(Outcome)
+_OUTPUT = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
 def _outcome(entry: InboxEntry) -> ev.TaskSettled:
     try:
         outcome = _OUTCOME.decode(entry.body)
-        output = msgspec.json.decode(entry.output or outcome.output)
+        output = _OUTPUT.decode(entry.output or outcome.output)
     except msgspec.DecodeError as error:
         # The worker ran, and nobody can say what came of it.
         wrong = ErrorRecord("invalid_output", message=f"the outcome cannot be read: {error}")
@@ -113,17 +114,18 @@ def interpret(
     is_called_off = run is None and any(isinstance(event, _CALLS_OFF) for event, _ in events)
     if not events and run is not None and run.agenda:
         events.append((ev.Continued(run.header.updated_at_ms), ""))
+    draft: Run | None = None
     while events:
         event, went_on_to = events.popleft()
-        digest = event.digest if isinstance(event, ev.RunStarted) else _known(run).header.digest
+        if draft is None:
+            draft = draft_for(run, event)
         is_taken_in = is_called_off and isinstance(event, ev.RunStarted)
         # What the store dispatched already takes no room; and it has to be heard to the end, here and now.
         left = Room(0, 0, 0, 0) if is_taken_in else room_of_commit() if went_on_to else room
-        transition = advance(plan_of(digest), run, event, left, dispatched=went_on_to)
+        transition = go_on(plan_of(draft.header.digest), draft, event, left, dispatched=went_on_to)
         if went_on_to:
             _check_went_on(transition, went_on_to)
-        run = transition.run
-        if any(isinstance(command, StartChild) for command in transition.commands):
+        if transition.commands and any(isinstance(command, StartChild) for command in transition.commands):
             commands, refusals = _prepared(transition.commands, prepare, event.at_ms)
             transition = transition._replace(commands=commands)
             events.extendleft((refusal, "") for refusal in reversed(refusals))
@@ -159,12 +161,6 @@ def _prepared(
     made = [prepare(command) if isinstance(command, StartChild) else command for command in commands]
     refusals = [replace(refusal, at_ms=at_ms) for refusal in made if isinstance(refusal, ev.ChildTold)]
     return tuple(command for command in made if not isinstance(command, ev.ChildTold)), refusals
-
-
-def _known(run: Run | None) -> Run:
-    if run is None:
-        raise ValueError("the run's first inbox entry is not its start")
-    return run
 
 
 def commit_of(
@@ -210,7 +206,7 @@ def commit_of(
         run_id=run_id, etag_read=etag_read, etag=etag, entries_seen=len(entries),
         last_seen=entries[-1].mark if entries else "",
         state=state_of(run), status=run.header.status.value, terminal=run.is_terminal,
-        writes=changes_of(*(transition.run for transition in transitions)),
+        writes=changes_of(run),
         dispatches=tuple(dispatches.values()), revokes=tuple(revokes.items()),
         timers=tuple(timers.items()), timers_cleared=tuple(cleared), history=tuple(encode_events(events)),
         again=transitions[-1].is_full and not run.is_terminal,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.interpreter import event as ev
@@ -20,13 +21,18 @@ def report(
     transitions: Sequence[Transition], redaction_of: Callable[[Run], Redaction] = lambda _: NOTHING_SECRET
 ) -> None:
     """After the commit only: what was not committed did not happen. `redaction_of`: what of a run nobody is to see."""
-    lowest = log.getEffectiveLevel()
+    said = _said_from(log.getEffectiveLevel())
     for transition in transitions:
         for event in transition.events:
-            level, text = _LINES.get(type(event), _SILENT)
-            if level >= lowest and not _is_scope(event):
+            if type(event) in said and not _is_scope(event):
+                level, text = _LINES[type(event)]
                 event = redaction_of(transition.run).of(event)
                 log.log(level, text, extra=_fields(transition.run, event))
+
+
+@cache
+def _said_from(lowest: int) -> frozenset[type]:
+    return frozenset(kind for kind, (level, _) in _LINES.items() if level >= lowest)
 
 
 def _is_scope(event: ev.AnyEvent) -> bool:
@@ -62,7 +68,6 @@ _SCOPES = frozenset(".#~")
 _FIELDS = {"path": "step", "name": "signal", "news": "news", "stuck_run": "stuck_run"} | {
     name: name for name in ("phase", "attempt", "worker", "status", "ending", "why", "verb", "due_at_ms", "outcome")
 }
-_SILENT = (-1, "")
 _LINES: dict[type, tuple[int, str]] = {
     ev.RunStarted: (logging.INFO, "run started"),
     ev.ChildStarted: (logging.INFO, "child run started"),

@@ -74,6 +74,8 @@ def compile_expression(source: str) -> Expression:
     """The expression of a source without its braces. Raises ExpressionFault, with the column in `source`."""
     tree = parse(source)
     try:
-        return Expression(source, references_of(tree), facts_of(tree), _Computed(tree), tree)
+        path = tree.path_of(tree.root)
+        compute = _Computed(tree) if path is None else path.read
+        return Expression(source, references_of(tree), facts_of(tree), compute, tree)
     except RecursionError:
         raise ExpressionFault("the expression is nested too deeply", source=source) from None

@@ -46,20 +46,19 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template. Constant parts are handed out as they are, not copied."""
+    """A compiled template. Constant parts are handed out as they are, not copied.
+
+    `render(scope)` is the value with every expression evaluated. It raises ExpressionFault with the string's pointer.
+    """
 
     source: Any
     references: tuple[Reference, ...]
-    _render: Render = field(repr=False, compare=False)
+    render: Render = field(repr=False, compare=False)
 
     @property
     def is_constant(self) -> bool:
         """Whether it reads nothing, so that it always renders to the same value."""
         return not self.references
-
-    def render(self, scope: Mapping[str, Any]) -> Any:
-        """The value with every expression evaluated. Raises ExpressionFault with the pointer of the string."""
-        return self._render(scope)
 
 
 def compile_template(value: Any) -> Template:
@@ -177,8 +176,21 @@ def _compile_string(text: str, pointer: str, references: list[Reference]) -> Ren
         references.extend(slot.references_at(pointer))
     only = sole(parts)
     if only is not None:
-        return lambda scope: only.evaluate(scope, pointer)
+        return _whole(only, pointer)
     return _text(tuple(parts), pointer) if slots else None
+
+
+def _whole(slot: Slot, pointer: str) -> Render:
+    """Most inputs are made of such: the fewer calls on the way to the value, the better."""
+    evaluate, offset = slot.expression.evaluate, slot.offset
+
+    def render(scope: Mapping[str, Any]) -> Any:
+        try:
+            return evaluate(scope)
+        except ExpressionFault as fault:
+            raise fault.at(pointer, offset) from None
+
+    return render
 
 
 def _text(parts: tuple[str | Slot, ...], pointer: str) -> Render:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from runner.figures import series
 from runner.figures.buckets import bucket_of
-from runner.figures.series import name
+from runner.figures.series import in_bucket, name
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
 from runner.interpreter.paths import static
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
-from runner.interpreter.state import Run, RunStatus
+from runner.interpreter.state import RunStatus
 
 Counts = list[tuple[str, int]]
 QueueOf = Callable[[str], str]
@@ -28,9 +28,9 @@ def counts_of(before: RunStatus | None, transitions: Sequence[Transition], plan:
     counts: Counts = []
     for transition in transitions:
         for event in transition.events:
-            count = _COUNT.get(type(event))
-            if count is not None:
-                count(counts, plan, transition.run, event, queue_of)
+            kind = type(event)
+            if kind in _COUNT:
+                _COUNT[kind](counts, plan, transition, event, queue_of)
     header = transitions[-1].run.header
     if header.status is not before:
         workflow = header.workflow
@@ -41,49 +41,42 @@ def counts_of(before: RunStatus | None, transitions: Sequence[Transition], plan:
     return counts
 
 
-def _started(counts: Counts, _plan: Plan, _run: Run, event: ev.RunStarted, _queue_of: QueueOf) -> None:
+def _started(counts: Counts, _plan: Plan, _made: Transition, event: ev.RunStarted, _queue_of: QueueOf) -> None:
     counts.append((name(series.STARTED, event.workflow, event.version), 1))
 
 
-def _finished(counts: Counts, _plan: Plan, run: Run, event: ev.RunFinished, _queue_of: QueueOf) -> None:
-    header = run.header
+def _finished(counts: Counts, _plan: Plan, made: Transition, event: ev.RunFinished, _queue_of: QueueOf) -> None:
+    header = made.run.header
     counts.append((name(series.FINISHED, header.workflow, header.version, event.status), 1))
-    _time(counts, name(series.LASTED, header.workflow, event.status), event.at_ms - header.started_at_ms)
+    lasted, ms = name(series.LASTED, header.workflow, event.status), event.at_ms - header.started_at_ms
+    _add(counts, _Timed(((in_bucket(lasted, bucket_of(ms)), 1),), in_bucket(lasted, series.SUM)), ms)
 
 
-def _stuck(counts: Counts, _plan: Plan, run: Run, _event: ev.RunStuck, _queue_of: QueueOf) -> None:
-    counts.append((name(series.STUCK, run.header.workflow), 1))
-
-
-class _Names(NamedTuple):
-    """Of one attempt, as far as they do not hang on its times and errors: most attempts share theirs with many."""
-
-    ran: str
-    took: str
-    queued: str
-    did: str
-    waited: str
+def _stuck(counts: Counts, _plan: Plan, made: Transition, _event: ev.RunStuck, _queue_of: QueueOf) -> None:
+    counts.append((name(series.STUCK, made.run.header.workflow), 1))
 
 
 @lru_cache(maxsize=8192)
-def _names(workflow: str, step: str, phase: str, worker: str, queue: str, outcome: str, process: str) -> _Names:
-    return _Names(
-        name(series.RAN, worker), name(series.TOOK, workflow, step, phase, worker, outcome),
-        name(series.QUEUED, queue, worker), name(series.DID, process, outcome), name(series.WAITED, process),
-    )
+def _took(workflow: str, step: str, phase: str, worker: str, outcome: str, process: str, bucket: int) -> _Timed:
+    """Most attempts share what they count with many: only the time itself is their own."""
+    took, did = name(series.TOOK, workflow, step, phase, worker, outcome), name(series.DID, process, outcome)
+    return _Timed(((in_bucket(took, bucket), 1), (in_bucket(did, bucket), 1)), in_bucket(took, series.SUM))
 
 
-def _settled(counts: Counts, plan: Plan, run: Run, event: ev.TaskSettled, queue_of: QueueOf) -> None:
+@lru_cache(maxsize=8192)
+def _queued(queue: str, worker: str, process: str, bucket: int) -> _Timed:
+    queued, waited = name(series.QUEUED, queue, worker), name(series.WAITED, process)
+    return _Timed(((in_bucket(queued, bucket), 1), (in_bucket(waited, bucket), 1)), in_bucket(queued, series.SUM))
+
+
+def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled, queue_of: QueueOf) -> None:
     """What was taken back before anybody claimed it was no attempt."""
-    node = run.changed.get(event.path)  # as it was before: what follows may have sent the next attempt out already
+    node = made.settled  # as it was before: what follows may have sent the next attempt out already
     if node is None or event.outcome == "revoked":
         return
-    step, phase, workflow, outcome = static(event.path), node.phase, run.header.workflow, event.outcome
-    worker = _worker(plan.steps[step], phase)
-    ran, took, queued, did, waited = _names(
-        workflow, step, phase, worker, queue_of(worker), outcome, event.process or "?"
-    )
-    counts.append((ran, 1))
+    step, phase, workflow, outcome = static(event.path), node.phase, made.run.header.workflow, event.outcome
+    worker, process = _worker(plan.steps[step], phase), event.process or "?"
+    counts.append((name(series.RAN, worker), 1))
     if outcome != "completed":
         kind = event.error.kind if event.error is not None else "technical"
         type_ = series.error_type(event.error)
@@ -91,39 +84,44 @@ def _settled(counts: Counts, plan: Plan, run: Run, event: ev.TaskSettled, queue_
         counts.append((name(series.ERRED, worker), 1))
     claimed_at_ms = event.claimed_at_ms
     if claimed_at_ms:
-        took_ms = event.duration_ms or event.at_ms - claimed_at_ms
-        counts.append((f"{did}|{_time(counts, took, took_ms)}", 1))
+        ms = event.duration_ms or event.at_ms - claimed_at_ms
+        _add(counts, _took(workflow, step, phase, worker, outcome, process, bucket_of(ms)), ms)
         if node.sent_at_ms:
-            counts.append((f"{waited}|{_time(counts, queued, max(0, claimed_at_ms - node.sent_at_ms))}", 1))
+            ms = max(0, claimed_at_ms - node.sent_at_ms)
+            _add(counts, _queued(queue_of(worker), worker, process, bucket_of(ms)), ms)
 
 
-def _retried(counts: Counts, plan: Plan, run: Run, event: ev.RetryScheduled, _queue_of: QueueOf) -> None:
+def _retried(counts: Counts, plan: Plan, made: Transition, event: ev.RetryScheduled, _queue_of: QueueOf) -> None:
     step = static(event.path)
     worker = _worker(plan.steps[step], event.phase)
-    counts.append((name(series.RETRIED, run.header.workflow, step, event.phase, worker), 1))
+    counts.append((name(series.RETRIED, made.run.header.workflow, step, event.phase, worker), 1))
 
 
-def _undone(counts: Counts, plan: Plan, run: Run, event: ev.StepUndone, _queue_of: QueueOf) -> None:
+def _undone(counts: Counts, plan: Plan, made: Transition, event: ev.StepUndone, _queue_of: QueueOf) -> None:
     """Of steps with a compensation. What had nothing to undo, and scopes, are no compensations."""
-    if plan.steps[static(event.path)].compensate is not None and not event.nothing:
+    if plan.steps[event.path].compensate is not None and not event.nothing:
         outcome = "skipped" if event.skipped else "resolved" if event.resolved else "compensated"
-        counts.append((name(series.UNDONE, run.header.workflow, outcome), 1))
+        counts.append((name(series.UNDONE, made.run.header.workflow, outcome), 1))
 
 
-def _step_stuck(counts: Counts, plan: Plan, run: Run, event: ev.StepStuck, _queue_of: QueueOf) -> None:
-    node = run.nodes.get(event.path)
-    if node is not None and node.undo == "undoing" and plan.steps[static(event.path)].compensate is not None:
-        counts.append((name(series.UNDONE, run.header.workflow, "stuck"), 1))
+def _step_stuck(counts: Counts, plan: Plan, made: Transition, event: ev.StepStuck, _queue_of: QueueOf) -> None:
+    node = made.run.nodes.get(event.path)  # as it is at the end of the commit: whoever resolved it since left the error
+    if node is not None and node.undo_error == event.error and plan.steps[event.path].compensate is not None:
+        counts.append((name(series.UNDONE, made.run.header.workflow, "stuck"), 1))
 
 
-def _time(counts: Counts, histogram: str, ms: float) -> int:
-    """The bucket that it is in."""
-    bucket = bucket_of(ms)
-    counts.append((f"{histogram}|{bucket}", 1))
+class _Timed(NamedTuple):
+    """What a time counts: itself in its buckets, and in a sum."""
+
+    counts: tuple[tuple[str, int], ...]
+    sum: str
+
+
+def _add(counts: Counts, timed: _Timed, ms: float) -> None:
+    counts += timed.counts
     micros = round(ms * 1000)
     if micros > 0:
-        counts.append((f"{histogram}|{series.SUM}", micros))
-    return bucket
+        counts.append((timed.sum, micros))
 
 
 _CALLS: dict[str, Callable[[StepPlan], CallPlan | None]] = {
@@ -137,7 +135,7 @@ def _worker(place: StepPlan, phase: str) -> str:
     return call.worker if call is not None else "?"
 
 
-_COUNT: dict[type, Callable[[Counts, Plan, Run, Any, QueueOf], None]] = {
+_COUNT: dict[type, Callable[[Counts, Plan, Transition, Any, QueueOf], None]] = {
     ev.RunStarted: _started,
     ev.RunFinished: _finished,
     ev.RunStuck: _stuck,

@@ -19,7 +19,7 @@ from runner.interpreter.family import news
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import TERMINAL, Header, Run
+from runner.interpreter.state import TERMINAL, Header, Node, Run
 
 # What one commit holds, so that the store takes it: the rest follows after a `Continued`. What follows from one look at
 # one node is never torn apart, so there may be a thousand more events and writes than this.
@@ -28,12 +28,12 @@ MAX_REVOKES = 1_000
 MAX_EVENTS = 2_500
 MAX_WRITES = 2_500
 MAX_SPINS = 1_000  # commits in a row that were full and dispatched nothing; more can only be a loop of ours
-_GOES_OUT = (ev.TaskDispatched, ev.ChildStarted, ev.ChildAsked)
+_GOES_OUT = frozenset({ev.TaskDispatched, ev.ChildStarted, ev.ChildAsked})
 
 
 @dataclass(slots=True)
 class Room:
-    """What a commit still holds. Several transitions of one run that go into one commit share it."""
+    """What a commit still holds. Several transitions of one run that go into one commit share it, and their draft."""
 
     dispatches: int
     revokes: int
@@ -44,15 +44,6 @@ class Room:
         writes = len(run.changed) + len(run.dirty)
         return self.dispatches > 0 and self.revokes > 0 and self.events > 0 and self.writes > writes
 
-    def take(self, events: Sequence[ev.AnyEvent]) -> None:
-        self.events -= len(events)
-        for event in events:
-            kind = type(event)
-            if kind in _GOES_OUT:
-                self.dispatches -= 1
-            elif kind is ev.RevokeAsked:
-                self.revokes -= 1
-
 
 def room_of_commit() -> Room:
     return Room(MAX_DISPATCHES, MAX_REVOKES, MAX_EVENTS, MAX_WRITES)
@@ -61,9 +52,10 @@ def room_of_commit() -> Room:
 class Transition(NamedTuple):
     """The run as it is now, what happened (the first event is the one given), and what is to be done."""
 
-    run: Run
+    run: Run  # shared by the transitions of one commit: it goes on with the next of them
     events: tuple[ev.AnyEvent, ...]
     commands: tuple[Command, ...]
+    settled: Node | None = None  # whose attempt is over, as it was while its task was out
 
     @property
     def is_full(self) -> bool:
@@ -79,14 +71,24 @@ def advance(
     `dispatched`: the path of a task that is out already, with its input, as an earlier commit said it would be.
     Raises IllegalMove, KeyError … only for a bug or a record that does not fit the plan.
     """
-    room = room_of_commit() if room is None else room
+    return go_on(plan, draft_for(run, event), event, room_of_commit() if room is None else room, dispatched=dispatched)
+
+
+def draft_for(run: Run | None, event: ev.External) -> Run:
+    """What this event, and others after it, may change."""
     if isinstance(event, ev.RunStarted):
-        draft = new_run(event)
-    else:
-        if run is None:
-            raise ValueError(f"{type(event).__name__} for a run that never started")
-        draft = run.draft()
+        return new_run(event)
+    if run is None:
+        raise ValueError(f"{type(event).__name__} for a run that never started")
+    return run.draft()
+
+
+def go_on(plan: Plan, draft: Run, event: ev.External, room: Room, *, dispatched: str = "") -> Transition:
+    """The same on a draft, which it changes: for several events that go into one commit."""
     header, agenda, at_ms = draft.header, draft.agenda, event.at_ms
+    settled = draft.nodes.get(event.path) if type(event) is ev.TaskSettled else None
+    if settled is not None:
+        settled = settled.__copy__()  # type: ignore[attr-defined]
     header.updated_at_ms = at_ms
     events: list[ev.AnyEvent] = []
     commands: list[Command] = []
@@ -99,36 +101,42 @@ def advance(
         first = (event,)
     elif isinstance(event, ev.TaskSettled):
         first = (ev.OutcomeIgnored(at_ms, event.path, event.outcome, event.error, event.process),)
-    _apply(plan, draft, first, events, commands, dispatched)
+    _apply(plan, draft, first, events, commands, dispatched, room)
     left, has_room = room.dispatches, room.is_left(draft)
     while agenda and room.is_left(draft) and header.status not in TERMINAL:
         path = next(iter(agenda))
         del agenda[path]
         proposals = decide(plan, draft, path, at_ms)
-        _apply(plan, draft, proposals, events, commands, dispatched)
-        room.take(proposals)
+        _apply(plan, draft, proposals, events, commands, dispatched, room)
         if not agenda and path != RUN and _concerns_the_run(header):
             # The whole is looked at last: whether it is stuck depends on everything else being at rest.
             agenda[RUN] = None
-    _apply(plan, draft, news(draft, at_ms), events, commands, dispatched)
-    room.writes -= len(draft.changed) + len(draft.dirty)
+    if header.parent:
+        _apply(plan, draft, news(draft, at_ms), events, commands, dispatched, room)
     header.agenda = tuple(agenda)
-    if has_room:
+    if has_room and (agenda or header.spins):
         _count_spins(draft, events, has_dispatched=room.dispatches < left)
-    return Transition(draft, tuple(events), tuple(commands))
+    return Transition(draft, tuple(events), tuple(commands), settled)
 
 
 def _apply(
     plan: Plan, draft: Run, proposals: Sequence[ev.AnyEvent], events: list[ev.AnyEvent], commands: list[Command],
-    dispatched: str,
+    dispatched: str, room: Room,
 ) -> None:
+    events += proposals
+    room.events -= len(proposals)
     for proposed in proposals:
         kind = type(proposed)
         EVOLVE[kind](plan, draft, proposed)
-        events.append(proposed)
+        if kind not in COMMANDS:
+            continue
+        if kind in _GOES_OUT:
+            room.dispatches -= 1
+        elif kind is ev.RevokeAsked:
+            room.revokes -= 1
         if dispatched and kind is ev.TaskDispatched and proposed.path == dispatched:  # type: ignore[union-attr]
             draft.kept.add(f"{dispatched}:action")
-        elif kind in COMMANDS:
+        else:
             commands += COMMANDS[kind](plan, draft, proposed)
 
 

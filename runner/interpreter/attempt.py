@@ -17,7 +17,7 @@ from runner.interpreter.evolve_task import CRASH_LOOP
 from runner.interpreter.failure import expression_error
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
 from runner.interpreter.scope import ABSENT, scope_at
-from runner.interpreter.sizes import MAX_VALUE, size_of
+from runner.interpreter.sizes import MAX_VALUE, size_of, too_much
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord, Phase
 
@@ -26,12 +26,34 @@ FINAL_CODES = frozenset({"invalid_input", "unknown_worker", "expression_error", 
 
 
 def render(
-    plan: Plan, run: Run, node: Node, where: str, templates: Mapping[str, Template],
-    *, result: Any = ABSENT, scope: Mapping[str, Any] | None = None,
+    plan: Plan, run: Run, node: Node, where: str, templates: Mapping[str, Template], *, result: Any = ABSENT
 ) -> dict[str, Any] | ErrorRecord:
-    """The arguments of a call, or what is wrong with them. `scope`: that of the node, where it is made already."""
-    if scope is None:
-        scope = scope_at(plan, run, node.path, result=result)
+    """The arguments of a call, or what is wrong with them."""
+    made = _arguments(plan, node, where, templates, scope_at(plan, run, node.path, result=result))
+    return made if isinstance(made, ErrorRecord) else made[0]
+
+
+def first_input(
+    plan: Plan, run: Run, node: Node, place: StepPlan, templates: Mapping[str, Template]
+) -> tuple[dict[str, Any], dict[str, Any] | None, int] | ErrorRecord:
+    """The input of a step's action, that of its undo as far as it is known now, and the bytes of both."""
+    scope = scope_at(plan, run, node.path)
+    given = _arguments(plan, node, "with", templates, scope)
+    if isinstance(given, ErrorRecord):
+        return given
+    arguments, size = given
+    if place.compensate is None or not place.compensate.arguments:
+        return too_much(run, size) or (arguments, None, size)
+    undo = _arguments(plan, node, "compensate", place.compensate.arguments, scope)
+    if isinstance(undo, ErrorRecord):
+        return undo
+    return too_much(run, size + undo[1]) or (arguments, undo[0], size + undo[1])
+
+
+def _arguments(
+    plan: Plan, node: Node, where: str, templates: Mapping[str, Template], scope: Mapping[str, Any]
+) -> tuple[dict[str, Any], int] | ErrorRecord:
+    """And their size."""
     try:
         arguments = {name: template.render(scope) for name, template in templates.items()}
     except ExpressionError as error:
@@ -40,7 +62,7 @@ def render(
     if size > MAX_VALUE:
         message = f"{where}: the input is {size:,} bytes; at most {MAX_VALUE:,} can be given to a worker"
         return ErrorRecord("invalid_input", message=message)
-    return arguments
+    return arguments, size
 
 
 def dispatch(

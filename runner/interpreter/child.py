@@ -10,13 +10,12 @@ from collections.abc import Sequence
 
 from runner.definition.model import ChildAction
 from runner.interpreter import event as ev
-from runner.interpreter.attempt import render
+from runner.interpreter.attempt import first_input
 from runner.interpreter.completion import complete
 from runner.interpreter.failure import fail
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.run_id import child_run_id
-from runner.interpreter.scope import scope_at, step_ref
-from runner.interpreter.sizes import size_of, too_much
+from runner.interpreter.scope import step_ref
 from runner.interpreter.state import CANCEL, Node, Run
 from runner.wire import ErrorRecord
 
@@ -49,14 +48,10 @@ def _call_off(node: Node, at_ms: int) -> Proposals:
 
 def _start(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     action = action_of(place)
-    scope = scope_at(plan, run, node.path)
-    given = render(plan, run, node, "with", place.values, scope=scope)
-    undo_arguments = place.compensate.arguments if place.compensate is not None else {}
-    undo = render(plan, run, node, "compensate", undo_arguments, scope=scope) if undo_arguments else None
-    size = 0 if isinstance(given, ErrorRecord) else size_of((given, undo))
-    for wrong in (given, undo, too_much(run, size)):
-        if isinstance(wrong, ErrorRecord):
-            return fail(plan, run, node, wrong, at_ms)
+    made = first_input(plan, run, node, place, place.values)
+    if isinstance(made, ErrorRecord):
+        return fail(plan, run, node, made, at_ms)
+    given, undo, size = made
     run_id = child_run_id(step_ref(run, node.path), node.tries + 1)
     return (ev.ChildStarted(at_ms, node.path, run_id, action.workflow, action.version, given, undo, size),)
 

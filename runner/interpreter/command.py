@@ -9,7 +9,7 @@ import msgspec
 
 from runner.interpreter import event as ev
 from runner.interpreter.family import MAX_TOLD, living_children, told_by_event
-from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent, static
+from runner.interpreter.paths import RUN, RUN_TIMEOUT, items, parent
 from runner.interpreter.plan import Plan
 from runner.interpreter.scope import step_ref
 from runner.interpreter.state import Run
@@ -69,7 +69,7 @@ def _started(plan: Plan, _run: Run, event: ev.RunStarted) -> tuple[Command, ...]
 
 
 def dispatch_of(plan: Plan, run: Run, event: ev.TaskDispatched) -> DispatchTask:
-    place = plan.steps[static(event.path)]
+    place = plan.steps[event.path]
     worker = place.worker
     if not place.is_operation or place.step is None:
         raise ValueError(f"{event.path!r} is no operation of {run.header.workflow!r}")
@@ -142,7 +142,7 @@ def _cause(run: Run, path: str) -> ErrorRecord | None:
 
 # -- parents and children -----------------------------------------------------------------------------
 def _start_child(plan: Plan, run: Run, event: ev.ChildStarted) -> tuple[Command, ...]:
-    action = plan.steps[static(event.path)].child
+    action = plan.steps[event.path].child
     if action is None:
         raise ValueError(f"{event.path!r} starts no child")
     started = ev.RunStarted(

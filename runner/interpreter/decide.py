@@ -21,7 +21,7 @@ from runner.interpreter.failure import expression_error, fail
 from runner.interpreter.halting import pass_on
 from runner.interpreter.loop import decide_loop
 from runner.interpreter.operation import decide_operation
-from runner.interpreter.paths import FINALLY, ROOT, RUN, child, parent, static
+from runner.interpreter.paths import FINALLY, ROOT, RUN, child, parent
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.repeat import decide_repeat
 from runner.interpreter.scope import error_at, scope_at
@@ -40,22 +40,22 @@ def decide(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
     if path == RUN:
         return decide_run(plan, run, at_ms)
     node = run.nodes[path]
-    if node.undo == "undoing":
-        return decide_undo(plan, run, node, at_ms)
-    place = plan.steps[static(path)]
+    if node.undo:
+        return decide_undo(plan, run, node, at_ms) if node.undo == "undoing" else ()
+    place = plan.steps[path]
     if run.header.confirming and is_to_be_confirmed(plan, node):
         return decide_decided(node, at_ms) if place.child else decide_confirm(plan, run, node, place, at_ms)
-    if node.rest or node.undo == "undone":
+    if node.rest:
         return ()
     if run.header.ending and node.halt < run.nodes[ROOT].halt and not path.startswith(FINALLY):
         # The run goes back: nothing new begins, whichever node happens to be looked at first.
         return (ev.HaltAsked(at_ms, path, kill=run.nodes[ROOT].halt == CANCEL),)
     if node.stuck:
         return ()
-    if node.gate and node.handler < 0:
-        return _begin(plan, run, path, at_ms)
     if node.handler >= 0:
         return _decide_handler(plan, run, node, place, at_ms)
+    if node.gate:
+        return _begin(plan, run, path, at_ms)
     return FORWARD[place.kind](plan, run, node, place, at_ms)
 
 
@@ -79,7 +79,7 @@ def _decide_sequence(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: i
 
 
 def _begin(plan: Plan, run: Run, path: str, at_ms: int) -> Proposals:
-    place = plan.steps[static(path)]
+    place = plan.steps[path]
     if place.when is None:
         return (ev.StepStarted(at_ms, path),)
     try:

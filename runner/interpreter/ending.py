@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
 from runner.interpreter.failure import expression_error
-from runner.interpreter.paths import FINALLY, ROOT, static
+from runner.interpreter.paths import FINALLY, ROOT
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at
 from runner.interpreter.sizes import size_of, too_large
@@ -50,7 +50,7 @@ def _pivots_on_their_way(plan: Plan, run: Run) -> list[str]:
     """Children that count as a pivot: they know better than the run whether their point of no return is behind them."""
     return [
         path for path, node in run.nodes.items()
-        if node.child and node.open and not node.killing and plan.steps[static(path)].is_pivot
+        if node.child and node.open and not node.killing and plan.steps[path].is_pivot
     ]
 
 
@@ -143,7 +143,7 @@ def standing_of(plan: Plan, run: Run, status: str) -> tuple[Standing, ...]:
     """
     found: list[Standing] = []
     for path, node in run.nodes.items():
-        place = plan.steps[static(path)]
+        place = plan.steps[path]
         if place.child is not None:
             found += _standing_of_child(run, node, place, status)
             continue

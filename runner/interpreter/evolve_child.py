@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from runner.interpreter import event as ev
 from runner.interpreter.evolve_step import is_to_be_confirmed
-from runner.interpreter.paths import RUN, static
+from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, StepStatus, move_step
 from runner.wire import ErrorRecord
@@ -21,7 +21,7 @@ def child_started(plan: Plan, run: Run, event: ev.ChildStarted) -> None:
     node.child, node.child_status = event.run_id, "running"
     node.tries += 1
     run.header.made += event.size
-    if plan.steps[static(event.path)].is_pivot and run.header.pivot != "passed":
+    if plan.steps[event.path].is_pivot and run.header.pivot != "passed":
         run.header.pivot = "in_flight"
     run.put(f"{event.path}:action", event.input)
     if event.undo is not None:
@@ -69,7 +69,7 @@ def _nothing_more(_plan: Plan, _run: Run, _node: Node, _event: ev.ChildTold) -> 
 
 
 def _passed(plan: Plan, run: Run, node: Node, _event: ev.ChildTold) -> None:
-    if plan.steps[static(node.path)].is_pivot:
+    if plan.steps[node.path].is_pivot:
         run.header.pivot = "passed"
         run.due(RUN)  # what was held is refused now, not when the child has ended
 

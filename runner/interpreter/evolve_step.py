@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, RUN, children_of, parent, static
-from runner.interpreter.plan import Plan
+from runner.interpreter.paths import FINALLY, RUN, children_of, parent
+from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.state import CANCEL, DRAIN, Node, Run, RunStatus, StepStatus, move_run, move_step
 
 
@@ -48,30 +48,28 @@ def step_skipped(plan: Plan, run: Run, event: ev.StepSkipped) -> None:
 
 
 def step_completed(plan: Plan, run: Run, event: ev.StepCompleted) -> None:
-    node = run.edit(event.path)
+    path = event.path
+    node, place, result = run.edit(path), plan.steps[path], f"{path}:result"
     move_step(node, StepStatus.COMPLETED)
     node.has_output = event.has_output
     node.error, node.fault = event.error, event.error is not None
     run.header.made += event.size
     if event.has_output:
-        result = f"{event.path}:result"
         is_result = result in run.kept and event.output is run.payloads.get(result)
-        run.put(f"{event.path}:output", event.output, kept=is_result)
-    place = plan.steps[static(event.path)]
+        run.put(f"{path}:output", event.output, kept=is_result)
     if event.undo is not None:
-        run.put(f"{event.path}:undo", {**run.payloads.get(f"{event.path}:undo", {}), **event.undo})
+        run.put(f"{path}:undo", {**run.payloads.get(f"{path}:undo", {}), **event.undo})
     undo_needs_it = event.undo is None and place.compensate is not None and place.compensate.late
     if not undo_needs_it and not (place.confirm is not None and place.confirm.late):
-        run.drop(f"{event.path}:result")
-    _took_effect(plan, run, node)
+        run.drop(result)
+    _took_effect(run, node, place)
     if event.resolved:
         unstick(run, node, "completed")
     _come_to_rest(plan, run, node, event.at_ms)
 
 
-def _took_effect(plan: Plan, run: Run, node: Node) -> None:
+def _took_effect(run: Run, node: Node, place: StepPlan) -> None:
     node.unknown = False
-    place = plan.steps[static(node.path)]
     node.effect = place.is_operation
     if place.is_pivot:
         run.header.pivot = "passed"
@@ -83,7 +81,7 @@ def step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
         move_step(node, StepStatus.UNKNOWN if event.unknown else StepStatus.FAILED)
         node.unknown = node.effect = event.unknown
     node.error = event.error
-    if run.header.pivot == "in_flight" and plan.steps[static(event.path)].is_pivot:
+    if run.header.pivot == "in_flight" and plan.steps[event.path].is_pivot:
         run.header.pivot = ""
         # What was held takes effect before anything else follows from the failure.
         run.due(RUN)
@@ -92,7 +90,7 @@ def step_failed(plan: Plan, run: Run, event: ev.StepFailed) -> None:
     if event.caught >= 0:
         node.handler = event.caught
         above = parent(event.path)
-        if above != RUN and plan.steps[static(above)].joins_any:
+        if above != RUN and plan.steps[above].joins_any:
             # Taken, so that the others go on; should they fail as well, the first failure is that of the whole.
             run.edit(above).faulted = run.nodes[above].faulted or event.path
         if event.undo:
@@ -162,7 +160,7 @@ def halt_asked(_plan: Plan, run: Run, event: ev.HaltAsked) -> None:
 def children_halted(plan: Plan, run: Run, event: ev.ChildrenHalted) -> None:
     node = run.edit(event.path)
     node.told = CANCEL if event.kill else DRAIN
-    for path in children_of(event.path, plan.steps[static(event.path)].children, node.cursor):
+    for path in children_of(event.path, plan.steps[event.path].children, node.cursor):
         if path in run.nodes and not run.nodes[path].rest:
             _halt(run, path, node.told)
     run.due(event.path)
@@ -194,7 +192,7 @@ def _come_to_rest(plan: Plan, run: Run, node: Node, at_ms: int, *, passed: bool 
             above.active -= 1
             if node.fault:
                 above.faulted = above.faulted or node.path
-            elif node.status is StepStatus.COMPLETED and plan.steps[static(above_path)].joins_any:
+            elif node.status is StepStatus.COMPLETED and plan.steps[above_path].joins_any:
                 above.winner = above.winner or node.path
         elif separator != "~" and passed and not node.fault:
             run.edit(above_path).cursor += 1
@@ -214,7 +212,7 @@ def step_stuck(plan: Plan, run: Run, event: ev.StepStuck) -> None:
     else:
         node.error = event.error
         if event.took_effect:
-            _took_effect(plan, run, node)
+            _took_effect(run, node, plan.steps[event.path])
     run.header.stuck = (*run.header.stuck, event.path)
     run.due(RUN)
 
@@ -243,7 +241,7 @@ def step_resumed(plan: Plan, run: Run, event: ev.StepResumed) -> None:
     else:
         # What took effect is not asked for again; then only what we made of its result is tried anew.
         node.due = node.last != "" and not node.effect
-        place = plan.steps[static(event.path)]
+        place = plan.steps[event.path]
         node.resumed = node.halt > 0 and node.phase == "action" and not place.is_settled_by_undo
     if node.status is StepStatus.COMPENSATION_FAILED:
         move_step(node, StepStatus.COMPENSATING)
@@ -259,4 +257,4 @@ def is_to_be_confirmed(plan: Plan, node: Node) -> bool:
         return False
     if node.child:
         return node.child_status == "held" or node.phase == "confirm"
-    return node.status is StepStatus.COMPLETED and node.effect and plan.steps[static(node.path)].confirm is not None
+    return node.status is StepStatus.COMPLETED and node.effect and plan.steps[node.path].confirm is not None

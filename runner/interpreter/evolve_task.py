@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import RUN, RUN_TIMEOUT, static
+from runner.interpreter.paths import RUN, RUN_TIMEOUT
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, StepStatus, move_step
 
@@ -21,7 +21,7 @@ def task_dispatched(plan: Plan, run: Run, event: ev.TaskDispatched) -> None:
     if event.phase == "action":
         node.spent, node.patient = event.attempt, event.patient
         node.tries += 1
-        if plan.steps[static(event.path)].is_pivot and run.header.pivot != "passed":
+        if plan.steps[event.path].is_pivot and run.header.pivot != "passed":
             run.header.pivot = "in_flight"
     elif event.phase == "verify":
         node.asked = event.attempt
@@ -68,7 +68,7 @@ def _action_settled(plan: Plan, node: Node, event: ev.TaskSettled) -> None:
     if node.lost >= CRASH_LOOP and event.error is not None:
         message = f"{node.lost} worker processes in a row were lost while they ran it"
         node.error = replace(event.error, code="crash_loop", message=message)
-    worker = plan.steps[static(event.path)].worker
+    worker = plan.steps[event.path].worker
     if event.outcome == "unknown" and worker is not None and worker.kind != "readonly":
         node.unknown = True
 

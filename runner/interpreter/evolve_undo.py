@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner.interpreter import event as ev
 from runner.interpreter.evolve_step import unstick, vars_reverted
-from runner.interpreter.paths import RUN, parent, static
+from runner.interpreter.paths import RUN, parent
 from runner.interpreter.plan import Plan
 from runner.interpreter.state import Node, Run, StepStatus, move_step
 
@@ -32,7 +32,7 @@ def _count_down(plan: Plan, run: Run, node: Node, above_path: str) -> None:
     elif above.undo == "":
         _settling(run, above_path, 1)
     elif separator == "/":
-        above.undo_cursor = plan.steps[static(node.path)].position
+        above.undo_cursor = plan.steps[node.path].position
 
 
 def _settling(run: Run, path: str, change: int) -> None:
@@ -47,7 +47,7 @@ def _settling(run: Run, path: str, change: int) -> None:
 
 def step_undone(plan: Plan, run: Run, event: ev.StepUndone) -> None:
     node = run.edit(event.path)
-    place = plan.steps[static(event.path)]
+    place = plan.steps[event.path]
     if not event.nothing and not event.skipped and node.resolved != "skipped":
         if node.status not in (StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED):
             move_step(node, StepStatus.COMPENSATING)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from runner.errors import ExpressionError
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, RUN, parent, static
+from runner.interpreter.paths import FINALLY, RUN, parent
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import scope_at, shown
 from runner.interpreter.state import Node, Run
@@ -19,7 +19,7 @@ def fail(
     plan: Plan, run: Run, node: Node, error: ErrorRecord, at_ms: int, *, unknown: bool = False, resolved: bool = False
 ) -> Sequence[ev.AnyEvent]:
     """The step, or scope, has failed with this error. `unknown`: it may stand, so the way back undoes it."""
-    place = plan.steps[static(node.path)]
+    place = plan.steps[node.path]
     error = named(plan, node, error)
     caught = -1
     if not node.halt and node.handler < 0:
@@ -37,7 +37,7 @@ def must_go_on(plan: Plan, run: Run, node: Node, error: ErrorRecord) -> bool:
     """Whether the run is past its point of no return and nothing would take this failure: there is only forward."""
     if run.header.pivot != "passed" or node.halt or node.path.startswith(FINALLY):
         return False
-    if node.handler < 0 and matching_catch(plan, run, node.path, plan.steps[static(node.path)], error)[0] >= 0:
+    if node.handler < 0 and matching_catch(plan, run, node.path, plan.steps[node.path], error)[0] >= 0:
         return False
     return not is_caught_above(plan, run, node.path, error)
 
@@ -51,12 +51,12 @@ def give_up(plan: Plan, run: Run, node: Node, error: ErrorRecord, at_ms: int) ->
 
 def named(plan: Plan, node: Node, error: ErrorRecord) -> ErrorRecord:
     """The error with the step that it is of."""
-    step = plan.steps[static(node.path)].step
+    step = plan.steps[node.path].step
     return error if error.step or step is None else replace(error, step=step.id, attempt=node.tries)
 
 
 def expression_error(plan: Plan, path: str, where: str, error: ExpressionError) -> ErrorRecord:
-    place = plan.steps[static(path)]
+    place = plan.steps[path]
     step = place.step.id if place.step is not None else ""
     return ErrorRecord("expression_error", message=f"{where}: {error}", step=step)
 
@@ -84,7 +84,7 @@ def matching_catch(
 def is_caught_above(plan: Plan, run: Run, path: str, error: ErrorRecord) -> bool:
     while (above := parent(path)) != RUN:
         node = run.nodes[above]
-        place = plan.steps[static(above)]
+        place = plan.steps[above]
         inside_handler = path.startswith(f"{above}~")
         if place.catches and not inside_handler and node.handler < 0:
             index, _ = matching_catch(plan, run, above, place, error)

@@ -98,7 +98,7 @@ def _refused(told: ev.ParentTold, why: str) -> ev.RequestRefused:
 def news(run: Run, at_ms: int) -> Proposals:
     """What the parent should know and has not heard: a person must act, or has; the point of no return is behind."""
     header = run.header
-    if not header.parent or header.is_terminal:
+    if header.is_terminal:
         return ()
     told: list[ev.AnyEvent] = []
     if header.pivot == "passed" and not header.told_pivot:

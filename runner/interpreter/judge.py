@@ -11,7 +11,7 @@ from runner.interpreter.ending import cancelled, last_step_done, too_late
 from runner.interpreter.evolve_step import is_to_be_confirmed
 from runner.interpreter.failure import fail
 from runner.interpreter.family import abandoned, firmer, judge_told
-from runner.interpreter.paths import ROOT, static
+from runner.interpreter.paths import ROOT
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.signals import arrived, why_refused
 from runner.interpreter.state import Node, Run, RunStatus
@@ -95,7 +95,7 @@ def _stuck_paths(plan: Plan, run: Run, step: str) -> tuple[str, ...]:
 
 
 def _id(plan: Plan, path: str) -> str:
-    step = plan.steps[static(path)].step
+    step = plan.steps[path].step
     return step.id if step is not None else path or "output"
 
 
@@ -115,7 +115,7 @@ def _settled_by_hand(plan: Plan, run: Run, node: Node, request: ev.ResolveReques
 
 
 def _completed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
-    place = plan.steps[static(node.path)]
+    place = plan.steps[node.path]
     if node.path == ROOT:
         return (ev.RootResolved(request.at_ms), last_step_done(run, request.output, request.at_ms))
     if node.handler >= 0:
@@ -134,7 +134,7 @@ def _failed(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> A
 
 
 def _skipped(plan: Plan, run: Run, node: Node, request: ev.ResolveRequested) -> Answer | str:
-    place = plan.steps[static(node.path)]
+    place = plan.steps[node.path]
     if place.kind in _CONTAINERS and _holds_something(node, place):
         return "its steps have done their work: say completed, with its output"
     if run.header.pivot != "passed":

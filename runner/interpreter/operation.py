@@ -15,19 +15,17 @@ from runner.interpreter.attempt import (
     call_of,
     dispatch,
     error_of,
+    first_input,
     has_time,
     is_final,
     may_retry,
-    render,
     wait,
     worker_of,
 )
 from runner.interpreter.completion import complete
 from runner.interpreter.failure import fail
 from runner.interpreter.plan import Plan, StepPlan
-from runner.interpreter.scope import scope_at
 from runner.interpreter.settlement import after_verification, settle, verify, verify_again
-from runner.interpreter.sizes import size_of, too_much
 from runner.interpreter.state import CANCEL, Node, Run
 from runner.wire import ErrorRecord
 
@@ -36,7 +34,7 @@ Proposals = Sequence[ev.AnyEvent]
 
 def decide_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     worker = worker_of(place)
-    called_off = _is_called_off(node, place)
+    called_off = node.halt > 0 and _is_called_off(node, place)
     if node.open:
         kill = node.halt == CANCEL
         is_asked = node.killing if kill else node.revoking
@@ -56,25 +54,17 @@ def decide_operation(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: i
 
 def _is_called_off(node: Node, place: StepPlan) -> bool:
     """Once the run goes back, an action is tried no more, unless asking again is all that can settle it."""
-    if not node.halt or node.phase != "action":
+    if node.phase != "action":
         return False
     return place.is_settled_by_undo or not (node.patient or node.resumed)
 
 
 def _first_attempt(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     call = call_of(place.action)
-    scope = scope_at(plan, run, node.path)
-    arguments = render(plan, run, node, "with", call.arguments, scope=scope)
-    undo_arguments = place.compensate.arguments if place.compensate is not None else {}
-    undo = render(plan, run, node, "compensate", undo_arguments, scope=scope) if undo_arguments else None
-    if isinstance(arguments, ErrorRecord):
-        return fail(plan, run, node, arguments, at_ms)
-    if isinstance(undo, ErrorRecord):
-        return fail(plan, run, node, undo, at_ms)
-    size = size_of((arguments, undo))
-    wrong = too_much(run, size)
-    if wrong is not None:
-        return fail(plan, run, node, wrong, at_ms)
+    made = first_input(plan, run, node, place, call.arguments)
+    if isinstance(made, ErrorRecord):
+        return fail(plan, run, node, made, at_ms)
+    arguments, undo, size = made
     return (dispatch(node, place, call, "action", 1, call.retry, at_ms, given=arguments, undo=undo, size=size),)
 
 

@@ -28,7 +28,7 @@ from runner.definition.model import (
     WorkerAction,
 )
 from runner.expression.evaluate import Condition, Template, compile_condition, compile_template
-from runner.interpreter.paths import FINALLY, ROOT, child
+from runner.interpreter.paths import FINALLY, ROOT, child, static
 
 _WHOLE_OUTPUT = re.compile(r"\{\{\s*steps\.([a-z][a-z0-9_]*)\.output\s*\}\}")
 
@@ -126,12 +126,22 @@ class StepPlan:
         return self.compensate is not None and self.worker is not None and self.worker.on_unknown != "halt"
 
 
+class Places(dict[str, StepPlan]):
+    """Steps and scopes by static path. The path of a node finds its place too: the items of a loop share one."""
+
+    def __missing__(self, path: str) -> StepPlan:
+        place = static(path)
+        if place == path:
+            raise KeyError(path)
+        return self[place]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One definition, ready to be interpreted."""
 
     definition: Definition
-    steps: Mapping[str, StepPlan]  # by static path
+    steps: Places
     ids: Mapping[str, str]  # step id -> static path
     output: Template | None
     patient: Retry
@@ -147,7 +157,7 @@ class Plan:
 
 def compile_plan(definition: Definition) -> Plan:
     """Raises ExpressionError for an expression that does not parse; a checked definition has none."""
-    steps: dict[str, StepPlan] = {}
+    steps = Places()
     ids: dict[str, str] = {}
     _add_scope(steps, ids, ROOT, definition.steps)
     if definition.finally_:

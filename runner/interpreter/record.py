@@ -88,17 +88,15 @@ def state_of(run: Run) -> bytes:
     return _ENCODER.encode(_State(header, run.nodes.get(ROOT)))
 
 
-def changes_of(*versions: Run) -> dict[str, bytes]:
-    """The fields that changed since the first of these versions of a run was begun, as the last one has them."""
-    run = versions[-1]
-    changed = dict.fromkeys(path for version in versions for path in version.changed if path != ROOT)
-    dirty = {name: name in version.kept for version in versions for name in version.dirty}
-    fields = {f"n:{path}": _ENCODER.encode(run.nodes[path]) for path in changed}
-    if "~input" in dirty:  # it has just begun
+def changes_of(run: Run) -> dict[str, bytes]:
+    """The fields that changed since this draft of a run was begun."""
+    nodes, payloads = run.nodes, run.payloads
+    fields = {f"n:{path}": _ENCODER.encode(nodes[path]) for path in run.changed if path != ROOT}
+    if "~input" in run.dirty:  # it has just begun
         fields["h"] = _ENCODER.encode(Header(**{name: getattr(run.header, name) for name in _CONSTANT}))
-    for name, is_kept in dirty.items():
-        if not is_kept and name in run.payloads:
-            fields[f"p:{name}"] = _ENCODER.encode(run.payloads[name])
+    for name in run.dirty:
+        if name not in run.kept and name in payloads:
+            fields[f"p:{name}"] = _ENCODER.encode(payloads[name])
     return fields
 
 

@@ -48,8 +48,7 @@ class Steps(Mapping[str, Any]):
 
 def scope_at(plan: Plan, run: Run, path: str, *, result: Any = ABSENT) -> dict[str, Any]:
     """The names in scope for the step at `path`."""
-    header = run.header
-    place = plan.steps.get(static(path))
+    header, place = run.header, plan.steps.get(static(path))
     scope: dict[str, Any] = {
         "input": run.payloads.get("~input"),
         "steps": Steps(plan, run, path),
@@ -61,10 +60,9 @@ def scope_at(plan: Plan, run: Run, path: str, *, result: Any = ABSENT) -> dict[s
             "started_at": _iso(header.started_at_ms),
             "status": header.status_to_be if header.finishing else str(header.status),
         },
-        "step": {"ref": step_ref(run, path), "id": place.step.id if place and place.step else ""},
+        "step": {"ref": f"{header.run_id}/{path}", "id": place.step.id if place and place.step else ""},
     }
-    error = error_at(run, path)
-    if error is not None:
+    if "~" in path and (error := error_at(run, path)) is not None:
         scope["error"] = shown(error)
     if result is not ABSENT:
         scope["result"] = result
@@ -104,7 +102,7 @@ def _add_items(plan: Plan, run: Run, path: str, scope: dict[str, Any]) -> None:
     while path not in (ROOT, RUN):
         above = parent(path)
         if path.startswith(f"{above}#"):
-            item_name = plan.steps[static(above)].item_name
+            item_name = plan.steps[above].item_name
             if item_name:  # a round has none
                 scope.setdefault(item_name, run.payloads[f"{above}:items"][int(path[len(above) + 1 :])])
         path = above
@@ -112,4 +110,4 @@ def _add_items(plan: Plan, run: Run, path: str, scope: dict[str, Any]) -> None:
 
 def child_paths(plan: Plan, path: str) -> list[str]:
     """The paths of a sequence's children, in order."""
-    return [child(path, step_id) for step_id in plan.steps[static(path)].children]
+    return [child(path, step_id) for step_id in plan.steps[path].children]

@@ -22,7 +22,7 @@ MAX_SIGNALS = 1_000  # of a run that nobody has taken yet
 
 def kept_for(plan: Plan, run: Run, path: str, at_ms: int) -> tuple[str | None, Sequence[ev.AlertRaised]]:
     """The id of the first signal that is kept and that this step takes; and what is wrong with its `match`."""
-    signal = plan.steps[static(path)].signal
+    signal = plan.steps[path].signal
     kept = (run.payloads.get("~signals") or {}).get(signal.name, ()) if signal is not None else ()
     doubts: list[ev.AlertRaised] = []
     for entry in kept:
@@ -75,7 +75,7 @@ def _waiting(plan: Plan, run: Run, name: str) -> list[str]:
 def _matches(
     plan: Plan, run: Run, path: str, data: Any, at_ms: int, doubts: list[ev.AlertRaised]
 ) -> bool:
-    signal = plan.steps[static(path)].signal
+    signal = plan.steps[path].signal
     if signal is None or signal.match is None:
         return signal is not None
     try:

@@ -15,11 +15,16 @@ from runner.wire import ErrorRecord
 MAX_VALUE = 1 << 20  # bytes of one input, output, variable or list of items
 MAX_STATE = 4 << 20  # bytes that workers and signals give a run, in all
 MAX_MADE = 64 << 20  # bytes that its own expressions make of them, in all
+_MOST = 1024  # bytes of most values
+_ENCODER = msgspec.json.Encoder()
 MAX_NODES = 50_000  # steps and scopes of a run: loops in loops multiply
 
 
 def size_of(value: Any) -> int:
-    return len(msgspec.json.encode(value))
+    """In JSON. It is measured often, and half of what that costs would be the growth of a buffer that begins small."""
+    buffer = bytearray(_MOST)
+    _ENCODER.encode_into(value, buffer)
+    return len(buffer)
 
 
 def too_large(run: Run, what: str, size: int) -> ErrorRecord | None:

@@ -252,21 +252,8 @@ class Run:
         draft = Run(self.header.__copy__(), self.nodes, self.payloads)  # type: ignore[attr-defined]
         self._later = draft
         del self.nodes, self.payloads
+        self.__class__ = _Past
         return draft
-
-    def __getattr__(self, name: str) -> Any:
-        """Of an attribute that is not there: the mappings, after a draft has taken them over."""
-        if name not in ("nodes", "payloads"):
-            raise AttributeError(name)
-        versions: list[Run] = [self]
-        while (later := versions[-1]._later) is not None:
-            versions.append(later)
-        nodes, payloads = versions[-1].nodes.copy(), versions[-1].payloads.copy()
-        for version in reversed(versions[1:]):
-            _restore(nodes, version.changed, None)
-            _restore(payloads, version.dirty, _NOTHING)
-        self.nodes, self.payloads, self._later = nodes, payloads, None
-        return getattr(self, name)
 
     def edit(self, path: str) -> Node:
         """The node, as this draft's own."""
@@ -287,9 +274,9 @@ class Run:
 
     def put(self, name: str, value: Any, *, kept: bool = False) -> None:
         """`kept`: the store has it already, so it is not written again. A value that was written hides it, though."""
-        if name not in self.dirty:
-            self.dirty[name] = self.payloads.get(name, _NOTHING)
-        if kept and name not in self.payloads:
+        before = self.payloads.get(name, _NOTHING)
+        self.dirty.setdefault(name, before)
+        if kept and before is _NOTHING:
             self.kept.add(name)
         else:
             self.kept.discard(name)
@@ -303,6 +290,27 @@ class Run:
     @property
     def is_terminal(self) -> bool:
         return self.header.status in TERMINAL
+
+
+class _Past(Run):
+    """A version whose mappings its draft has taken over. Run has no `__getattr__`: that would slow every access."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Of an attribute that is not there: the mappings, made anew."""
+        if name not in ("nodes", "payloads"):
+            raise AttributeError(name)
+        versions: list[Run] = [self]
+        while (later := versions[-1]._later) is not None:
+            versions.append(later)
+        nodes, payloads = versions[-1].nodes.copy(), versions[-1].payloads.copy()
+        for version in reversed(versions[1:]):
+            _restore(nodes, version.changed, None)
+            _restore(payloads, version.dirty, _NOTHING)
+        self.nodes, self.payloads, self._later = nodes, payloads, None
+        self.__class__ = Run  # type: ignore[assignment]
+        return getattr(self, name)
 
 
 def _restore(now: dict[str, Any], before: dict[str, Any], nothing: Any) -> None:

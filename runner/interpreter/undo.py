@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from runner.interpreter import event as ev
 from runner.interpreter.attempt import dispatch, is_final, render, wait
-from runner.interpreter.paths import child, children_of, static
+from runner.interpreter.paths import child, children_of
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import ABSENT
 from runner.interpreter.state import Node, Run, StepStatus
@@ -21,7 +21,7 @@ Proposals = Sequence[ev.AnyEvent]
 
 def decide_undo(plan: Plan, run: Run, node: Node, at_ms: int) -> Proposals:
     """What is due at a node that the walk has reached."""
-    place = plan.steps[static(node.path)]
+    place = plan.steps[node.path]
     handler = run.nodes.get(f"{node.path}~{node.handler}") if node.handler >= 0 and not node.rolling else None
     if handler is not None and handler.undo != "undone":
         # The handler came after what it handled.
@@ -46,7 +46,7 @@ def unsettled(plan: Plan, run: Run, node: Node) -> list[str]:
         below = run.nodes.get(path)
         if below is None or below.undo == "undone":
             continue
-        place = plan.steps[static(path)]
+        place = plan.steps[path]
         handler = f"{path}~{below.handler}"
         if handler in run.nodes:
             # It came after what it handles, which was undone or settled before it began.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from runner.definition.model import SignalAction, SwitchAction, WorkerAction
-from runner.interpreter.paths import FINALLY, ROOT, items, parent, static
+from runner.interpreter.paths import FINALLY, ROOT, items, parent
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import child_paths
 from runner.interpreter.state import Node, Run, StepStatus
@@ -58,7 +58,7 @@ def _part_status(node: Node) -> str:
 def _below(plan: Plan, run: Run, parts: Parts, scope: str) -> Iterator[Place]:
     """Every step of a sequence, with what lies below it."""
     for path in child_paths(plan, scope):
-        place = plan.steps[static(path)]
+        place = plan.steps[path]
         yield path, place
         if place.kind == "steps":
             yield from _below(plan, run, parts, path)

@@ -27,14 +27,13 @@ def pack_counts(commits: Sequence[Commit]) -> bytes:
     for commit in commits:
         flat: list[int] = []
         for name, by in commit.counts:
-            place = places.get(name)
-            if place is None:
-                if len(places) >= limits.MAX_COUNTED - 1:
-                    name = OTHER
-                place = places.setdefault(name, len(places))
-            flat += (place, by)
+            flat += (places.setdefault(name, len(places)), by)
         flats.append(flat)
-    return _PACKED.encode((list(places), flats)) if places else b""
+    names, last = list(places), limits.MAX_COUNTED - 1
+    if len(names) > last:
+        names[last:] = [OTHER]
+        flats = [[min(part, last) if index % 2 == 0 else part for index, part in enumerate(flat)] for flat in flats]
+    return _PACKED.encode((names, flats)) if names else b""
 
 
 def spans(window_ms: int, now_ms: int) -> tuple[list[str], int]:

@@ -218,19 +218,22 @@ def check_successors(commit: Commit) -> None:
     if len(commit.successors) > MAX_SUCCESSORS:
         raise ValueError(f"run {commit.run_id}: {len(commit.successors)} successors; one commit takes {MAX_SUCCESSORS}")
     for one in commit.successors:
-        for name in (one.after, one.path, one.queue, one.payload):
-            check_place("path, queue or payload of a successor", name)
-        _check_parts(one.path, one.parts)
-        check_number("queue_timeout_ms", one.queue_timeout_ms)
-        check_size(f"the message to {one.path}", one.message)
+        _check_successor(one.after, one.path, one.queue, one.payload, one.parts, one.queue_timeout_ms)
+        if len(one.message) > MAX_VALUE_BYTES:
+            check_size(f"the message to {one.path}", one.message)
     for dispatch in commit.dispatches:
         if any(one.path == dispatch.path for one in commit.successors):
             raise ValueError(f"run {commit.run_id}: {dispatch.path} is dispatched, and said to come later")
 
 
 @lru_cache(maxsize=128)
-def _check_parts(path: str, parts: tuple[str, ...]) -> None:
+def _check_successor(
+    after: str, path: str, queue: str, payload: str, parts: tuple[str, ...], queue_timeout_ms: int
+) -> None:
     """Most runs of a definition have the same."""
+    for name in (after, path, queue, payload):
+        check_place("path, queue or payload of a successor", name)
+    check_number("queue_timeout_ms", queue_timeout_ms)
     if not 0 < len(parts) <= MAX_SUCCESSOR_PARTS or len(parts) % 2 == 0 or sum(map(len, parts)) > MAX_VALUE_BYTES:
         raise ValueError(f"the input of {path} is not text, payload, text … of a size: {len(parts)} parts")
     for name in parts[1::2]:

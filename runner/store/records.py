@@ -16,7 +16,7 @@ from runner.store.faults import FAULT_HOURS, FaultGroup, FaultState
 from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
 from runner.store.observations import AlertRow
-from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, InboxKind, StoredRun, TaskRecord
+from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, StoredRun, TaskRecord
 
 HOUR_MS = 3_600_000
 _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))
@@ -29,7 +29,9 @@ def read_entry(text: bytes, output: bytes = b"") -> InboxEntry:
         raise RecordTampered(f"an inbox entry begins with {header[:80]!r}")
     kind, at_ms, path, claimed_at_ms, process = parts[:5]
     successor = parts[6] if len(parts) == 7 else ""
-    return InboxEntry(cast(InboxKind, kind), int(at_ms), path, int(claimed_at_ms), process, body, output, successor)
+    return InboxEntry(
+        kind, int(at_ms), path, int(claimed_at_ms), process, body, output, successor  # type: ignore[arg-type]
+    )
 
 
 def _read_entry_of(text: bytes, record: Mapping[bytes, bytes]) -> InboxEntry:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runner.interpreter import event as ev
-from runner.interpreter.paths import FINALLY, static
+from runner.interpreter.paths import FINALLY
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import decode_events, run_of
 from runner.interpreter.state import Run
@@ -50,13 +50,13 @@ def check_end(store: Store, outside: Outside, plan_of: Callable[[str], Plan], re
 def _check_record(each: Ended) -> None:
     header = each.run.header
     undone = Counter(event.path for event in each.events if isinstance(event, ev.StepUndone) and not event.nothing)
-    twice = [path for path, count in undone.items() if count > 1 and each.plan.steps[static(path)].worker is not None]
+    twice = [path for path, count in undone.items() if count > 1 and each.plan.steps[path].worker is not None]
     hold("I5", not twice, f"{each.run_id}: {twice} were undone twice")
     if header.status.value in ("compensated", "cancelled"):
         hold("I5", not header.skipped_undo, f"{each.run_id} is {header.status.value}, and an undo was skipped")
         hold("I15", header.pivot != "passed", f"{each.run_id} went back over its pivot")
         for path, node in each.run.nodes.items():
-            worker = each.plan.steps[static(path)].worker
+            worker = each.plan.steps[path].worker
             if worker is not None and worker.compensate is not None and node.effect:
                 hold("I5", undone[path] == 1 or node.undo == "undone",
                      f"{each.run_id} is {header.status.value}, and {path} was never undone")
@@ -99,7 +99,7 @@ def _check_effects(
     for member, prefix in family:
         wanted = _wanted(member, ended)
         for path in member.run.nodes:
-            worker = member.plan.steps[static(path)].worker
+            worker = member.plan.steps[path].worker
             if worker is None or worker.kind == "readonly" or path.startswith(FINALLY):
                 continue
             effect = outside.effects[f"{member.run_id}/{path}"]

@@ -6,7 +6,6 @@ import pytest
 
 from runner.definition.model import Catch, SetAction, Step
 from runner.interpreter import event as ev
-from runner.interpreter.paths import static
 from tests.world import (
     TWICE,
     World,
@@ -30,7 +29,7 @@ from tests.world import (
 def undone(world: World) -> list[str]:
     """Operations, in the order in which their undo was confirmed."""
     confirmed = [event.path for event in world.of(ev.StepUndone) if not event.nothing]
-    return [path for path in confirmed if world.plan.steps[static(path)].worker is not None]
+    return [path for path in confirmed if world.plan.steps[path].worker is not None]
 
 
 def cancel(world: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from runner.definition.model import Catch, LoopAction, ParallelAction, Retry, Step
 from runner.interpreter import event as ev
-from runner.interpreter.paths import static
 from tests.world import World, block, no, ok, plan_of, run_error, step, unknown
 
 
@@ -15,7 +14,7 @@ def branches(**steps: tuple[Step, ...]) -> Step:
 def undone(world: World) -> list[str]:
     """Operations, in the order in which their undo was confirmed."""
     confirmed = [event.path for event in world.of(ev.StepUndone) if not event.nothing]
-    return [path for path in confirmed if world.plan.steps[static(path)].worker is not None]
+    return [path for path in confirmed if world.plan.steps[path].worker is not None]
 
 
 def loop(max_parallel: int) -> Step:
