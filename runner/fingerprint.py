@@ -87,7 +87,7 @@ def _given(value: Any) -> tuple[str, ...]:
 
 
 # -- tracebacks ---------------------------------------------------------------------------------------
-_FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+, in (?P<function>.+)')
+_FRAME = re.compile(r'  File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>.+)')
 _RAISED = re.compile(r"(?P<type>[A-Za-z_][\w.]*)(?::|$)")
 _MARKS = re.compile(r"[\s~^]*$")  # under the part of a line that broke
 _NOT_OWN = re.compile(r"<|.*/(?:site|dist)-packages/|.*/lib/python\d[\d.]*/|.*/runner/(?:worker|engine)/")
@@ -107,8 +107,7 @@ def _read_traceback(text: Any) -> tuple[tuple[tuple[str, Frame], ...], tuple[str
             is_in_stack = True
             following = lines[number + 1] if number + 1 < len(lines) else ""
             source = following.strip() if following.startswith("    ") and not _MARKS.match(following) else ""
-            short = "/".join(found["path"].replace("\\", "/").split("/")[-2:])
-            frames.append((found["path"], Frame(short, found["function"], source)))
+            frames.append((found["path"], Frame(_short(found["path"]), found["function"], source)))
         elif is_in_stack and line and not line.startswith(" "):
             is_in_stack = False  # what follows until the next stack is a message, whatever it looks like
             raised = _RAISED.match(line)
@@ -124,6 +123,19 @@ def _own(frames: tuple[tuple[str, Frame], ...]) -> list[Frame]:
         if not _NOT_OWN.match(path) and (not own or own[-1] != frame):
             own.append(frame)
     return own
+
+
+def place_of(error: ErrorRecord) -> str:
+    """`workers/payments.py:12`, the innermost line of the project's own in its traceback; "" where there is none."""
+    trace = _detail(error, "traceback")
+    if error.code != "exception" or not isinstance(trace, str):
+        return ""
+    found = [match for match in map(_FRAME.fullmatch, trace.split("\n")) if match and not _NOT_OWN.match(match["path"])]
+    return f"{_short(found[-1]['path'])}:{found[-1]['line']}" if found else ""
+
+
+def _short(path: str) -> str:
+    return "/".join(path.replace("\\", "/").split("/")[-2:])
 
 
 # -- messages -----------------------------------------------------------------------------------------

@@ -46,6 +46,23 @@ def parse(text: str) -> Assignment:
         raise UsageError(f"{text!r}: {value!r} is not JSON ({error}); {path}={value} gives text") from None
 
 
+def unknown_member(schema: Any, path: Sequence[str]) -> tuple[str, list[str]] | None:
+    """A part of the path that the schema has no property for, and those that it has. None: it has, or nobody knows."""
+    for key in path:
+        if not isinstance(schema, dict):
+            return None
+        if "items" in schema and key.isdecimal():
+            schema = schema["items"]
+            continue
+        known = schema.get("properties")
+        if not isinstance(known, dict) or not known or "patternProperties" in schema or "$ref" in schema:
+            return None
+        if key not in known:
+            return (key, list(known)) if schema.get("additionalProperties", True) is True else None
+        schema = known[key]
+    return None
+
+
 def assign(value: Any, assignment: Assignment) -> Any:
     """The input with this value in its place; what was given is not changed. Raises UsageError."""
     return _assigned(value, assignment.path, assignment)

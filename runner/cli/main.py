@@ -11,13 +11,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from runner import __version__
 from runner.cli.failure import Exit, did_you_mean
 from runner.cli.options import shared_options
-from runner.cli.screen import Screen, prepare_streams
+from runner.cli.screen import Screen, prepare_streams, something_was_lost
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Author": {
@@ -90,7 +91,9 @@ class Commands(click.Group):
         if word == "-" or word.endswith((".yaml", ".yml")):
             args = ["run", *args]
         elif word not in SUMMARIES:
-            ctx.fail(f'there is no command "{word}".{did_you_mean(word, SUMMARIES)}')
+            is_definition = Path("definitions", f"{word}.yaml").is_file()
+            meant = f' Did you mean "run {word}"?' if is_definition else did_you_mean(word, SUMMARIES)
+            ctx.fail(f'there is no command "{word}".{meant}')
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -119,6 +122,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or never there
             stream.flush()
+    if code == Exit.DONE and something_was_lost():
+        code = Exit.USAGE
     # Not sys.exit: taking the interpreter apart costs a tenth of a second, and trips over threads that still wait.
     os._exit(code)
 

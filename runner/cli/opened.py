@@ -21,6 +21,10 @@ def opened_store(settings: Settings, *, wait_s: float = 0.0) -> Iterator[OpenSto
     opened = open_now(settings, wait_s=wait_s)
     try:
         yield opened
+    except StoreUnavailable as error:
+        if opened.server is not None and opened.server.complaint:
+            raise StoreUnavailable(f"{error}\n{opened.server.complaint}") from error
+        raise
     finally:
         opened.close()
 

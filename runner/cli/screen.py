@@ -3,6 +3,7 @@
 rich is imported only for a terminal, where a line that would fill half of it is cut (JSON is not). Piped, a line is
 written as it is: never wrapped, cut or coloured. Control characters are spelled, whoever wrote them. A reader that went
 away (`| head`) ends the printing, not the command: the run it follows still finishes and gives its exit code.
+So does a full disk, of which stderr and the exit code tell.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Line = Sequence[Span]
 
 
 LONGEST = 8  # rows of a terminal that one line may take
+_lost: set[str] = set()  # streams of this process of which something could not be written
 
 
 def plain(line: Line | str) -> str:
@@ -124,6 +126,12 @@ class Screen:
         except BrokenPipeError:
             self._gone.add(name)
             _forget(name)
+        except OSError as error:  # a full disk
+            self._gone.add(name)
+            _lost.add(name)
+            _forget(name)
+            if name != "stderr":
+                self.error([f"error: {name} cannot be written: {error.strerror}"])
 
 
 def _shortened(line: Line, length: int) -> Line:
@@ -164,8 +172,21 @@ def _forget(name: str) -> None:
     os.close(devnull)
 
 
+def something_was_lost() -> bool:
+    """Not all that was to be printed could be written, and nobody asked for less."""
+    return bool(_lost)
+
+
 def prepare_streams() -> None:
-    """A terminal that cannot show ✓ gets a question mark, not an exception."""
+    """A terminal that cannot show ✓ gets a question mark, not an exception; and nothing takes a closed stream's place.
+
+    Of `2>&-` the number would be given to the next file or pipe, in which a child's words would end.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

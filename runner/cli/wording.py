@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.builtin import builtin_contracts
 from runner.cli.screen import Line, json_text
+from runner.fingerprint import place_of
 from runner.store.ports import SlotInfo
 from runner.wire import ErrorRecord
 
@@ -74,10 +75,11 @@ def items_text(count: int, noun: str) -> str:
 
 
 def error_text(error: ErrorRecord | None) -> str:
-    """card_declined: insufficient funds"""
+    """card_declined: insufficient funds; of an exception also where: exception: KeyError: 'sku' (workers/shop.py:12)"""
     if error is None:
         return ""
-    return f"{error.code}: {error.message}" if error.message else error.code
+    place = f" ({place_of(error)})" if place_of(error) else ""
+    return f"{error.code}: {error.message}{place}" if error.message else f"{error.code}{place}"
 
 
 def line_text(line: SlotInfo) -> str:

@@ -1,7 +1,8 @@
 """A project: its folder, and what its sagarun.yaml says. The command line and the client find the same one.
 
-The root is the folder of the sagarun.yaml found from the starting point upwards; without one, the parent of a folder
-named `definitions`, else the starting point itself. What overrides the file (flags, the environment) is not known here.
+The root is the folder of the sagarun.yaml found from the starting point upwards; without one, the
+nearest folder upwards that holds a folder `definitions`, else the starting point itself. What overrides the file
+(flags, the environment) is not known here.
 """
 
 from __future__ import annotations
@@ -112,6 +113,15 @@ class Project:
 
 def find_project(start: Path, config: Path | None = None) -> Project:
     """The project that a file or folder belongs to; `config` names its settings outright. Raises ConfigError."""
+    project = _find(start, config)
+    try:
+        str(project.root).encode()
+    except UnicodeEncodeError:  # in no URL, JSON or log could it be named
+        raise ConfigError(f"the name of the project's folder is not UTF-8: {project.root!r}; rename it") from None
+    return project
+
+
+def _find(start: Path, config: Path | None) -> Project:
     if config is not None:
         if not config.is_file():
             raise ConfigError(f"there is no settings file {config}")
@@ -122,8 +132,8 @@ def find_project(start: Path, config: Path | None = None) -> Project:
     found = next((above / CONFIG_NAME for above in (folder, *folder.parents) if (above / CONFIG_NAME).is_file()), None)
     if found is not None:
         return _read(found)
-    definitions = next((above for above in (folder, *folder.parents) if above.name == "definitions"), None)
-    return Project(root=definitions.parent if definitions else folder)
+    around = (above for above in (folder, *folder.parents) if (above / "definitions").is_dir())
+    return Project(root=next(around, folder))
 
 
 def _read(config: Path) -> Project:

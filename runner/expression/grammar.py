@@ -151,7 +151,7 @@ def _check_filter(node: nodes.Filter) -> None:
     try:
         _SIGNATURES[PREDICATES[test.value]].bind(None, *node.args[position + 1 :])
     except TypeError as error:
-        refuse(f"the test {test.value}: {error}", test.lineno)
+        refuse(f"the test {test.value}: {_misfit(error)}", test.lineno)
 
 
 def _check_test(node: nodes.Test) -> None:
@@ -181,7 +181,12 @@ def _check_arguments(name: str, function: Callable[..., Any], node: nodes.Filter
         given = node.args[0] if node.args else None
         if name == "map" and isinstance(given, nodes.Const) and given.value not in FILTERS:
             takes = f"{takes}: write map(attribute={given.value!r})"
-        refuse(f"{name}: {error}; it takes {takes}", node.lineno, len(name))
+        refuse(f"{name}: {_misfit(error)}; it takes {takes}", node.lineno, len(name))
+
+
+def _misfit(error: TypeError) -> str:
+    """In one wording: newer versions of Python also say of a missing argument that it is a keyword-only one."""
+    return str(error).replace("required keyword-only argument", "required argument")
 
 
 _CLOCKS = ("now", "today", "utcnow", "timestamp", "time")

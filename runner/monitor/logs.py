@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class SharedLogFile(logging.Handler):
         self._max_bytes = max_bytes
         self._backups = backups
         self._descriptor = self._open()
+        self._is_failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -43,6 +45,11 @@ class SharedLogFile(logging.Handler):
             if self._max_bytes and os.fstat(self._descriptor).st_size + len(line) > self._max_bytes:
                 self._rotate()
             os.write(self._descriptor, line)
+            self._is_failing = False
+        except OSError as error:  # a full disk, most of all: said once, and again when it comes again
+            if not self._is_failing and sys.stderr is not None:
+                sys.stderr.write(f"! the log {self.path} cannot be written: {error.strerror}\n")
+            self._is_failing = True
         except Exception:  # the logging package's own rule: a log that fails must not end the program
             self.handleError(record)
 

@@ -77,7 +77,7 @@ class Connection:
                 give_up_at = give_up_at or now + self._patience_s
                 if now >= give_up_at:
                     raise StoreUnavailable(f"Redis at {self.address} could not be used for "
-                                           f"{self._patience_s:g} s: {error}") from error
+                                           f"{self._patience_s:g} s: {str(error).rstrip('.')}") from error
                 self._closed.wait(random.uniform(pause_s / 2, pause_s))
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
             else:
@@ -117,9 +117,11 @@ class Connection:
 
     def _judge(self, error: RedisError, *, admits: bool) -> StoreError | None:
         """What to raise for an error reply; None: ask again."""
-        text = str(error).rpartition("caused error: ")[2]  # what a pipeline puts before it
+        text = str(error).rpartition("caused error: ")[2].rstrip(".")  # without what a pipeline puts before it
         if isinstance(error, (AuthenticationError, AuthorizationError, NoPermissionError)) or text.startswith("NOAUTH"):
             return ServerRefused(f"Redis at {self.address} refuses access: {text}; check user, password and ACL")
+        if text.startswith(("DB index", "invalid DB index")):
+            return ServerRefused(f"Redis at {self.address} has no such database: {text}")
         if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
             return StoreError(f"Redis at {self.address} is full (maxmemory): nothing new is taken") if admits else None
         if isinstance(error, (BusyLoadingError, ReadOnlyError)) or text.startswith(_NOT_EXECUTED):

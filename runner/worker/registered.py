@@ -50,10 +50,7 @@ class RegisteredWorker:
         code = getattr(inspect.unwrap(self.function), "__code__", None)
         if not isinstance(code, types.CodeType):
             return self.function.__class__.__module__
-        depth = len(self.function.__module__.split("."))
-        path = PurePath(code.co_filename)
-        parts = path.parts[-(depth + 1) :] if path.name == "__init__.py" else path.parts[-depth:]
-        return f"{'/'.join(parts)}:{code.co_firstlineno}"
+        return place_of(self.function.__module__, code.co_filename, code.co_firstlineno)
 
     def describe(self) -> dict[str, Any]:
         """The contract as it is published and exported (JSON)."""
@@ -69,3 +66,11 @@ class RegisteredWorker:
             "doc": inspect.cleandoc(self.function.__doc__ or ""),
             "location": self.location,
         }
+
+
+def place_of(module: str, file: str, line: int) -> str:
+    """`workers/payments.py:12`, as a project knows the file of a module."""
+    depth = len(module.split("."))
+    path = PurePath(file)
+    parts = path.parts[-(depth + 1) :] if path.name == "__init__.py" else path.parts[-depth:]
+    return f"{'/'.join(parts)}:{line}"

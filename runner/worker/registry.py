@@ -11,6 +11,8 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from traceback import walk_tb
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -18,7 +20,7 @@ import msgspec
 from runner.errors import ConfigError
 from runner.worker.builtin import BUILTIN, BuiltinWorker
 from runner.worker.quota import quotas_of, read_limits, shared_queue
-from runner.worker.registered import RegisteredWorker
+from runner.worker.registered import RegisteredWorker, place_of
 
 if TYPE_CHECKING:
     from runner.store.ports import Quota
@@ -142,17 +144,35 @@ def load_modules(names: Sequence[str]) -> Registry:
     """
     for name in names:
         try:
-            module = importlib.import_module(name)
+            module = _imported(name)
         except ModuleNotFoundError as error:
             if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
                 raise  # the module is there, and something that it imports is not
             raise ConfigError(f"there is no module {name!r} on the path") from error
         for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
             if not found.name.endswith(".__main__"):
-                importlib.import_module(found.name)
+                _imported(found.name)
     if names and all(isinstance(each, BuiltinWorker) for each in REGISTRY):
-        raise ConfigError(f"no @worker in {', '.join(names)}")
+        raise ConfigError(
+            f"no @worker in {', '.join(names)}\n"
+            'put @worker("payments.charge") above a function there (from runner import worker)'
+        )
     return REGISTRY
+
+
+def _imported(name: str) -> ModuleType:
+    """Raises ConfigError for a worker that cannot be one, with the line that says what it is to be."""
+    try:
+        return importlib.import_module(name)
+    except ConfigError as error:
+        at_import = [
+            (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)
+            for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"
+        ]  # fmt: skip
+        place = place_of(*at_import[-1]) if at_import else name
+        if place in str(error):
+            raise
+        raise ConfigError(f"{place}: {error}") from error
 
 
 def _origin(function: Callable[..., Any]) -> tuple[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.acceptance.program import Project, without_workers
+from tests.acceptance.program import PATIENCE_S, Project, without_workers
 
 ORDER = "definitions/order.yaml"
 
@@ -25,6 +28,7 @@ USAGE = [
     (("definitions/oder.yaml",), 'is not there. Did you mean "order"?'),
     (("run", "oder"), 'is not there. Did you mean "order"?'),
     (("run", "definitions"), "is a folder, not a file"),
+    (("order",), 'Did you mean "run order"?'),
     (("show", "zzzz"), "there is no run 'zzzz'"),
     (("show", "not an id!"), "there is no run"),
     (("resolve", "zzzz", "charge"), "missing option '--as'"),
@@ -103,6 +107,40 @@ def test_workers_that_cannot_be_imported_are_told_with_their_line(
     assert "error: the workers cannot be imported" in ended.err
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_set_that_names_nothing_of_the_schema_is_told(project: Project):
+    path = project.root / "schemas/order.schema.json"
+    path.write_text(path.read_text().replace('"additionalProperties": false', '"additionalProperties": true'))
+    ended = project.sagarun(ORDER, "--set", "custmer_id=C-9", code=0)
+    assert '! --set custmer_id=C-9: the schema has no "custmer_id". Did you mean "customer_id"?' in ended.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_cannot_be_printed_is_told_by_the_exit_code_and_the_run_ends_all_the_same(project: Project):
+    with Path("/dev/full").open("w") as full:
+        ended = project.sagarun(ORDER, "--case", "success", code=2, stdout=full)
+    assert "error: stdout cannot be written: No space left on device" in ended.err
+    assert "Traceback" not in ended.err
+    assert [run["status"] for run in project.run_json("list", code=0)] == ["completed"]
+
+
+def test_a_closed_stderr_harms_nothing(project: Project):
+    shell = ["sh", "-c", 'exec "$0" -P -m runner.cli.main "$@" 2>&-', sys.executable, ORDER]
+    ended = subprocess.run(
+        shell, cwd=project.root, env=project.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert "completed in" in ended.stdout
+    assert ended.returncode == 0
+
+
+def test_on_a_server_where_no_worker_was_yet_that_is_said_and_the_lock_file_counts(project: Project, redis7_url: str):
+    ended = project.sagarun("--redis-url", redis7_url, "definitions/returns.yaml", "--detach", code=0)
+    assert "nothing is known of the workers" in ended.err
+    path = project.root / ORDER  # of a worker that only reads nothing more has to be said
+    path.write_text(path.read_text().replace("kind: readonly", "summary: looks"))
+    project.sagarun("--redis-url", redis7_url, ORDER, "--detach", code=0)
 
 
 def test_a_project_without_workers_is_told_what_to_do(project: Project):

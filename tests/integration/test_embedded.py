@@ -23,7 +23,7 @@ import redis
 
 from runner.errors import ConfigError, ServerRefused, StoreUnavailable, UsageError
 from runner.store.embedded.attach import EmbeddedServer, attach
-from runner.store.embedded.home import Kept, ServerHome, Written
+from runner.store.embedded.home import Kept, ServerHome, Written, open_home
 from runner.store.embedded.process import answers
 from runner.store.file_lock import try_lock
 from runner.store.process_lock import is_dead
@@ -465,6 +465,13 @@ def test_a_folder_that_cannot_be_written_is_said_in_the_server_s_words(state):
     (state / "data" / "appendonlydir").write_text("in the way")
     with pytest.raises(StoreUnavailable, match=r"server\.log ends with\n(.*\n)*.*appendonlydir: Not a directory"):
         attach(state)
+
+
+def test_a_disk_that_fails_the_keeper_is_said_in_its_words_and_without_a_traceback(state):
+    (open_home(state).data / "engine.new").mkdir()
+    with pytest.raises(StoreUnavailable, match=r"cannot be kept: .*Is a directory") as raised:
+        attach(state)
+    assert "Traceback" not in str(raised.value)
 
 
 def test_a_start_that_failed_leaves_nothing_behind(state):

@@ -152,4 +152,21 @@ def leads_somewhere(page: Path, target: str) -> bool:
 def headings(path: Path) -> set[str]:
     """The anchors that a renderer gives to a page's headings: lower case, punctuation gone, spaces as dashes."""
     found = re.findall(r"^#+ +(.+?) *$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", heading.lower())) for heading in found}
+    return {anchor_of(heading) for heading in found}
+
+
+def anchor_of(heading: str) -> str:
+    return re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", heading.strip().lower()))
+
+
+def test_contents_list_every_section():
+    """What a page's contents leave out, a reader takes not to be there."""
+    missing = []
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        contents, has_some, _ = text.partition("\n## ")
+        if has_some and "**Contents:**" in contents:
+            listed = set(re.findall(r"\]\(#([^)]+)\)", contents))
+            sections = {anchor_of(title) for title in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+            missing += [f"{relative(page)}#{anchor}" for anchor in sorted(sections - listed)]
+    assert missing == []

@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from runner.fingerprint import normalised, pattern_of
+from runner.fingerprint import normalised, pattern_of, place_of
 from runner.wire import ErrorRecord
 
 TRACE = """Traceback (most recent call last):
@@ -147,3 +147,10 @@ def test_no_message_takes_long(text: str):
 @pytest.mark.parametrize("details", [None, "text", [1], {"traceback": 7}, {"traceback": "no traceback"}])
 def test_any_details_are_taken(details: object):
     assert pattern_of(ErrorRecord("exception", message="no type here", details=details)).by == "message"
+
+
+def test_the_innermost_line_of_the_project_is_the_place_of_an_exception():
+    deeper = TRACE + '  File "/venv/lib/python3.11/site-packages/httpx/x.py", line 1, in get\n    boo\n'
+    assert place_of(exception(trace=deeper)) == "workers/payments.py:14"
+    assert place_of(exception(trace=TRACE.replace("/srv/one/workers", "/usr/lib/python3.11/x"))) == ""
+    assert place_of(ErrorRecord("timeout", details={"traceback": TRACE})) == ""

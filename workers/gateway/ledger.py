@@ -75,12 +75,16 @@ class Ledger:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # money: an answer is on disk before it is given
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._open_books()
-        self._inode = path.stat().st_ino
-        self.id: str = self._db.execute("SELECT id FROM ledger").fetchone()["id"]
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # money: an answer is on disk before it is given
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._open_books()
+            self._inode = path.stat().st_ino
+            self.id: str = self._db.execute("SELECT id FROM ledger").fetchone()["id"]
+        except BaseException:  # books that cannot be opened are nobody's to close
+            self._db.close()
+            raise
 
     def close(self) -> None:
         with self._lock:

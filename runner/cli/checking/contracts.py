@@ -26,11 +26,17 @@ def lock_file(project: Project) -> Path:
 
 def known_contracts(project: Project, modules: Sequence[str] = (), *, live: bool = False) -> Contracts:
     """Those of the lock file, if there is one; else, and with `modules` or `live`, those of the code. ConfigError."""
-    if not modules and not live and lock_file(project).is_file():
-        return {**builtin_contracts(), **read_lock(lock_file(project))}
+    locked = None if modules or live else locked_contracts(project)
+    if locked is not None:
+        return locked
     from runner.cli.hosting.workshop import import_workers
 
     return import_workers(project, modules).contracts()
+
+
+def locked_contracts(project: Project) -> Contracts | None:
+    """Those of the lock file; None: there is none. ConfigError."""
+    return {**builtin_contracts(), **read_lock(lock_file(project))} if lock_file(project).is_file() else None
 
 
 def read_lock(file: Path) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ def definition_path(file: str, project: Project) -> Path | None:
         return path
     named = project.definitions / f"{file}.yaml"
     if not path.suffix and named.is_file():
-        return named
+        return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named  # as a person would say it
     known = [each.stem for each in project.definitions.glob("*.y*ml") if not each.stem.endswith(".test")]
     hint = did_you_mean(path.stem, known)
     kind = "a folder, not a file" if path.is_dir() else "not there"

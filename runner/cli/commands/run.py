@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.assignment import Assignment, assignments
-from runner.cli.failure import Exit
+from runner.cli.assignment import Assignment, assignments, unknown_member
+from runner.cli.failure import Exit, did_you_mean
 from runner.cli.options import shared_options
 from runner.cli.parameters import duration_ms, workers_option
 from runner.cli.wording import hosted
@@ -118,13 +118,18 @@ def _start_detached(order: Order, chosen: Settings, path: Path | None, text: str
 def _run_elsewhere(order: Order, chosen: Settings) -> int:
     """On a server of one's own: engines and workers run elsewhere."""
     from runner.cli.access import access
+    from runner.cli.checking.contracts import locked_contracts
     from runner.cli.checking.named import definition_path
     from runner.cli.story.elsewhere import follow_elsewhere
 
     with access(chosen) as reach:
         path = definition_path(order.file, chosen.project)
         text = sys.stdin.read() if path is None else ""
-        definition = load_definition(path, text, chosen, reach.client.contracts())
+        contracts = reach.client.contracts()
+        if contracts is None:
+            chosen.screen.note("! nothing is known of the workers: no `sagarun worker` was on this server yet")
+            contracts = locked_contracts(chosen.project)
+        definition = load_definition(path, text, chosen, contracts)
         value = choose(order, chosen, definition, path)
         handle = reach.client.start(definition, value, order.key)
         if order.detach:
@@ -143,6 +148,10 @@ def choose(order: Order, chosen: Settings, definition: Definition, path: Path | 
     InputChecker(definition.input_schema).prepare(value)
     if origin:
         chosen.screen.note(f"· {origin}")
+    for assignment in order.sets:  # it fits, as the schema allows more than it names: it may be a slip all the same
+        unknown = unknown_member(definition.input_schema, assignment.path)
+        if unknown is not None:
+            chosen.screen.note(f'! --set {assignment.text}: the schema has no "{unknown[0]}".{did_you_mean(*unknown)}')
     return value
 
 

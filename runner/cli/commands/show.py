@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("run")
 @click.option("--events", "look", flag_value="events", help="Everything that happened, with the times of each attempt.")
 @click.option("--timeline", "look", flag_value="timeline", help="Draw what ran when, what waited, and who did it.")
-@click.option("--steps", "look", flag_value="steps", help="What each step was given, gave, and failed with.")
+@click.option("--steps", "look", flag_value="steps", help="What each step was given and gave (-v: with tracebacks).")
 @click.option("--logs", "look", flag_value="logs", help="The last lines that each attempt logged.")
 @click.option("--step", metavar="PATH", default="", help="With one of these: only this step, and what is below it.")
 @click.option("--all", "whole", is_flag=True, help="Every item of every loop, however many there are.")

@@ -27,6 +27,7 @@ from runner.store.embedded.keeper import (
     keeper_command,
 )
 from runner.store.embedded.process import answers
+from runner.store.embedded.start_failure import advise
 from runner.store.file_lock import open_lock, try_lock
 
 DURABILITIES = ("none", "standard", "strict")  # weakest first
@@ -77,6 +78,11 @@ class EmbeddedServer:
     def pid(self) -> int:
         """Of the server as it was found; its keeper may have started another since."""
         return self._kept.server_pid
+
+    @property
+    def complaint(self) -> str:
+        """Why it may be away, and what to do: "" if nothing is known to be wrong."""
+        return advise(self._home, "")
 
     def ensure(self) -> None:
         """After the server could not be reached: wait until its keeper has it back, or be the one who starts it."""
@@ -190,7 +196,8 @@ def _start_keeper(home: ServerHome, keeper_lock: int, durability: str, binaries:
         os.close(ready)
     if answer is None:
         tail = home.log_tail(offset)
-        raise StoreUnavailable(f"the keeper of the embedded server ended; {home.log} ends with\n{tail}")
+        said = f"the keeper of the embedded server ended; {home.log} ends with\n{tail}"
+        raise StoreUnavailable(f"{said}\n{advise(home, tail)}".rstrip())
     if answer:
         raise StoreUnavailable(answer)
 

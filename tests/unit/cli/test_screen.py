@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +125,42 @@ def test_a_terminal_that_cannot_show_a_sign_gets_a_question_mark(monkeypatch: py
     prepare_streams()
     Screen().data(LINE)
     assert raw.getvalue() == b"? done\n"
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fileno(self) -> int:
+        return self.spare
+
+    spare = -1
+
+
+def test_a_full_disk_is_told_once_and_ends_the_printing_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    from runner.cli import screen as module
+
+    monkeypatch.setattr(module, "_lost", set())
+    stream = FullDisk()
+    stream.spare = os.open(tmp_path / "spare", os.O_WRONLY | os.O_CREAT)
+    monkeypatch.setattr(sys, "stdout", stream)
+    screen = Screen()
+    screen.data("a line")
+    screen.data("another line")
+    assert capsys.readouterr().err == "error: stdout cannot be written: No space left on device\n"
+    assert screen.is_gone
+    assert module.something_was_lost()
+    os.close(stream.spare)
+
+
+def test_a_closed_stream_leaves_its_number_to_nobody():
+    program = (
+        "import os, sys; from runner.cli.screen import prepare_streams; prepare_streams()\n"
+        "print(os.open('/', os.O_RDONLY) > 2, os.get_inheritable(2))"
+    )
+    shell = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, program], capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == "True True\n"

@@ -25,6 +25,17 @@ def test_without_settings_the_parent_of_a_definitions_folder_is_the_root(tmp_pat
     assert find_project(file).root == tmp_path
 
 
+def test_without_settings_a_folder_below_finds_the_one_that_holds_definitions(tmp_path: Path):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "workers/gateway").mkdir(parents=True)
+    assert find_project(tmp_path / "workers/gateway").root == tmp_path
+
+
+def test_a_folder_that_no_url_or_log_can_name_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"not UTF-8: .*; rename it"):
+        find_project(tmp_path / "caf\udce9" / "definitions")
+
+
 def test_else_the_folder_itself_is_the_root_and_everything_has_its_default(tmp_path: Path):
     project = find_project(tmp_path)
     assert project.root == tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import subprocess
@@ -151,3 +152,20 @@ def test_a_terminal_may_have_a_copy(tmp_path: Path, capsys: pytest.CaptureFixtur
     stop_log()
     log.info("no more")
     assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_is_said_once_and_not_with_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_log(tmp_path / "x.log")
+    with monkeypatch.context() as patch:
+        patch.setattr("runner.monitor.logs.os.write", fails_for_want_of_room)
+        log.info("lost")
+        log.info("lost too")
+    log.info("written")
+    assert capsys.readouterr().err == f"! the log {tmp_path / 'x.log'} cannot be written: No space left on device\n"
+    assert [line["message"] for line in lines(tmp_path / "x.log")] == ["written"]
+
+
+def fails_for_want_of_room(_descriptor: int, _data: bytes) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")

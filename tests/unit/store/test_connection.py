@@ -63,6 +63,7 @@ def test_what_was_not_executed_or_is_unknown_is_asked_again(error: Exception):
     [
         (redis_errors.AuthenticationError("WRONGPASS invalid"), ServerRefused),
         (text("NOAUTH required"), ServerRefused),
+        (text("DB index is out of range"), ServerRefused),
         (redis_errors.NoPermissionError("this user has no permissions"), ServerRefused),
         (text("TAMPERED k is a string"), RecordTampered), (text("WRONGTYPE wrong kind of value"), RecordTampered),
         (text("ARGUMENTS too few"), StoreError), (text("ERR unknown command 'evalsha'"), StoreError),

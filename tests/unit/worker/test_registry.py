@@ -193,3 +193,9 @@ def test_modules_without_a_worker_are_an_error(project: Path):
     (project / "shop_empty.py").write_text("")
     with pytest.raises(ConfigError, match="no @worker in shop_empty"):
         load_modules(["shop_empty"])
+
+
+def test_a_worker_that_cannot_be_one_is_told_with_its_line(project: Path):
+    (project / "shop_names.py").write_text("from runner import worker\n\n\n@worker('My First')\ndef f(): ...\n")
+    with pytest.raises(ConfigError, match=r"^shop_names\.py:4: 'My First' cannot be the name of a worker"):
+        load_modules(["shop_names"])

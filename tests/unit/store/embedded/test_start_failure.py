@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from runner.store.embedded.home import open_home
-from runner.store.embedded.start_failure import explain
+from runner.store.embedded.start_failure import advise, explain
 
 
 @pytest.fixture
@@ -49,3 +51,15 @@ def test_a_damaged_file_comes_with_the_command_that_mends_it(home):
 def test_redis_mends_its_files_under_its_own_name(home):
     text = said(home, "Bad file format reading the append only file x.incr.aof: make a backup", "Redis")
     assert "exec -a redis-check-aof" in text
+
+
+def test_a_full_disk_is_known_though_nobody_has_room_to_say_so(home, monkeypatch):
+    full = SimpleNamespace(f_bavail=3, f_frsize=4096)
+    monkeypatch.setattr("runner.store.embedded.start_failure.os.statvfs", lambda _path: full)
+    assert advise(home, "") == f"Make room on the disk that holds {home.data}"
+
+
+def test_of_a_server_that_says_nothing_on_a_disk_with_room_nothing_is_known(home, monkeypatch):
+    roomy = SimpleNamespace(f_bavail=1_000_000, f_frsize=4096)
+    monkeypatch.setattr("runner.store.embedded.start_failure.os.statvfs", lambda _path: roomy)
+    assert advise(home, "") == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from runner.worker import grants as grants_module
 from runner.worker.attempt import Attempt
 from runner.worker.builtin import BUILTIN
 from runner.worker.grants import Grants, grant
+from runner.worker.http import connection
+from runner.worker.http.connection import Answer, NoAnswer
 from runner.worker.registry import Registry
 from runner.worker.secret import SecretSource
 from runner.worker.uptime import uptime_s
@@ -294,23 +295,23 @@ def test_a_service_that_says_that_nothing_happened_may_say_when_to_come_again(as
     assert (ending(outcome), outcome.after_ms) == (("failed", "no_effect"), 7_000)
 
 
-NO_WHOLE_ANSWER = [
-    ("/close", "1h"), ("/reset", "1h"), ("/truncated/200", "1h"), ("/big/2000000", "1h"),
-    ("/hang", "1s"), ("/drip", "1s"), ("/half/200", "1s"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "timeout"), NO_WHOLE_ANSWER)
-def test_no_whole_answer_is_unknown_where_it_wrote_and_no_effect_where_it_read(ask: Ask, path: str, timeout: str):
-    written = ask("POST", path, timeout=timeout)
+@pytest.mark.parametrize("path", ["/close", "/reset", "/hang", "/drip", "/truncated/200", "/half/200", "/big/2000000"])
+def test_no_whole_answer_is_unknown_where_it_wrote_and_no_effect_where_it_read(ask: Ask, path: str):
+    written = ask_until_sent(ask, path)
     assert ending(written) == ("unknown", "exception")
     assert "it may have taken effect" in error(written).message
-    assert ending(ask("GET", path, timeout=timeout.replace("1s", "300ms"))) == ("failed", "no_effect")
+    assert ending(ask("GET", path, timeout="300ms")) == ("failed", "no_effect")
 
 
-@pytest.mark.parametrize(("path", "timeout"), [("/half/402", "2s"), ("/truncated/402", "1h")])
-def test_a_refusal_is_one_without_its_whole_body(ask: Ask, path: str, timeout: str):
-    assert ending(ask("POST", path, timeout=timeout)) == ("failed", "http_rejected")
+@pytest.mark.parametrize("path", ["/half/402", "/truncated/402"])
+def test_a_refusal_is_one_without_its_whole_body(ask: Ask, path: str):
+    assert ending(ask_until_sent(ask, path)) == ("failed", "http_rejected")
+
+
+def ask_until_sent(ask: Ask, path: str) -> Outcome:
+    """A busy machine may not even have sent it within the shortest time."""
+    outcomes = (ask("POST", path, timeout=timeout, seconds=30) for timeout in ("300ms", "3s", "20s"))
+    return next(each for each in outcomes if each.error is None or "was not sent" not in each.error.message)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -322,11 +323,16 @@ def test_what_was_not_sent_had_no_effect(ask: Ask, method: str):
     assert "was not sent" in error(outcome).message
 
 
-def test_the_attempts_own_time_is_never_used_up(ask: Ask):
-    outcome = ask("POST", "/hang", seconds=1.0, timeout="1h")
-    assert ending(outcome) == ("unknown", "exception")
-    (waited_s,) = re.findall(r"no answer within ([\d.]+) s", error(outcome).message)
-    assert 0 < float(waited_s) <= 0.8
+def test_the_attempts_own_time_is_never_used_up(ask: Ask, monkeypatch: pytest.MonkeyPatch):
+    given: list[float] = []
+
+    async def send(*_: object, timeout_s: float, **__: object) -> Answer:
+        given.append(timeout_s)
+        raise NoAnswer("no answer")
+
+    monkeypatch.setattr(connection, "send", send)
+    assert ending(ask("POST", "/hang", seconds=0.5, timeout="1h")) == ("unknown", "exception")
+    assert given[0] <= 0.4
 
 
 # -- verification -----------------------------------------------------------------------------------
