@@ -104,11 +104,12 @@ class _Sequence:
         leaves = [node for node in nodes if not node.lanes]
         self._step = max([_NARROWEST, *(_step_width(node) for node in leaves)])
         undos = [_text_width(node.undo) + 2 * _PAD for node in nodes if node.undo]
-        self._undo = max(undos, default=0)
-        column = self._step + (_BETWEEN + self._undo if undos else 0)
+        goes_back = bool(undos) or sum(node.is_undone for node in nodes) > 1
+        self._undo = max(undos, default=2 * _PAD if goes_back else 0)
+        column = self._step + (_BETWEEN + self._undo if goes_back else 0)
         self._frames = {id(node): _Frame(node) for node in nodes if node.lanes}
         # A frame reaches the middle of the undo column, so that the way back meets it.
-        floor = column if undos else self._step
+        floor = column if goes_back else self._step
         for frame in self._frames.values():
             frame.width = max(frame.width, floor)
         self._handlers = {id(node): [_Handler(lane) for lane in node.handlers] for node in nodes if node.handlers}
@@ -159,14 +160,17 @@ class _Sequence:
         canvas.write(at + _PAD, top + 4, node.undo, "u")
 
     def _draw_handlers(self, canvas: _Canvas, node: Node, x: float, y: float, height: float) -> None:
+        """From the step, or its undo, to the first of them, and from each to the next: the first that fits is taken."""
         at = x + self._aside
+        level = y + height / 2 if node.undo and not node.lanes else y + min(14.0, height / 2)
+        edge = x + (self._frames[id(node)].width if node.lanes else self._step)
+        if node.undo and not node.lanes:
+            edge = x + self._step + _BETWEEN + self._undo
         for handler in self._handlers.get(id(node), ()):
-            edge = x + (self._frames[id(node)].width if node.lanes else self._step)
-            level = y + min(14.0, height / 2)
             canvas.arrow(f"M{edge:.0f} {level:.0f}H{at - 1:.0f}", back=True)
             handler.draw(canvas, at, y)
-            at += handler.width + 24
-
+            edge = at + handler.width
+            at = edge + 24
 
     def _draw_way_on(self, canvas: _Canvas, node: Node, x: float, y: float, level: float) -> None:
         """From a handler that does not fail itself back to where the run goes on."""

@@ -129,3 +129,24 @@ def test_the_command_draws_and_refuses_what_has_errors(
         assert capsys.readouterr().out == first
     (tmp_path / "small.yaml").write_text("workflow: a\nsteps: []\n")
     assert invoke(["graph", "small.yaml"]) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_edge_of_a_failure_goes_through_no_box_and_no_handler(path: Path):
+    root = ElementTree.fromstring(svg.text(drawn(path)[0]))
+    boxes = [
+        [float(box.get(name, 0)) for name in ("x", "y", "width", "height")]
+        for box in root.findall(".//{http://www.w3.org/2000/svg}rect[@x]")
+        if box.get("rx") != "8" or box.get("stroke-dasharray")  # frames hold others, but for those of handlers
+    ]
+    edges = [re.fullmatch(r"M(\d+) (\d+)H(\d+)", edge.get("d", "")) for edge in root.iter() if edge.get("class") == "r"]
+    for x, y, to in (map(int, edge.groups()) for edge in edges if edge):
+        crossed = [box for box in boxes if box[1] < y < box[1] + box[3] and x + 2 < box[0] + box[2] and box[0] < to - 2]
+        assert [box for box in crossed if not (box[0] < x and to < box[0] + box[2])] == []  # but what both ends are in
+
+
+def test_undo_edges_join_frames_where_no_step_beside_them_has_an_undo(tmp_path: Path):
+    frame = "{{id: {0}, steps: [{{id: {0}1, worker: a.do, compensate: {{worker: a.undo}}}}]}}"
+    steps = f"steps: [{frame.format('a')}, {frame.format('b')}]\n"
+    flow = flow_of(load_text(f"workflow: a\nversion: 1.0.0\n{steps}", file="a.yaml", root=tmp_path))
+    assert len(re.findall(r'V\d+" class="r"', svg.text(flow))) == 1
