@@ -32,6 +32,8 @@ def project_schema(contracts: Contracts) -> dict[str, Any]:
     if contracts:
         definitions["worker_name"] = _names(contracts, definitions["worker_name"])
     for place in ("step", "call"):
+        asked = definitions[place]["properties"]["worker"]
+        definitions[place]["properties"]["worker"] = {**asked, "examples": sorted(contracts)[:1]}  # editors offer them
         definitions[place]["allOf"] = [*definitions[place].get("allOf", ()), *conditions]
     return schema
 

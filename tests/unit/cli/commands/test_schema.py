@@ -107,3 +107,9 @@ def test_the_command_writes_it_and_says_how_to_name_it(
     assert invoke(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == load_schema("workflow")
     assert invoke(["schema", "--live"]) == 2
+
+
+def test_no_worker_is_offered_that_the_project_does_not_have():
+    schema = project_schema({"desk.look": {"readonly": True, "raises": [], "input": {"type": "object"}}})
+    for place in ("step", "call"):
+        assert schema["definitions"][place]["properties"]["worker"]["examples"] == ["desk.look"]
