@@ -24,6 +24,7 @@ from runner.worker.payload import MAX_PAYLOAD_BYTES, Problem, clip, describe, en
 from runner.worker.verdict import Landed, NotLanded, Pending
 
 MAX_PROBLEMS = 50
+_N, _I = b"NI"
 _VERDICTS = (Landed, NotLanded, Pending)
 
 
@@ -54,7 +55,7 @@ class Contract:
         if len(payload) > MAX_PAYLOAD_BYTES:
             return {}, ({"path": "", "message": f"{len(payload):,} bytes; at most {MAX_PAYLOAD_BYTES:,} are taken"},)
         try:
-            if b"NaN" in payload or b"Infinity" in payload:
+            if _may_hold_constants(payload):
                 json.loads(payload, parse_constant=_refuse_constant)  # pydantic would take them for numbers
             arguments: dict[str, Any] = self._read(payload)
         except ValidationError as error:
@@ -74,6 +75,11 @@ class Contract:
         if len(data) > MAX_PAYLOAD_BYTES:
             raise ValueError(f"it has {len(data):,} bytes; at most {MAX_PAYLOAD_BYTES:,} are taken")
         return data
+
+
+def _may_hold_constants(data: bytes) -> bool:
+    """NaN or Infinity, as a number or within a text. A byte is found ten times as fast as a word."""
+    return (_N in data and b"NaN" in data) or (_I in data and b"Infinity" in data)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -161,7 +167,7 @@ def _returned(annotation: Any) -> tuple[bool, Any]:
 def _dump(adapter: TypeAdapter[Any], result: Any) -> bytes:
     value = adapter.validator.validate_python(result)
     data: bytes = adapter.serializer.to_json(value, by_alias=True, warnings="error")
-    if b"NaN" in data or b"Infinity" in data or b"null" in data:
+    if b"null" in data or _may_hold_constants(data):
         # pydantic writes NaN and infinities as one of these. Only then can there be one; and that is rarely so.
         data = encode_plain(adapter.dump_python(value, mode="json", by_alias=True, warnings="error"))
         json.dumps(adapter.dump_python(value), allow_nan=False, default=str, skipkeys=True)
