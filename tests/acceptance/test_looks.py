@@ -94,6 +94,9 @@ def test_a_newcomer_sees_what_a_run_did_and_when(talking: Project):
 
     assert {span.trace_id.hex() for span in collecting.spans} == {trace_id}
     assert line["span_id"] in {span.span_id.hex() for span in collecting.spans}
+    assert talking.run_json("trace", "--id", "--query", "workflow:talk status:over", code=0) == [
+        {"run_id": run_id, "over": True, "trace_id": trace_id}
+    ]  # fmt: skip
     (undone,) = (span for span in collecting.spans if span.name == "process talk.unsay")
     assert attributes(undone)["sagarun.phase"] == "compensate"
     assert len(undone.links) == 1
