@@ -41,6 +41,7 @@ class Listed:
     key: str
     parent: str
     rerun_of: str
+    updated_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,9 @@ def parse_query(text: str, now_ms: int) -> Query:
     since_ms = until_ms = 0
     for field, value, negated in _split(text):
         values = tuple(part.replace('"', "") for part in _PART.findall(value))
+        if field == "changed":
+            terms.append(Term(field, tuple(str(_moment(field, each, now_ms)) for each in values), negated))
+            continue
         if field in ("since", "until"):
             if negated or len(values) != 1:
                 raise UsageError(f"{field}: takes one time, and cannot be turned round")
@@ -195,6 +199,10 @@ def _begins(run: Listed, value: str, _place: str) -> bool:
     return run.run_id.startswith(value.lower())
 
 
+def _changed(run: Listed, value: str, _place: str) -> bool:
+    return run.updated_at_ms >= int(value)
+
+
 def _relates(name: str) -> Callable[[Any, str, str], bool]:
     """`none`, `any`, or the beginning of a run's id."""
 
@@ -255,6 +263,7 @@ def _holds(there: float, sign: str, number: str) -> bool:
 _CHEAP: dict[str, Callable[[Any, str, str], bool]] = {
     "": _has_word, "run": _begins, "workflow": _like("workflow"), "version": _like("version"), "status": _has_status,
     "key": _like("key"), "parent": _relates("parent"), "rerun_of": _relates("rerun_of"),
+    "changed": _changed,
 }
 _DETAILED: dict[str, Callable[[Any, str, str], bool]] = {
     "error": _one_of("errors"), "step": _one_of("steps"), "pattern": _in_group, "input": _at("input"),

@@ -6,6 +6,7 @@ and if the query asks for something in it; and no further than to the last one t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,9 +17,12 @@ from runner.catalogue import Catalogue
 from runner.definition.inputs import has_secrets
 from runner.definition.secret_input import NOTHING_SECRET, Redaction
 from runner.errors import RecordTampered
+from runner.figures.series import error_type
+from runner.interpreter.ending import standing_of
 from runner.interpreter.paths import static
+from runner.interpreter.plan import Plan
 from runner.interpreter.record import run_of
-from runner.interpreter.state import TERMINAL, Run
+from runner.interpreter.state import TERMINAL, Run, Standing
 from runner.query import Details, Listed, Query
 from runner.store.ports import RunRow, Store, StoredRun
 
@@ -43,14 +47,16 @@ class RunInfo(msgspec.Struct, frozen=True):
     waits_for: str = ""  # pending: the slot of its `concurrency` that is full
     archived: bool = False  # it is in the archive, and on the server no more
     # Where whoever lists has looked:
-    error: str = ""  # the code that it went back with
+    error: str = ""  # the code that it went back with; of an exception its type
     error_step: str = ""
-    stuck: str = ""  # the code that an operation is stuck with, which may be an undo's or a confirmation's
+    stuck: str = ""  # the code (or type) that an operation is stuck with, which may be an undo's or a confirmation's
     stuck_step: str = ""  # "charge", "the undo of charge", "the confirmation of charge"
     stuck_run: str = ""  # the run below it that it waits for, and in which a person must act
+    standing: tuple[str, ...] = ()  # steps whose effects still stand, of a run that is stuck or ended so
 
     def listed(self) -> Listed:
-        return Listed(self.run_id, self.status, self.workflow, self.version, self.key, self.parent, self.rerun_of)
+        return Listed(self.run_id, self.status, self.workflow, self.version, self.key, self.parent, self.rerun_of,
+                      self.updated_at_ms)  # fmt: skip
 
 
 class Selection:
@@ -110,9 +116,9 @@ class Selection:
         groups = frozenset(name.removeprefix(STOPPED) for name in stored.fields if name.startswith(STOPPED))
         if run is None:
             return Details(redaction.input, None, frozenset(), frozenset(), groups)
-        errors = {error.code for error in errors_of(run)}
+        errors = names_of(run)
         output = redaction.of(run.payloads.get("~output"))
-        return Details(redaction.input, output, frozenset(errors), frozenset(steps_of(run)), groups)
+        return Details(redaction.input, output, errors, frozenset(steps_of(run)), groups)
 
     def _redaction(self, stored: StoredRun, value: Any) -> Redaction:
         digest = msgspec.json.decode(stored.summary).get("definition", "") if stored.summary else ""
@@ -141,14 +147,19 @@ def errors_of(run: Run) -> Iterator[Any]:
         yield from filter(None, (node.error, node.verify_error, node.undo_error, node.confirm_error))
 
 
-def with_errors(store: Store, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """The same, with what each failed with and is stuck at: for the few that are shown, the whole runs are read."""
+def names_of(run: Run) -> frozenset[str]:
+    """By which its errors may be looked for: their codes, and the types of exceptions."""
+    return frozenset(name for error in errors_of(run) for name in (error.code, error_type(error)))
+
+
+def with_errors(store: Store, catalogue: Catalogue, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """The same, with what each failed with, is stuck at, and what stands: of the few shown, the whole runs are read."""
     asked = [run.run_id for run in runs if run.status in _TELLING and not run.archived]
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for begin in range(0, len(asked), _DETAILS_AT_ONCE):
         for stored in _readable(store, asked[begin : begin + _DETAILS_AT_ONCE]):
             if stored.state:
-                found[stored.run_id] = _what_stopped(run_of(stored.state, stored.fields))
+                found[stored.run_id] = _what_stopped(run_of(stored.state, stored.fields), catalogue)
     return [replace(run, **found.get(run.run_id, {})) for run in runs]
 
 
@@ -159,18 +170,30 @@ def _readable(store: Store, run_ids: Sequence[str]) -> list[StoredRun]:
         return [] if len(run_ids) == 1 else [each for run_id in run_ids for each in _readable(store, [run_id])]
 
 
-def _what_stopped(run: Run) -> dict[str, str]:
+def _what_stopped(run: Run, catalogue: Catalogue) -> dict[str, Any]:
     """Fields of RunInfo."""
-    told = {"stuck_run": stuck_run(run)}
+    plan = None
+    if run.header.stuck:
+        with contextlib.suppress(RecordTampered):
+            plan = catalogue.plan(run.header.digest)
+    stands = tuple(dict.fromkeys(each.step for each in standing(run, plan)))
+    told: dict[str, Any] = {"stuck_run": stuck_run(run), "standing": stands}
     if run.header.error is not None:
-        told |= {"error": run.header.error.code, "error_step": run.header.error.step}
+        told |= {"error": error_type(run.header.error), "error_step": run.header.error.step}
     for path in run.header.stuck[:1]:
         node, name = run.nodes[path], static(path).rpartition("/")[2] or "the output"
         is_undo = node.undo == "undoing"
         error = node.confirm_error if run.header.decided else node.undo_error if is_undo else node.error
         what = "the confirmation of " if run.header.decided else "the undo of " if is_undo else ""
-        told |= {"stuck": error.code if error is not None else "", "stuck_step": what + name}
+        told |= {"stuck": error_type(error) if error is not None else "", "stuck_step": what + name}
     return told
+
+
+def standing(run: Run, plan: Plan | None) -> tuple[Standing, ...]:
+    """Of a run that is over: as it was recorded. Of one that is stuck: as it is now, for who has to mend it."""
+    if run.header.is_terminal:
+        return run.header.standing
+    return standing_of(plan, run, run.header.status) if plan is not None and run.header.stuck else ()
 
 
 def stuck_run(run: Run) -> str:

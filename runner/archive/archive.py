@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from runner.archive.database import NAME, NUMBER, TEXT, Database, Row, Table
+from runner.figures.series import error_type
 from runner.monitor.bundle import Bundle, read_bundle
 from runner.monitor.shapes import RunView
 from runner.monitor.views import view_run
 from runner.query import Details, Query
-from runner.selection import RunInfo, errors_of, steps_of
+from runner.selection import RunInfo, names_of, steps_of
 from runner.store.faults import FaultGroup
+from runner.wire import ErrorRecord
 
 _KEY_END = "z" * 16  # no id has a text behind it that comes later, in any language's order of texts
 _RUNS = Table("sagarun_runs", {
@@ -152,14 +154,14 @@ class Archive:
         wanted = "bundle" if query.needs_details else "'' AS bundle"
         for row in self._database.read(
             "SELECT run_id, workflow, version, status, run_key, rerun_of, parent, created_at_ms, ended_at_ms, "
-            f"error_code, error_step, {wanted} FROM sagarun_runs WHERE project = :project"
+            f"error_code, error_step, error_message, {wanted} FROM sagarun_runs WHERE project = :project"
             " AND created_at_ms >= :since_ms AND created_at_ms < :until_ms ORDER BY created_at_ms DESC, run_id DESC",
             {"project": self.project, "since_ms": query.since_ms, "until_ms": query.until_ms or 2**62},
         ):
             info = RunInfo(
                 row["run_id"], row["status"], row["workflow"], row["version"], row["run_key"], row["rerun_of"],
                 row["created_at_ms"], row["ended_at_ms"], row["parent"], archived=True,
-                error=row["error_code"] or "", error_step=row["error_step"] or "",
+                error=_error_type(row), error_step=row["error_step"] or "",
             )  # fmt: skip
             if query.fits_listed(info.listed()) and (not query.needs_details or _fits(query, row["bundle"])):
                 yield info
@@ -177,15 +179,18 @@ class Archive:
         return sorted(found.values(), key=lambda group: (group.last_at_ms, group.group), reverse=True)
 
 
+def _error_type(row: Row) -> str:
+    return error_type(ErrorRecord(row["error_code"], message=row["error_message"] or "")) if row["error_code"] else ""
+
+
 def _fits(query: Query, text: str) -> bool:
     bundle = read_bundle(text.encode())
     run = bundle.run()
     groups = frozenset(bundle.stopped_by)
     if run is None:
         return query.fits_details(Details(bundle.input, None, frozenset(), frozenset(), groups))
-    errors = frozenset(error.code for error in errors_of(run))
     output = run.payloads.get("~output")
-    return query.fits_details(Details(bundle.input, output, errors, frozenset(steps_of(run)), groups))
+    return query.fits_details(Details(bundle.input, output, names_of(run), frozenset(steps_of(run)), groups))
 
 
 def view_of(bundle: Bundle) -> RunView:

@@ -50,7 +50,7 @@ def list_both(
     kept = archive.runs(query) if archive is not None else iter(())
     both = heapq.merge(there, kept, key=lambda run: -run.created_at_ms)
     found = list(islice(_once(both), offset, offset + limit))
-    return with_errors(client.store, found) if client is not None else found
+    return with_errors(client.store, client.catalogue, found) if client is not None else found
 
 
 def _once(runs: Iterator[RunInfo]) -> Iterator[RunInfo]:

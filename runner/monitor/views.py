@@ -11,15 +11,14 @@ from typing import Any
 
 import msgspec
 
-from runner.interpreter.ending import standing_of
 from runner.interpreter.event import AnyEvent
 from runner.interpreter.paths import ROOT, static
 from runner.interpreter.plan import Plan, StepPlan
-from runner.interpreter.state import TERMINAL, Run, Standing
+from runner.interpreter.state import TERMINAL, Run
 from runner.monitor.shapes import RunView, StuckView
 from runner.monitor.steps import step_views
 from runner.monitor.story import Story
-from runner.selection import stuck_run
+from runner.selection import standing, stuck_run
 from runner.store.ports import RunRow, SlotInfo, Store, StoredRun
 
 PARKED_FOR_GOOD = 4  # times in a row that interpreting a run broke; then the engine leaves it to a person
@@ -62,7 +61,7 @@ def view_run(
         output=run.payloads.get("~output"),
         error=header.error,
         steps=tuple(step_views(stored, run, plan, story)),
-        standing=_standing(run, plan),
+        standing=standing(run, plan),
         stuck=tuple(_stuck(run, plan)),
         started_at_ms=header.started_at_ms,
         duration_ms=header.ended_at_ms - header.started_at_ms if header.ended_at_ms else None,
@@ -82,13 +81,6 @@ def _asked_with(stored: StoredRun) -> Any:
 
 
 # -- what stands, what is stuck -------------------------------------------------------------------------
-def _standing(run: Run, plan: Plan | None) -> tuple[Standing, ...]:
-    """Of a run that is over: as it was recorded. Of one that is stuck: as it is now, for who has to mend it."""
-    if run.header.is_terminal:
-        return run.header.standing
-    return standing_of(plan, run, run.header.status) if plan and run.header.stuck else ()
-
-
 def _stuck(run: Run, plan: Plan | None) -> Iterator[StuckView]:
     for path in run.header.stuck:
         node = run.nodes[path]

@@ -103,24 +103,43 @@ def test_a_list_says_what_stopped_a_run(desk: Desk):
     desk.start(id="fine")
     desk.start(id="no", fail="declined")
     desk.start(id="stuck", fail="undo")
-    desk.work()
-    desk.wait(5_000)
-    told = {run.key: (run.status, run.error, run.error_step) for run in with_errors(desk.store, desk.client.list())}
+    desk.run(id="broken", fail="broken")
+    runs = with_errors(desk.store, desk.client.catalogue, desk.client.list())
+    told = {run.key: (run.status, run.error, run.error_step) for run in runs}
     assert told == {
         "fine": ("completed", "", ""), "no": ("compensated", "declined", "charge"),
-        "stuck": ("stuck", "declined", "charge"),
+        "stuck": ("stuck", "declined", "charge"), "broken": ("compensated", "RuntimeError", "charge"),
     }  # fmt: skip
+
+
+def test_a_run_that_began_long_ago_is_found_by_what_happened_to_it_lately(desk: Desk):
+    run_id = desk.run(fail="undo")
+    desk.wait(86_400_000)
+    other = desk.run(id="B")
+    assert [row.run_id for row in select(desk, "changed:1h").rows()] == [other]
+    desk.client.resolve(run_id, "reserve", "skipped")
+    desk.work()
+    assert [row.run_id for row in select(desk, "changed:1h status:abandoned").rows()] == [run_id]
+    assert [row.run_id for row in select(desk, "since:1h status:abandoned").rows()] == []
+
+
+def test_an_exception_is_found_by_its_type_and_by_its_code(desk: Desk):
+    run_id = desk.run(fail="broken")
+    for text in ("error:RuntimeError", "error:exception"):
+        assert [row.run_id for row in select(desk, text).rows()] == [run_id]
 
 
 def test_a_list_says_where_a_run_is_stuck_beside_why_it_failed(desk: Desk):
     desk.run(fail="undo")
-    (run,) = with_errors(desk.store, desk.client.list())
+    (run,) = with_errors(desk.store, desk.client.catalogue, desk.client.list())
+    assert run.standing == ("reserve",)
     assert (run.error, run.stuck, run.stuck_step, run.stuck_run) == ("declined", "locked", "the undo of reserve", "")
 
 
 def test_a_list_says_that_a_parent_waits_for_a_run_that_is_stuck(tmp_path: Path):
     desk = desk_of_a_parent(tmp_path)
     desk.run(fail="undo")
-    child, parent = with_errors(desk.store, desk.client.list())
+    runs = with_errors(desk.store, desk.client.catalogue, desk.client.list())
+    parent, child = sorted(runs, key=lambda run: run.parent)
     assert (parent.status, parent.stuck_run) == ("running", child.run_id)
     assert child.stuck_step == "the undo of reserve"

@@ -42,7 +42,7 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     QUERY is terms that all have to fit, field:value or field:one,other:
       workflow:order status:stuck,failed since:1d -key:test* input.customer_id:CUST-7 error:card_declined step:charge
     Fields: run, workflow, version, status, key, parent, rerun_of, error, step, pattern, input.…, output.…, since,
-    until.
+    until (when it was started), changed (when something last happened to it).
     """
     from runner.cli.access import access, has_runs
     from runner.cli.archived import archive_of, list_both
@@ -105,9 +105,10 @@ def _row(run: RunInfo) -> Sequence[Line | str]:
     below = f"child of {run.parent}" if run.parent else ""
     failed = f"{run.error} at {run.error_step}" if run.error_step else run.error
     stuck = f"stuck at {run.stuck_step}{f': {run.stuck}' if run.stuck else ''}" if run.stuck_step else ""
+    stands = f"stands: {', '.join(run.standing)}" if run.standing else ""
     stuck = f"waits for run {run.stuck_run}, which is stuck" if run.stuck_run else stuck
     archived = "archived" if run.archived else ""
     waits = f"waits for {run.waits_for}" if run.waits_for else ""
     name = f"{run.workflow} {run.version}"
-    remarks = "  ".join(filter(None, (waits, origin, failed, stuck, again, below, archived)))
+    remarks = "  ".join(filter(None, (waits, origin, failed, stuck, stands, again, below, archived)))
     return run.run_id, status(run.status), name, moment(run.created_at_ms), remarks
