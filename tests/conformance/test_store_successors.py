@@ -141,6 +141,18 @@ def test_only_an_output_of_some_size_dispatches_a_successor(world: StoreWorld, d
     assert [entry.next for entry in taken.entries] == [""]
 
 
+def test_one_exchange_goes_on_with_so_many_bytes_and_leaves_the_rest_to_an_engine(world: StoreWorld):
+    """The input of what comes next may have many outputs in it, so it is not bounded by what is handed in."""
+    large = Successor("a", "b", "elsewhere", b"message b", "in b", ("[", *["payload", ","] * 7, "payload", "]"))
+    for number in range(8):
+        world.running(f"r{number}", "a", successors=(large,))
+    world.process()
+    tasks = world.claim(capacity=8)
+    done = [Completion(task.run_id, task.path, task.token, b"", output=b"1" * 50_000) for task in tasks]
+    assert world.exchange(completions=done).completions == ("recorded",) * 8
+    assert [world.store.queue_depths().get("elsewhere"), len(world.take())] == [3, 5]
+
+
 def test_a_run_whose_last_commit_is_old_is_left_to_an_engine(world: StoreWorld):
     task = started(world)
     world.clock.advance(RELAY_MS - 1)

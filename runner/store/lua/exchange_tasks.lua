@@ -14,7 +14,7 @@
 --      3 nonce
 --      4 lease_ms
 --      5 capacity
---      6 max_bytes         after which no further task is claimed
+--      6 max_bytes         after which no further task is claimed, and no further successor dispatched
 --      7 queues            how many; then each
 --      8 quotas            how many; then for each: queue max_concurrency rate window_ms (0: no limit)
 --      9 completions       how many; then for each: run_id path token lost body output. An output that is not empty is
@@ -64,6 +64,7 @@ end
 local serves = {}  -- queues from which this process may take whatever it has room for
 for i = 1, #served do serves[served[i]] = not quotas[served[i]] end
 local pushed, pushes, is_list = {}, {}, {}  -- queues, what goes into each, whether it is one
+local relayed = 0  -- bytes of successors
 
 local function queue_is_sound(queue)
   if is_list[queue] == nil then
@@ -103,10 +104,13 @@ end
 local function successor_of(id, key, record, etag, tail, fence, kept, output)
   local is_packed, named = pcall(unpack_successor, record)
   local last_fence = whole(fence)
-  if not is_packed or named[1] ~= etag or named[2] ~= tail or not last_fence then return nothing end
+  if not is_packed or named[1] ~= etag or named[2] ~= tail or not last_fence or relayed >= max_bytes then
+    return nothing
+  end
   local timeout_ms, path, queue, payload, message = whole(named[3]), named[4], named[5], named[6], named[7]
   local input = timeout_ms and queue_is_sound(queue) and input_of(key, named, kept, output)
   if not input then return nothing end
+  relayed = relayed + #message + #input
   local new_fence = digits(max(last_fence + 1, us))
   local token, due_ms = new_fence .. '-' .. etag, ms + repair_ms
   if timeout_ms > 0 then
@@ -151,7 +155,10 @@ local function complete(id, path, token, lost, body, output)
     if got[4] and not got[3] and #body + #output <= max_relayed and ms - (whole(got[7]) or 0) < relay_ms then
       follows, next_path = successor_of(id, key, got[4], got[5], got[2], got[6], kept, output)
     end
-    if next_path then owner = owner .. '|' .. next_path end
+    if next_path then
+      owner = owner .. '|' .. next_path
+      put(follows, 'c:' .. path, '')  -- it was used
+    end
     call('HSET', key, task_field, closed, position, entry('outcome', ms, path, claimed_ms, owner, body),
       'tail', next_tail, kept, output, unpack(follows))
     if next_path then return 'r' end

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from runner.errors import StoreError
 from runner.store.limits import (
     LEASE_MS,
+    MAX_CALL_BYTES,
     check_completion,
     check_name,
     check_number,
@@ -60,9 +61,11 @@ class TasksInMemory(MemoryBase):
             if holder.nonce != nonce:
                 most, claimed = min(capacity, MAX_BATCH), list[Ref]()
                 answers: list[CompletionAnswer] = []
+                relayed = 0
                 for completion in completions:
-                    answer, follower = self._complete(process, completion, now)
+                    answer, follower = self._complete(process, completion, now, relayed < MAX_CALL_BYTES)
                     answers.append(answer)
+                    relayed += self._weight(follower) if follower is not None else 0
                     if follower is not None and len(claimed) < most:
                         self._take_at_once(follower, holder, claimed, frozenset(queues) - quotas.keys(), now, lease_ms)
                 holder.answers = tuple(answers)
@@ -79,7 +82,7 @@ class TasksInMemory(MemoryBase):
             return ExchangeAnswer(True, holder.answers, tasks, holder.again_ms)  # type: ignore[arg-type]
 
     def _complete(
-        self, process: str, completion: Completion, now: int
+        self, process: str, completion: Completion, now: int, goes_on: bool
     ) -> tuple[CompletionAnswer, Ref | None]:
         """And what was dispatched because of it."""
         tables = self._tables
@@ -99,7 +102,7 @@ class TasksInMemory(MemoryBase):
         if completion.output and not completion.lost:
             field = task.payload + OUTPUT
             run.fields[field] = completion.output
-        next_path = self._hand_on(run, completion, now) if field else ""
+        next_path = self._hand_on(run, completion, now) if field and goes_on else ""
         # Here the entry has the field's name; it is read when the entry is handed out, see Run.entries.
         run.inbox.append(
             InboxEntry(kind, now, completion.path, task.claimed_at_ms, process, body, field.encode(), next_path)
@@ -129,6 +132,11 @@ class TasksInMemory(MemoryBase):
         )
         self._tables.dispatch(run, dispatch, run.etag, now)
         return successor.path
+
+    def _weight(self, ref: Ref) -> int:
+        """Bytes of a task that was dispatched behind an outcome."""
+        task = self._claimed(ref)
+        return len(task.message) + len(task.payload)
 
     def _take_at_once(
         self, ref: Ref, holder: Process, claimed: list[Ref], serves: frozenset[str], now: int, lease_ms: int

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from runner.definition.load import load_text
 from runner.interpreter import event as ev
@@ -188,3 +190,43 @@ def test_advance_finds_the_very_same_dispatches() -> None:
         ]
         assert msgspec.json.encode(run.payloads[command.payload]).decode() == "".join(parts)
     assert run.nodes["c"].open
+
+
+TEXTS = st.text(max_size=8) | st.sampled_from(
+    ["\x00a", "\x00b", '"\x00a"', "\\u0000a", '"', "\\", "{{ steps.a.output }}", "\ufeff"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=6,
+)
+READS = st.sampled_from([
+    "{{ steps.a.output }}", "{{ steps.b.output }}", "{{ input }}", "{{ input.x }}", "{{ steps.a.output }} ", "plain",
+    "{{ step.ref }}", "{{ [steps.a.output, 1] }}", "{{ input.x | default('none') }}", "{{ steps.a.status }}", 7,
+])  # fmt: skip
+WITH = st.recursive(READS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    st.sampled_from(["p", "q", '"r'] ), inner, max_size=2), max_leaves=5)  # fmt: skip
+
+
+@hypothesis.settings(max_examples=150)
+@hypothesis.given(
+    arguments=st.lists(WITH, min_size=2, max_size=2), value=VALUES, outputs=st.lists(VALUES, min_size=3, max_size=3)
+)
+def test_whatever_inputs_and_outputs_are_the_store_makes_the_very_input_that_advance_does(
+    arguments: list[Any], value: Any, outputs: list[Any]
+) -> None:
+    """Nobody compares them later: the record has what the store made, and that is what the worker was given."""
+    second, third = ({"with": {"x": each}} for each in arguments)
+    plan = plan_of(step("a"), step("b", **second), step("c", **third))
+    run = begun(plan, value)
+    by_step = dict(zip("abc", outputs, strict=True))
+    for one in successors(plan, run):
+        transition = advance(plan, run, ev.TaskSettled(2_000, one.after, "completed", output=by_step[one.after]))
+        run = transition.run
+        (command,) = transition.commands
+        assert isinstance(command, DispatchTask)
+        assert (command.path, command.payload) == (one.path, one.payload)
+        assert msgspec.json.encode(command.message) == one.message
+        parts = [
+            msgspec.json.encode(by_step[part]).decode() if index % 2 else part for index, part in enumerate(one.parts)
+        ]
+        assert msgspec.json.encode(run.payloads[command.payload]).decode() == "".join(parts)
