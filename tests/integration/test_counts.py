@@ -17,8 +17,8 @@ import pytest
 
 from tests.project.repository import ROOT
 
-# Five steps, with the commands that scripts call; measured 42 to 46. Without successors, step by step, it is 69.
-COMMANDS_PER_WORKFLOW = 52
+# Five steps, with the commands that scripts call; measured 34 to 38. Without successors, step by step, it is 69.
+COMMANDS_PER_WORKFLOW = 44
 READS_PER_STEP = 0.25  # measured 0.12
 RUNS = 1000
 

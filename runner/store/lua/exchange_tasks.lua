@@ -108,7 +108,9 @@ local function successor_of(id, key, record, etag, tail, fence, kept, output)
     return nothing
   end
   local timeout_ms, path, queue, payload, message = whole(named[3]), named[4], named[5], named[6], named[7]
-  local input = timeout_ms and queue_is_sound(queue) and input_of(key, named, kept, output)
+  -- Straight to whoever ended the one before, ahead of what waits: what has begun is finished first.
+  local at_once = serves[queue] and #refs < capacity and bytes < max_bytes
+  local input = timeout_ms and (at_once or queue_is_sound(queue)) and input_of(key, named, kept, output)
   if not input then return nothing end
   relayed = relayed + #message + #input
   local new_fence = digits(max(last_fence + 1, us))
@@ -121,8 +123,7 @@ local function successor_of(id, key, record, etag, tail, fence, kept, output)
   local ref, state = task .. '|' .. payload, UNCLAIMED
   local rest = token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' .. payload .. '\n' ..
     message
-  if serves[queue] and #refs < capacity and bytes < max_bytes then
-    -- Straight to whoever ended the one before, ahead of what waits: what has begun is finished first.
+  if at_once then
     note_claim(ref, task, #message + #input)
     describe(ref, queue, now_text, now_text, message, input)
     state = claimed_record(process, now_text, '0', '')
@@ -250,18 +251,20 @@ local function book(queue, from)
   end
 end
 
+local hushed = {}  -- wake lists that have no reason to be there
+
 -- What is left in a queue needs a token for the next idle process: the one there was may have woken this process.
 -- Where nothing can be taken nobody has to be woken: tokens never outlive their reason.
 local function leave_token(queue, waiting, is_closed)
   local wake = prefix .. 'wake:q:' .. queue
-  if waiting == 0 or is_closed then try('DEL', wake)
+  if waiting == 0 or is_closed then hushed[#hushed + 1] = wake
   elseif call('EXISTS', wake) == 0 then push_token(wake) end
 end
 
 local visited, again_ms = {}, nil
 local function claim_from(queue)
   local key, before, wanted, last = prefix .. 'q:' .. queue, #taken, capacity - #refs, capacity
-  local allowed, next_ms
+  local allowed, next_ms, is_empty
   if quotas[queue] then
     allowed, next_ms = room(queue, max(wanted, 1))
     last = min(capacity, #refs + max(allowed, 0))
@@ -279,9 +282,10 @@ local function claim_from(queue)
     end
     scanned = scanned + popped
     if popped > 0 then call('LPOP', key, popped) end
-    if #found < batch and popped == #found then break end
+    is_empty = #found < batch and popped == #found
+    if is_empty then break end
   end
-  local got, waiting, is_closed = #taken - before, try('LLEN', key), false
+  local got, waiting, is_closed = #taken - before, is_empty and 0 or try('LLEN', key), false
   if quotas[queue] then
     if got > 0 then book(queue, before + 1) end
     is_closed = got >= max(allowed, 0) and allowed < max(wanted, 1)
@@ -326,6 +330,7 @@ for _, queue in ipairs(limited) do
   local waiting = freed[queue] and not visited[queue] and try('LLEN', prefix .. 'q:' .. queue)
   if waiting and not failed(waiting) then leave_token(queue, waiting, false) end
 end
+all('DEL', hushed[1], hushed)
 answer[1] = concat(answers) .. (again_ms and '|' .. digits(again_ms) or '')
 all('ZREM', deadlines, dropped)
 all('SREM', held, dropped)
