@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from runner import __version__
 from runner.cli.failure import Exit, did_you_mean
@@ -69,10 +70,15 @@ class Commands(click.Group):
     """Commands by name, imported when they are wanted; a definition's file name stands for `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:  # versions of click disagree on where the help goes, and on the exit code
+        # Versions of click disagree on where the help goes, and on the exit code. A shell that completes wants none.
+        if not args and not ctx.resilient_parsing:
             Screen().error(ctx.get_help().splitlines())
             ctx.exit(Exit.USAGE)
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Also files, as `sagarun FILE.yaml` is a command."""
+        return [*super().shell_complete(ctx, incomplete), CompletionItem(incomplete, type="file")]
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(SUMMARIES)

@@ -13,7 +13,7 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         from runner.cli.screen import Screen
 
-        if not args:
+        if not args and not ctx.resilient_parsing:
             Screen().error(ctx.get_help().splitlines())
             ctx.exit(Exit.USAGE)
         return super().parse_args(ctx, args)

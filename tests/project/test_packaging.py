@@ -18,6 +18,8 @@ import pytest
 import runner
 from tests.project.repository import ROOT, files, lines_of, relative, settings
 
+SCHEMAS = ("builtin", "config.schema", "test.schema", "workflow.schema")  # the others are the order application's
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
@@ -56,7 +58,7 @@ def test_every_folder_of_modules_is_a_package():
 
 def test_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile):
     expected = {relative(path) for path in files("runner")}
-    expected |= {f"runner/schemas/{path.name}" for path in files("schemas", suffix=".json")}
+    expected |= {f"runner/schemas/{name}.json" for name in SCHEMAS}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 

@@ -23,7 +23,7 @@ _GIT = "git:"
 
 
 @click.command(short_help="Say what a definition does otherwise than before.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option("--against", required=True, metavar="OLD", help="git:REF (git:main), a file, or - for standard input.")
 @click.option("--offline", is_flag=True, help="Do not ask the server how many runs are under way.")
 @click.option("--exit-code", "tells", is_flag=True, help="Exit code 1 for every change in behaviour.")

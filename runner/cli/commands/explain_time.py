@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Say how long a workflow may take at worst.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @shared_options
 def command(file: str) -> None:
     """Say how long each step of the workflow in FILE (or of that name) may take at worst, its undo, and the whole run.

@@ -12,7 +12,7 @@ _FORMATS = ("text", "mermaid", "svg")
 
 
 @click.command(short_help="Draw a definition, with its undo edges.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option("--format", type=click.Choice(_FORMATS), callback=keep, expose_value=False,
               help="text: an indented tree; mermaid: for Markdown; svg: a picture.")  # fmt: skip
 @plain_options

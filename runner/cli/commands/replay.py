@@ -22,7 +22,7 @@ MAX_BYTES = 500_000_000
 
 
 @click.command(short_help="Step through an exported run, offline, and check its history.")
-@click.argument("bundle")
+@click.argument("bundle", type=click.Path())
 @click.option("--until", type=click.IntRange(1), metavar="N", help="Stop after so many events, and show the run then.")
 @click.option("--step", default="", metavar="STEP", help="Only the events of this step: its id, or its path.")
 @shared_options

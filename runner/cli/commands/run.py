@@ -41,7 +41,7 @@ class Order:
 
 
 @click.command(short_help="Start a workflow and follow it to its end.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option("--input", "given", metavar="FILE|-", help="The input: a JSON or YAML file, or standard input.")
 @click.option(
     "--set", "sets", multiple=True, metavar="a.b=TEXT", callback=assignments,

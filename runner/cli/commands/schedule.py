@@ -32,7 +32,7 @@ def command() -> None:
 
 
 @command.command("add", short_help="Start a workflow as its `schedule` says, from now on.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @workers_option
 @shared_options
 def add(file: str, workers: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,23 @@ def test_every_final_status_has_an_exit_code():
     from runner.interpreter.state import TERMINAL
 
     assert failure.EXIT_BY_STATUS.keys() == {status.value for status in TERMINAL} | {"stuck"}
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("sagarun vali", "plain,validate"),
+        ("sagarun definitions/or", "file,definitions/or"),
+        ("sagarun run definitions/or", "file,definitions/or"),
+        ("sagarun run --cas", "plain,--case"),
+        ("sagarun workers exp", "plain,export"),
+    ],
+)
+def test_a_shell_completes_commands_options_and_files(words: str, offered: str):
+    program = "import sys; sys.argv[0] = 'sagarun'; from runner.cli.main import main; main()"
+    given = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_SAGARUN_COMPLETE": "bash_complete"}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **given}, capture_output=True, text=True, check=True
+    )
+    assert offered in answer.stdout.splitlines()
+    assert answer.stderr == ""
