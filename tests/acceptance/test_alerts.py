@@ -12,7 +12,7 @@ import pytest
 
 from runner.monitor.alert_delivery import signature
 from tests.acceptance.program import Project, await_line
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 
 SECRET = "the-key-that-signs-alerts"
 CONFIG = """
@@ -67,9 +67,9 @@ def test_a_port_for_metrics_answers_and_a_wrong_address_is_refused_before_anythi
     engine = project.start("engine", "--metrics", "127.0.0.1:0")
     (line,) = [line for line in await_line(engine, "metrics on", of="stderr") if line.startswith("metrics on")]
     url = line.split()[2].removesuffix("/metrics;")
-    with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/readyz", timeout=PATIENCE_S) as answer:
         assert answer.read() == b"ready\n"
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as answer:
         assert b'sagarun_processes{kind="engine"} 1.0' in answer.read()
 
 

@@ -245,7 +245,7 @@ def test_they_are_in_nothing_that_is_told_while_it_happens(tokens: Project):
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         return answer.read().decode()
 
 

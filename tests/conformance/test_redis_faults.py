@@ -17,7 +17,7 @@ from runner.store.ports import Commit, Completion, Dispatch, NewRun, Request
 from runner.store.redis_store import RedisStore
 from tests.conformance.scenario import tell
 from tests.conformance.store_world import Clock, StoreWorld, check_invariants, redis_world
-from tests.servers import private_server, until, valkey_binary
+from tests.servers import PATIENCE_S, private_server, until, valkey_binary
 
 
 class LosesReplies:
@@ -194,7 +194,7 @@ def test_closing_ends_the_waits_of_other_threads(own_server: str):
     until(lambda: any("b" in row["flags"] for row in client.client_list()), "the thread is blocked in its wait")
     client.close()
     store.close()
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert ended == [False]
     with pytest.raises(StoreUnavailable, match="is closed"):
         store.now_ms()
@@ -241,7 +241,7 @@ def test_threads_share_a_store(on_redis: StoreWorld):
         threads.append(threading.Thread(target=work, args=(step, name)))
         threads[-1].start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert failures == []
     assert recorded == ["recorded"] * len(run_ids)
     assert on_redis.snapshot().ended == set(run_ids)

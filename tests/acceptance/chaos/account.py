@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.client import Client
+from tests.servers import PATIENCE_S
 
 TERMINAL = ("completed", "compensated", "cancelled", "abandoned")
 _PAGE = 500
@@ -57,7 +58,7 @@ def create_ledger(path: Path) -> None:
 
 def read_effects(path: Path) -> dict[int, list[Effect]]:
     effects: dict[int, list[Effect]] = defaultdict(list)
-    with closing(sqlite3.connect(path, timeout=30)) as connection:
+    with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as connection:
         for seq, run, label, op in connection.execute("SELECT seq, run, label, op FROM effects ORDER BY seq"):
             effects[run].append(Effect(seq, label, op))
     return effects

@@ -86,7 +86,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self.start_server()
-        until(lambda: answers(self.socket), "the server answers", seconds=30)
+        until(lambda: answers(self.socket), "the server answers")
         self.fill_up()
         return self
 

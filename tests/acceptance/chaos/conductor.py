@@ -105,7 +105,7 @@ class _Play:
         self.starter = Starter(
             cluster.root, cluster.url, planned, settings.window, settings.pause_s, self.recovery.count_live
         )
-        self._ledger = sqlite3.connect(f"file:{cluster.ledger}?mode=ro", uri=True, timeout=10)
+        self._ledger = sqlite3.connect(f"file:{cluster.ledger}?mode=ro", uri=True, timeout=PATIENCE_S)
         self._moved_at = self._said_at = time.monotonic()
         self._seen: tuple[int, int | None] = (0, None)
         self._live: int | None = None

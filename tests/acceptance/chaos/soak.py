@@ -32,7 +32,7 @@ from tests.acceptance.chaos.recovery import Recovery
 from tests.acceptance.chaos.scenarios import SCENARIOS, plan
 from tests.acceptance.chaos.starter import Starter
 from tests.acceptance.chaos.verdict import judge
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 
 RETENTION_S = 20
 SAMPLE_S = 2.0
@@ -98,7 +98,7 @@ class _Soak:
         pids = {member.kind: member.pid for member in spared}
         self.parent = spared[-1]
         gauges = Gauges(self.recovery.client, self.recovery.keys, pids | {"child": self.parent.children()[0]})
-        with closing(sqlite3.connect(f"file:{self.cluster.ledger}?mode=ro", uri=True, timeout=10)) as ledger:
+        with closing(sqlite3.connect(f"file:{self.cluster.ledger}?mode=ro", uri=True, timeout=PATIENCE_S)) as ledger:
             self.starter.start()
             self._under_blows(gauges, ledger)
         self.cluster.resume()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.screen import Screen, json_text
+from tests.servers import PATIENCE_S
 
 LINE = [("✓", "green"), (" done", "")]
 
@@ -72,7 +73,7 @@ def on_a_terminal(program: str, **environment: str) -> str:
         pass
     finally:
         os.close(ours)
-    assert process.wait(30) == 0, seen
+    assert process.wait(PATIENCE_S) == 0, seen
     return seen.decode()
 
 
@@ -107,7 +108,7 @@ def test_a_reader_that_went_away_is_no_error():
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == b"went on"
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stderr.close()
 
 

@@ -26,6 +26,7 @@ from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, CommitAnswer, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
+from tests.servers import PATIENCE_S
 
 TEXT = """
 workflow: two
@@ -384,14 +385,14 @@ def test_two_threads_in_one_engine_do_each_step_once() -> None:
     for loop in loops:
         loop.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while bench.store.count_live() and time.monotonic() < deadline:
             if not bench.worker.step():
                 bench.store.wait_for_tasks(bench.worker.queues, 0.05)
     finally:
         stop.set()
         for loop in loops:
-            loop.join(5)
+            loop.join(PATIENCE_S)
     assert bench.store.count_live() == 0
     assert sorted(bench.calls) == sorted(["do a", "do b"] * 120)
 
@@ -404,20 +405,20 @@ def test_of_an_idle_engine_one_thread_listens(monkeypatch: pytest.MonkeyPatch) -
     def listen(_timeout_s: float) -> bool:
         listening.append(threading.current_thread())
         first.set()
-        return stop.wait(30)
+        return stop.wait(PATIENCE_S)
 
     monkeypatch.setattr(bench.store, "wait_for_runs", listen)
     stepped = threading.Barrier(4)
     step = bench.engine.step
-    monkeypatch.setattr(bench.engine, "step", lambda: step() + (stepped.wait(30) and 0))
+    monkeypatch.setattr(bench.engine, "step", lambda: step() + (stepped.wait(PATIENCE_S) and 0))
     loops = [threading.Thread(target=bench.engine.run, args=(stop,)) for _ in range(3)]
     for loop in loops:
         loop.start()
-    stepped.wait(30)  # each found nothing to do
-    assert first.wait(30)
+    stepped.wait(PATIENCE_S)  # each found nothing to do
+    assert first.wait(PATIENCE_S)
     stop.set()
     for loop in loops:
-        loop.join(30)
+        loop.join(PATIENCE_S)
     assert len(listening) == 1
 
 
@@ -444,7 +445,7 @@ class SlowToTell(MemoryStore):
 
     def get_workers(self) -> Mapping[str, bytes]:
         self.is_asked.set()
-        self.may_answer.wait(10)
+        self.may_answer.wait(PATIENCE_S)
         return super().get_workers()
 
 
@@ -455,12 +456,12 @@ def test_no_loop_of_an_engine_sends_a_task_astray_while_another_one_reads_the_qu
     found: list[str] = []
     loops = [threading.Thread(target=lambda: found.append(engine._queue_of("t.do"))) for _ in range(2)]
     loops[0].start()
-    assert store.is_asked.wait(10)
+    assert store.is_asked.wait(PATIENCE_S)
     loops[1].start()
     loops[1].join(0.05)  # unless it waits, it has answered by then
     store.may_answer.set()
     for loop in loops:
-        loop.join(10)
+        loop.join(PATIENCE_S)
     assert found == ["shared", "shared"]
 
 

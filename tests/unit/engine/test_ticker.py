@@ -16,7 +16,7 @@ from runner.errors import RecordTampered, StoreUnavailable
 from runner.store.memory.store import MemoryStore
 from runner.store.ports import ProcessInfo, Ticked
 from runner.store.process_lock import ProcessLock
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 
 
 class Broken(MemoryStore):
@@ -45,7 +45,7 @@ def test_a_tick_that_failed_is_said_and_followed_by_another(
     ticker.start()
     until(lambda: store.ticks > 3, "it goes on")
     stop.set()
-    ticker.join(10)
+    ticker.join(PATIENCE_S)
     told = [record for record in caplog.records if record.message.startswith("no tick")]
     assert len(told) == 2
     assert all(record.levelno >= logging.WARNING for record in told)

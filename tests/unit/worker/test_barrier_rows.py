@@ -14,6 +14,7 @@ import pytest
 
 from runner.errors import ConfigError, SagarunError
 from runner.worker.barrier_rows import rows_of
+from tests.servers import PATIENCE_S
 
 
 @pytest.fixture
@@ -82,13 +83,13 @@ def test_the_autocommit_of_newer_pythons_is_understood(mode: bool, refused: bool
 
 
 def test_two_transactions_on_one_operation_do_not_both_win(tmp_path: Path):
-    first = sqlite3.connect(tmp_path / "shop.db", timeout=30)
+    first = sqlite3.connect(tmp_path / "shop.db", timeout=PATIENCE_S)
     rows_of(first, transaction=False).create()
     rows_of(first).insert("r/s", "action", "action")
     answers: list[bool] = []
 
     def second() -> None:
-        connection = sqlite3.connect(tmp_path / "shop.db", timeout=30)
+        connection = sqlite3.connect(tmp_path / "shop.db", timeout=PATIENCE_S)
         answers.append(rows_of(connection).insert("r/s", "action", "action"))
         connection.commit()
         connection.close()

@@ -38,7 +38,7 @@ from runner.worker.frames import (
 )
 from runner.worker.registry import Registry
 from runner.worker.uptime import uptime_s
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 
 
 class Mortal(Child):
@@ -176,7 +176,7 @@ def test_lines_of_an_attempt_that_goes_on_are_told_meanwhile(bench: Bench):
 
     def work() -> None:
         logging.getLogger("shop").warning("begun")
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
 
     bench.serve(work)
     bench.say(Work([bench.task()]))
@@ -216,7 +216,7 @@ def test_a_stop_reaches_the_context(bench: Bench):
 
     bench.serve(work)
     bench.say(Work([bench.task()]))
-    begun.wait(5)
+    begun.wait(PATIENCE_S)
     bench.say(Stop([1, 99], "timeout"))
     message = bench.hear()
     assert not isinstance(message, Done), "where it was comes first"
@@ -249,11 +249,11 @@ def test_a_busy_child_exits_at_once_when_its_supervisor_is_gone(bench: Bench):
 
     def work() -> None:
         begun.set()
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
 
     bench.serve(work)
     bench.say(Work([bench.task()]))
-    begun.wait(5)
+    begun.wait(PATIENCE_S)
     assert bench.end() == 1
     gate.set()
     until(lambda: bench.child.exits == 2, "the attempt has found out too")
@@ -279,10 +279,10 @@ def test_programs_that_a_worker_starts_can_be_stopped_with_signals():
         "import subprocess, sys; from runner.worker.child import _leave_signals_to_supervisor as leave; leave();"
         "started = subprocess.Popen(['sleep', '60']); started.terminate(); sys.exit(started.wait() != -15)"
     )
-    assert subprocess.run([sys.executable, "-c", program], timeout=20, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], timeout=PATIENCE_S, check=False).returncode == 0
 
 
 def test_a_child_whose_supervisor_died_before_it_began_does_not_begin():
     command = [sys.executable, "-c", "from runner.worker.child import main; main(['0', '1'])"]
-    assert subprocess.run(command, timeout=20, check=False).returncode == (0 if os.getpid() == 1 else 1)
+    assert subprocess.run(command, timeout=PATIENCE_S, check=False).returncode == (0 if os.getpid() == 1 else 1)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

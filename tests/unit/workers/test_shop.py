@@ -99,13 +99,13 @@ def test_a_reader_does_not_wait_for_a_writer():
         with shop.transaction() as db:
             db.execute("UPDATE stock SET available = 0")
             written.set()
-            assert seen.wait(10)
+            assert seen.wait(PATIENCE_S)
             db.execute("ROLLBACK")
             db.execute("BEGIN")
 
     with ThreadPoolExecutor(1) as pool:
         writer = pool.submit(write)
-        assert written.wait(10)
+        assert written.wait(PATIENCE_S)
         assert shop.available() == opening.STOCK
         seen.set()
         writer.result()

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
+from tests.servers import PATIENCE_S
+
 Answer = TypeVar("Answer")
-PATIENCE_S = 60.0
 
 
 class Editor:

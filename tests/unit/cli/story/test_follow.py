@@ -16,6 +16,7 @@ from runner.cli.story.follow import Follower
 from runner.cli.story.reading import read_events
 from runner.errors import RunNotFound, StoreUnavailable
 from tests.desk import Desk, desk_of_a_parent
+from tests.servers import PATIENCE_S
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_a_run_is_followed_until_a_child_of_it_is_stuck(tmp_path: Path, monkeypa
     monkeypatch.setattr(follow.time, "sleep", lambda _s: desk.wait(1_000))
     monkeypatch.setattr(follow, "LOOK_S", 0.0)
     handle = desk.start(fail="undo")
-    seen = Follower(desk.client, handle.id, Screen(quiet=True)).follow(timeout_s=20)
+    seen = Follower(desk.client, handle.id, Screen(quiet=True)).follow(timeout_s=PATIENCE_S)
     assert seen is not None
     assert (seen.status, seen.rests) == ("running", True)
     assert conclude(Screen(quiet=True), seen) is Exit.NEEDS_PERSON

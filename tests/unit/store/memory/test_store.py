@@ -6,6 +6,7 @@ import threading
 
 from runner.store.memory.store import MemoryStore
 from runner.store.ports import Commit, Dispatch, NewRun, ProcessInfo
+from tests.servers import PATIENCE_S
 
 
 def test_a_start_wakes_a_thread_that_waits():
@@ -14,7 +15,7 @@ def test_a_start_wakes_a_thread_that_waits():
     waiting = threading.Thread(target=lambda: woken.append(store.wait_for_runs(30)))
     waiting.start()
     store.start([NewRun("r", "n", "d", b"{}", b"in")])
-    waiting.join(10)
+    waiting.join(PATIENCE_S)
     assert woken == [True]
 
 

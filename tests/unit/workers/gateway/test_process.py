@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import until
+from tests.servers import PATIENCE_S, until
 from tests.unit.workers.programs import begin_gateway_program, gateway_program
 from workers.gateway import process
 
@@ -52,7 +52,7 @@ def stranger() -> Iterator[int]:
 
 def test_ten_programs_that_start_it_at_once_get_one_gateway(ledger: Path):
     programs = [begin_gateway_program("start") for _ in range(10)]
-    told = {program.communicate(timeout=30)[0] for program in programs}
+    told = {program.communicate(timeout=PATIENCE_S)[0] for program in programs}
     assert {program.returncode for program in programs} == {0}
     assert told == {f"{found(ledger).url} (process {found(ledger).pid})\n"}
 
@@ -174,6 +174,6 @@ def test_in_the_foreground_it_serves_until_it_is_told_to_end(ledger: Path):
     assert gateway_program("serve").returncode == 1, "there is one gateway a ledger"
     assert found(ledger).pid == program.pid
     program.send_signal(signal.SIGINT)
-    program.communicate(timeout=30)
+    program.communicate(timeout=PATIENCE_S)
     assert program.returncode == 0
     assert process.find(ledger) is None
