@@ -6,6 +6,7 @@ and ask the network for it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from math import isfinite
@@ -21,6 +22,7 @@ MAX_PROBLEMS = 50  # a thousand wrong lines are told by the first ones
 MAX_INPUT_BYTES = 1 << 20
 MARK = "x-secret"  # of a part of a schema whose values nobody is to see
 MAX_DEPTH = 64  # of nesting, and of references followed for defaults
+_encode_64_bits = msgspec.msgpack.Encoder().encode
 
 
 class InputChecker:
@@ -32,7 +34,7 @@ class InputChecker:
 
     def prepare(self, value: Any) -> Any:
         """A copy of the input with the defaults filled in. Raises InputError with everything that is wrong."""
-        prepared = _json_copy(value, "", 0)
+        prepared = _json_copy(value)
         if self._schema is not None:
             prepared = _with_defaults(self._schema, self._schema, prepared, 0)
         size = len(msgspec.json.encode(prepared))
@@ -55,8 +57,20 @@ class InputChecker:
             yield f"{place.removeprefix('.')}: {error.message}" if place else error.message
 
 
-def _json_copy(value: Any, place: str, depth: int) -> Any:
+def _json_copy(value: Any) -> Any:
     """The value, if JSON can say it. Encoders are no judge of that: one of them writes NaN as null."""
+    with contextlib.suppress(Exception):  # whatever is wrong with it is told below
+        data = msgspec.json.encode(value)
+        is_flat = data.count(b"{") + data.count(b"[") < MAX_DEPTH
+        # What comes back as it was is JSON: a date comes back as a text, NaN as nothing, a number as a key as a text.
+        if is_flat and (copy := msgspec.json.decode(data)) == value:
+            _encode_64_bits(copy)  # MessagePack has no larger numbers
+            return copy
+    return _checked_copy(value, "", 0)
+
+
+def _checked_copy(value: Any, place: str, depth: int) -> Any:
+    """The same, value by value. Raises InputError, saying where it is not."""
     if depth > MAX_DEPTH:
         raise InputError([f"it is nested more than {MAX_DEPTH} deep"], wrong="is too large")
     if value is None or isinstance(value, bool):
@@ -66,9 +80,9 @@ def _json_copy(value: Any, place: str, depth: int) -> Any:
     if (isinstance(value, str) and _is_unicode(value)) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, list | tuple):
-        return [_json_copy(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [_checked_copy(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
     if isinstance(value, Mapping) and all(isinstance(key, str) and _is_unicode(key) for key in value):
-        return {key: _json_copy(item, f"{place}.{key}", depth + 1) for key, item in value.items()}
+        return {key: _checked_copy(item, f"{place}.{key}", depth + 1) for key, item in value.items()}
     where = place.removeprefix(".") or "it"
     raise InputError([f"{where}: {_described(value)} is not JSON"], wrong="is not JSON")
 

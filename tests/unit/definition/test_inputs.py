@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from runner.definition.inputs import MAX_INPUT_BYTES, InputChecker
@@ -62,10 +65,17 @@ def test_without_a_schema_any_json_will_do():
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), 2**64, object(), {1: 2}, {"a": {"b": b"bytes"}}, "\ud800", {"\ud800": 1}]
+    "value", [float("nan"), float("inf"), 2**64, object(), {1: 2}, {"a": {"b": b"bytes"}}, "\ud800", {"\ud800": 1},
+              -(2**63) - 1, [2**200], datetime.date(2026, 1, 2), Decimal("1.5"), {1}, {True: 1}, [{"a": (b"b",)}]],
 )
 def test_what_json_cannot_say_is_refused_and_never_written_as_null(value: Any):
     assert "is not JSON" in problems(None, value)[0]
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, -(2**63), 1e308, -0.0, "é", ("a", (1,)), [[[]] * 70], {"a": None}])
+def test_what_json_can_say_is_copied(value: Any):
+    copy = InputChecker(None).prepare(value)
+    assert msgspec.json.encode(copy) == msgspec.json.encode(value)
 
 
 def test_the_place_of_what_json_cannot_say_is_told():
