@@ -17,7 +17,7 @@ import pytest
 
 from tests.project.repository import ROOT
 
-# Five steps, with the commands that scripts call; measured 34 to 38. Without successors, step by step, it is 69.
+# Five steps, with the commands that scripts call; measured 34 to 38. Without successors, step by step, it is 66.
 COMMANDS_PER_WORKFLOW = 44
 READS_PER_STEP = 0.25  # measured 0.12
 RUNS = 1000
