@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from runner.cli.settings import Settings
 from runner.client import Client
-from runner.errors import RunNotFound
+from runner.errors import ArchiveUnavailable, RunNotFound
 from runner.query import parse_query
 from runner.selection import RunInfo, Selection, run_info, with_errors
 from runner.store.faults import FaultGroup
@@ -18,6 +18,8 @@ from runner.store.faults import FaultGroup
 if TYPE_CHECKING:
     from runner.archive.archive import Archive
     from runner.monitor.bundle import Bundle
+
+Found = TypeVar("Found")
 
 
 @contextmanager
@@ -39,6 +41,18 @@ def archive_of(settings: Settings) -> Iterator[Archive | None]:
         yield archive
     finally:
         archive.close()
+
+
+def with_archive(settings: Settings, read: Callable[[Archive | None], Found], *, is_needed: bool) -> Found:
+    """What `read` makes of the archive. While that is away, of none: that is said, and the server's share is there."""
+    try:
+        with archive_of(settings) as archive:
+            return read(archive)
+    except ArchiveUnavailable as error:
+        if is_needed:
+            raise
+        settings.screen.note(f"! only what the server has is here: {error}")
+        return read(None)
 
 
 def list_both(

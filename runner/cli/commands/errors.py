@@ -62,16 +62,17 @@ def command(context: click.Context, window: int | None, whole: bool, limit: int)
 
 
 def _read(reach: Access, window_ms: int = 0) -> list[ErrorGroup]:
-    from runner.cli.archived import archive_of, groups_of_both
+    from runner.cli.archived import groups_of_both, with_archive
     from runner.monitor.patterns import HOUR_MS, error_groups
 
     store = reach.client.store
     now_ms = store.now_ms()
     since_ms = now_ms - window_ms - HOUR_MS if window_ms else 0
-    groups = store.fault_groups(since_ms=since_ms)
-    with archive_of(reach.settings) as archive:
-        if archive is not None:
-            groups = groups_of_both(groups, archive.errors(since_ms))
+    there = store.fault_groups(since_ms=since_ms)
+    groups = with_archive(
+        reach.settings, lambda archive: groups_of_both(there, archive.errors(since_ms)) if archive else there,
+        is_needed=False,
+    )  # fmt: skip
     return error_groups(groups, now_ms, window_ms)
 
 

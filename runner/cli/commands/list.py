@@ -45,7 +45,7 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     until (when it was started), changed (when something last happened to it).
     """
     from runner.cli.access import access, has_runs
-    from runner.cli.archived import archive_of, list_both
+    from runner.cli.archived import list_both, with_archive
     from runner.cli.settings import settings
     from runner.cli.wording import columns
     from runner.query import parse_query
@@ -55,14 +55,17 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
     parse_query(wanted, 1)  # also where there is nothing to be looked for
     runs: Sequence[RunInfo] = ()
     is_more, advice = False, ""
-    with archive_of(chosen) as archive, ExitStack() as opened:
+    with ExitStack() as opened:
         client = opened.enter_context(access(chosen)).client if has_runs(chosen) else None
-        if client is not None or archive is not None:
-            now_ms = client.store.now_ms() if client is not None else time.time_ns() // 1_000_000
-            text = f"{wanted} status:{status}" if status else wanted
-            found = list_both(client, archive, text, now_ms, limit=limit + 1, offset=(page - 1) * limit)
-            runs, is_more = found[:limit], len(found) > limit
-            advice = "" if runs or client is None else _advice(wanted, client.store)
+        now_ms = client.store.now_ms() if client is not None else time.time_ns() // 1_000_000
+        text = f"{wanted} status:{status}" if status else wanted
+        first = (page - 1) * limit
+        found = with_archive(
+            chosen, lambda archive: list_both(client, archive, text, now_ms, limit=limit + 1, offset=first),
+            is_needed=client is None,
+        )  # fmt: skip
+        runs, is_more = found[:limit], len(found) > limit
+        advice = "" if runs or client is None else _advice(wanted, client.store)
     if chosen.format == "json":
         chosen.screen.json([msgspec.to_builtins(run) for run in runs])
     elif chosen.format == "jsonl":
