@@ -64,7 +64,8 @@ def exit_code(error: errors.SagarunError) -> Exit:
 
 def hint_for(error: errors.SagarunError) -> str:
     if isinstance(error, errors.RunNotFound) and error.word.strip():
-        return f"sagarun list {shlex.quote(error.word)} looks for it in ids, keys and workflows"
+        look = f"sagarun list {shlex.quote(error.word)} looks for it in ids, keys and workflows"
+        return f"{look}; archived runs can only be looked at"
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runner.figures.series import error_type
 from runner.interpreter.paths import FINALLY
 from runner.monitor.shapes import RunView, StepView
 from runner.monitor.story import Attempt
@@ -35,7 +36,7 @@ class Row:
     kind: str  # of the step
     worker: str
     spans: tuple[Span, ...]
-    error: str = ""  # code
+    error: str = ""  # code; of an exception its type
     settled: str = ""  # as what a person settled it, when it was stuck
 
     @property
@@ -90,7 +91,7 @@ def _forward(step: StepView, view: RunView, now_ms: int, depth: int) -> Iterator
     ended_ms = step.started_at_ms + step.duration_ms if step.duration_ms is not None else view.updated_at_ms
     if step.duration_ms is None and not view.terminal:
         ended_ms = now_ms
-    error = step.error.code if step.error is not None else ""
+    error = error_type(step.error) if step.error is not None else ""
     tries = [attempt for attempt in step.tries if attempt.phase in ("action", "verify")]
     spans = _of_attempts(tries, _standstills(step, "forward", now_ms), now_ms)
     if spans:
@@ -110,7 +111,7 @@ def _asked(
     spans = _of_attempts(tries, _standstills(step, role, now_ms), now_ms)
     told = step.compensation if role == "undo" else step.confirmation
     if spans:
-        error = tries[-1].error.code if tries and tries[-1].error is not None else ""
+        error = error_type(tries[-1].error) if tries and tries[-1].error is not None else ""
         settled, worker = (told.resolved, told.worker) if told is not None else ("", "")
         yield Row(step.path, depth, role, step.kind, tries[-1].worker if tries else worker, spans, error, settled)
 

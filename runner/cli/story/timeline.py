@@ -15,6 +15,7 @@ from runner.cli.screen import Line, Screen
 from runner.cli.story.events import is_about
 from runner.cli.story.report import MOST
 from runner.cli.wording import STATUS_STYLES, duration, moment, seconds
+from runner.figures.series import error_type
 from runner.monitor.shapes import RunView
 from runner.monitor.story import Attempt
 from runner.monitor.timeline import Row, Span, timeline
@@ -100,7 +101,7 @@ def _note(row: Row, people: _People) -> str:
     times = f" ×{len(row.tries)}" if len(row.tries) > 1 else ""
     error = f"  {row.error}" if row.error else ""
     if not row.error and len(row.tries) > 1:
-        codes = dict.fromkeys(attempt.error.code for attempt in row.tries if attempt.error is not None)
+        codes = dict.fromkeys(error_type(attempt.error) for attempt in row.tries if attempt.error is not None)
         error = f"  after {', '.join(codes)}" if codes else ""
     settled = f"  settled by hand: {row.settled}" if row.settled else ""
     return f"{took:>9}  {row.worker}{f' @{where}' if where else ''}{times}{error}{settled}"

@@ -47,7 +47,7 @@ def test_steps_undos_and_pauses_have_rows(desk: Desk):
         ("reserve", "forward"), ("charge", "forward"), ("charge", "undo"), ("reserve", "undo")]
     once = ["queue", "work"]
     assert [span.kind for span in rows[1].spans] == [*once, "pause", *once, "pause", *once]
-    assert rows[1].error == "exception"
+    assert rows[1].error == "RuntimeError"
 
 
 def test_the_time_for_which_an_undo_was_stuck_is_drawn_and_not_counted(desk: Desk):
