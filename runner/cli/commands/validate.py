@@ -151,14 +151,17 @@ def check_all(
 
     texts: those of definitions that are in no file, by the name they go by.
     """
+    from runner.cli.checking.side_by_side import checked
+
     given = texts or {}
     files = [path for path in paths if str(path) in given]
     files += files_of([path for path in paths if str(path) not in given])
     usual = gc.get_threshold()
     gc.set_threshold(100_000, 50, 50)  # little of this is garbage: looking for it takes a tenth of the time
     try:
-        found = (problem for file in files for problem in _check(file, chosen, contracts, given=given.get(str(file))))
-        return list(dict.fromkeys(found))  # what is wrong with a subworkflow is wrong with all that start it
+        each = checked(files, lambda file: _check(file, chosen, contracts, given=given.get(str(file))))
+        # What is wrong with a subworkflow is wrong with all that start it: each once.
+        return list(dict.fromkeys(problem for found in each for problem in found))
     finally:
         gc.set_threshold(*usual)
 
