@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -211,7 +210,3 @@ def await_line(process: subprocess.Popen[str], word: str, *, of: Literal["stdout
 
 def soon(fact: Callable[[], object], what: str) -> None:
     until(fact, what)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
