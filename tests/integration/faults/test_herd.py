@@ -36,5 +36,5 @@ def test_many_waiting_runs_cost_next_to_nothing_after_all_engines_were_restarted
         assert house.statuses(house.begin(5)) == {"completed": 5}
         print(f"\n{RUNS:,} waiting runs, three new engines: the server used {used:.1%} of a core; "
               f"five new runs took {time.monotonic() - began_s:.2f} s")
-        assert used < 0.8
+        assert used < (0.8 if FULL else 0.05), "computing time, whatever else the machine does"
         assert house.failures == []
