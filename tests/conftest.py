@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,10 @@ settings.register_profile(
     derandomize="SAGARUN_EXAMPLES" not in os.environ,
 )
 settings.load_profile("suite")
+
+# A shell that starts the suite in the background makes it ignore Ctrl-C, and commands would inherit that from here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The short forms of what proves the reliability, and how long they may take together on an idle machine with two cores.
 # No test holds them to it, for a test must not depend on what else the machine does: every run of all says the time.
