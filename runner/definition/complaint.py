@@ -184,7 +184,7 @@ def _wrong_type(error: _Error, source: Source) -> Iterator[Finding]:
         hint = _AS_TEXT.get(error.schema.get("title", ""), 'put it in quotes: "{}"').format(raw)
     elif wanted == "a whole number" and isinstance(error.instance, str) and error.instance.isdecimal():
         hint = f"without quotes: {error.instance}"
-    elif wanted == "true or false" and error.instance in _BOOLEANS:
+    elif wanted == "true or false" and isinstance(error.instance, str) and error.instance in _BOOLEANS:
         hint = f"write {_BOOLEANS[error.instance]}"
     elif wanted in ("a mapping", "a list"):
         hint = _WRITTEN.get(last(pointer), "")
@@ -212,6 +212,9 @@ def _alternatives(error: _Error, source: Source) -> Iterator[Finding]:
         yield from _action_findings(error) if _is_step(error) else _case_findings(error)
     elif len(constants) == len(branches):
         yield _choice_finding(pointer, instance, constants)
+    elif last(pointer) == "subworkflow" and isinstance(instance, dict):  # which is how a stored definition names it
+        named = next((value for value in instance.values() if isinstance(value, str)), "NAME")
+        yield _type_finding(pointer, instance, "a workflow's name", f"write subworkflow: {named}")
     elif meant:
         for nested in meant:
             yield from complaints(nested, source)
@@ -247,6 +250,8 @@ def _as_call(pointer: str, instance: str) -> str:
     is_name = last(pointer) == "compensate" and "." in instance and " " not in instance
     if instance == "fail":
         return "write {fail: CODE}"
+    if last(pointer) == "fail":
+        return "it is written {error: CODE, message: TEXT}"
     return f"write {{worker: {instance}}}" if is_name else ""
 
 

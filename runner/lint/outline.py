@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.definition.model import Catch, Step
+from runner.definition.model import Catch, ChildAction, Step
 from runner.expression.evaluate import Reference
 from runner.lint.view import NO_IDS, View
 
@@ -82,6 +82,13 @@ class Outline:
         if site.handler_of is not None:  # a handler's failure is one of what is around its step
             yield from list(self.around(site.handler_of))[1:]
 
+    def until_pivot(self) -> Iterator[Site]:
+        """The steps, in the order of the file, that no pivot comes before: behind it the run's timeout only alerts."""
+        for site in flat(self.steps):
+            if is_pivot(site):
+                return
+            yield site
+
     def everything_around(self, site: Site) -> Iterator[Site]:
         """What it is in, the innermost first; the step of a handler too, for the handler is in what that is in."""
         yield from reversed(site.blocks)
@@ -98,6 +105,12 @@ class Outline:
         if ("steps", step_id, "status", "completed") in known and self.by_id[step_id].gives:
             return True
         return ("run", "status", "completed") in known and step_id in self.at_end.certain
+
+
+def is_pivot(site: Site) -> bool:
+    """Whether it is a point of no return itself."""
+    action = site.step.action
+    return getattr(action, "kind", "") == "pivot" or (isinstance(action, ChildAction) and action.is_pivot)
 
 
 def ids_of(sites: list[Site]) -> frozenset[str]:

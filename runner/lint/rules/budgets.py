@@ -28,10 +28,8 @@ def _limits_without_effect(subject: Subject) -> Iterator[Finding]:
 
 def _waits_too_long(subject: Subject) -> Iterator[Finding]:
     limit_ms = subject.definition.timeout_ms
-    for site in subject.outline.sites:
+    for site in subject.outline.until_pivot() if limit_ms else ():
         action = site.step.action
-        if not limit_ms or site.in_finally:
-            continue
         if isinstance(action, WaitAction):
             given, at = action.duration, "wait"
         elif isinstance(action, SignalAction):

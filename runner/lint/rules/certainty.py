@@ -64,6 +64,8 @@ def _why(subject: Subject, text: Text, target: Site) -> str:
         return f'"{step_id}" may be skipped'
     if "on_failure" in target.raw:
         return f'"{step_id}" may have failed'
+    if text.pointer.startswith(f"{target.pointer}/catch/"):
+        return f'"{step_id}" has failed where its catch begins'
     if target.handlers:
         return f'the catch of "{step_id}" may have no output'
     for around in subject.outline.everything_around(target):

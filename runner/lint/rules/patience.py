@@ -7,8 +7,8 @@ from typing import Any
 
 from runner.definition.duration import parse_duration, shown_duration
 from runner.definition.finding import Finding, child
-from runner.definition.model import DEFAULT_TIMEOUT_MS, ChildAction, Retry, WorkerAction
-from runner.lint.outline import Site, flat
+from runner.definition.model import DEFAULT_TIMEOUT_MS, Retry, WorkerAction
+from runner.lint.outline import flat, is_pivot
 from runner.lint.rule import Rule, Subject
 from runner.lint.timing import Span, Terms, action_ms, call_ms, pauses_ms, step_span
 
@@ -19,15 +19,14 @@ _MANY = 1_000
 
 def _longer_than_the_run(subject: Subject) -> Iterator[Finding]:
     limit_ms = subject.definition.timeout_ms
-    for site in subject.outline.sites:
+    for site in subject.outline.until_pivot() if limit_ms else ():
         action = site.step.action
-        # A pivot and what comes after it are tried on, whatever the run's timeout says: then it only alerts.
-        # And who says nothing of a step's patience made no mistake with it: the run's timeout is the limit then.
-        if not limit_ms or site.in_finally or not isinstance(action, WorkerAction):
+        if not isinstance(action, WorkerAction):
             continue
         worst_ms = action_ms(action)
+        # Who says nothing of a step's patience made no mistake with it: the run's timeout is the limit then.
         is_given = action.call.retry != Retry() or action.call.timeout_ms != DEFAULT_TIMEOUT_MS
-        if action.kind not in ("pivot", "retriable") and worst_ms > limit_ms and is_given:
+        if action.kind != "retriable" and worst_ms > limit_ms and is_given:
             key = "timeout" if "timeout" in site.raw else "worker"
             message = f"this may be tried for {shown_duration(worst_ms)}, and the run has {shown_duration(limit_ms)}"
             hint = "fewer attempts, a shorter timeout or a total_timeout, or more time for the run"
@@ -52,7 +51,7 @@ def _run_too_long(subject: Subject) -> Iterator[Finding]:
     limit_ms, terms = subject.definition.timeout_ms, Terms(subject.definition.children, is_given=True)
     whole, longest = Span(), 0
     for site in subject.outline.steps if limit_ms else ():
-        if _passes_pivot(site):
+        if any(map(is_pivot, flat([site]))):
             break
         span = step_span(site.step, terms)
         whole, longest = whole + span, max(longest, span.ms)
@@ -60,15 +59,6 @@ def _run_too_long(subject: Subject) -> Iterator[Finding]:
         message = f"the steps may take {shown_duration(whole.ms)} in all, and the run has {shown_duration(limit_ms)}"
         hint = "sagarun explain-time shows the sums"
         yield Finding("SR325", "/timeout", message, hint, severity="warning")
-
-
-def _passes_pivot(site: Site) -> bool:
-    actions = (below.step.action for below in flat([site]))
-    return any(
-        (isinstance(action, WorkerAction) and action.kind == "pivot")
-        or (isinstance(action, ChildAction) and action.is_pivot)
-        for action in actions
-    )
 
 
 def _pauses(subject: Subject) -> Iterator[Finding]:

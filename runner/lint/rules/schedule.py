@@ -11,6 +11,7 @@ from runner.definition.inputs import InputChecker
 from runner.errors import InputError
 from runner.lint.rule import Rule, Subject
 
+_WORDS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -22,7 +23,9 @@ def _times(subject: Subject) -> Iterator[Finding]:
         next(fires(schedule.cron, UTC, _ANY_DAY))
     except ValueError as error:
         message = f"this is no cron expression: {error}"
-        yield Finding("SR501", "/schedule/cron", message, "such as 0 6 * * 1-5: at six, Monday to Friday")
+        meant = _WORDS.get(schedule.cron.strip())
+        hint = f'write "{meant}"' if meant else "such as 0 6 * * 1-5: at six, Monday to Friday"
+        yield Finding("SR501", "/schedule/cron", message, hint)
     except StopIteration:
         yield Finding("SR501", "/schedule/cron", "this is never due")
     try:

@@ -20,7 +20,9 @@ def _secret_keys(subject: Subject) -> Iterator[Finding]:
     if schema is None or not has_secrets(schema):
         return
     for text, reference in subject.references():
-        if text.part == "key" and _is_secret(Shape(schema, schema), reference):
+        behind = text.value[reference.offset + reference.column - 1 + reference.length :].lstrip()
+        is_shown = not behind.startswith("|")  # a filter may make something of it that can be seen, such as its length
+        if text.part == "key" and is_shown and _is_secret(Shape(schema, schema), reference):
             message = f"input.{'.'.join(map(str, reference.path[1:]))} is secret, and keys are shown"
             hint = "a start with such a key is refused: take what may be seen"
             column = reference.offset + reference.column
