@@ -19,7 +19,8 @@ import redis
 from runner.store.keys import Keys
 
 MIB = 1024 * 1024
-WARM = 0.5  # of the time: caches fill (of 4,096 runs), allocators find their size
+WARM = 0.5  # of the time: allocators find their size
+WARM_RUNS = 12_000  # and so many: caches have an entry for each of the last 4,096 runs that an engine has looked at
 MIB_AN_HOUR = 1.0  # what may be gained
 RESOLVED_MIB = 2.0  # less than this within one soak is noise
 FEW = 2  # files
@@ -96,9 +97,9 @@ class Course:
     is_flat: bool
 
 
-def courses(samples: Sequence[Sample]) -> Iterator[Course]:
-    """Of every value, in the order of the samples."""
-    warm = samples[int(len(samples) * WARM) :]
+def courses(samples: Sequence[Sample], warm_s: float = 0.0) -> Iterator[Course]:
+    """Of every value, in the order of the samples; from this time on, and not before half of it is over."""
+    warm = [each for each in samples[int(len(samples) * WARM) :] if each.at_s >= warm_s]
     third = max(1, len(warm) // 3)
     hours = (warm[-1].at_s - warm[0].at_s) / 3_600
     for name in warm[0].values:

@@ -26,7 +26,7 @@ from tests.acceptance.chaos.account import Account, StoredAccount, create_ledger
 from tests.acceptance.chaos.blows import Blows
 from tests.acceptance.chaos.cluster import Cluster
 from tests.acceptance.chaos.conductor import FAILING
-from tests.acceptance.chaos.gauges import Course, Gauges, Sample, courses
+from tests.acceptance.chaos.gauges import WARM_RUNS, Course, Gauges, Sample, courses
 from tests.acceptance.chaos.logged import alarms
 from tests.acceptance.chaos.recovery import Recovery
 from tests.acceptance.chaos.scenarios import SCENARIOS, plan
@@ -62,6 +62,7 @@ class Result:
     courses: list[Course] = field(default_factory=list)
     struck: Mapping[str, int] = field(default_factory=dict)
     started: int = 0
+    warm_s: float = 0.0  # until then caches were filling
     replaced: int = 0  # children of the worker process that was spared
     left: Mapping[str, int] = field(default_factory=dict)  # keys of runs that are over and forgotten, by kind
     wrong: list[str] = field(default_factory=list)
@@ -94,9 +95,9 @@ class _Soak:
         result = self.result
         with Client(self.cluster.url, root=self.cluster.root) as client:
             until(lambda: client.contracts() and len(client.store.processes()) >= 4, "all are there", seconds=60)
-        spared = self.cluster.spare()
-        pids = {member.kind: member.pid for member in spared}
-        self.parent = spared[-1]
+        self.spared = self.cluster.spare()
+        pids = {member.kind: member.pid for member in self.spared}
+        self.parent = self.spared[-1]
         gauges = Gauges(self.recovery.client, self.recovery.keys, pids | {"child": self.parent.children()[0]})
         with closing(sqlite3.connect(f"file:{self.cluster.ledger}?mode=ro", uri=True, timeout=PATIENCE_S)) as ledger:
             self.starter.start()
@@ -105,17 +106,17 @@ class _Soak:
         self._to_the_end()
         result.struck, result.started = self.blows.struck, len(self.starter.by_id)
         result.left = gauges.keys_left()
-        result.courses = list(courses(result.samples))
+        result.courses = list(courses(result.samples, result.warm_s))
         result.wrong += [f"{course.name} grows" for course in result.courses if not course.is_flat]
         result.wrong += [f"{count} keys of kind {kind} are left" for kind, count in result.left.items()]
-        if any(member.process.poll() is not None for member in spared):
+        if not self._are_spared():
             result.wrong.append("a process that nobody hit has ended")
         result.wrong += [*alarms(self.cluster.root / "logs"), *self.cluster.crashes(), *self._of_the_ledger()]
         return result
 
     def _under_blows(self, gauges: Gauges, ledger: sqlite3.Connection) -> None:
         began = next_blow = next_sample = said = time.monotonic()
-        while not self.starter.is_done.is_set():
+        while not self.starter.is_done.is_set() and self._are_spared():
             time.sleep(0.05)
             now = time.monotonic()
             self.cluster.resume(now)
@@ -130,12 +131,18 @@ class _Soak:
                 self.result.replaced += gauges.follow("child", self.parent.children())
             if now >= next_sample and (sample := gauges.sample(now - began)) is not None:
                 self.result.samples.append(sample)
+                if self.settings.rate * self.settings.minutes * 60 > 2 * WARM_RUNS > 2 * len(self.starter.by_id):
+                    self.result.warm_s = now - began
                 next_sample = now + SAMPLE_S
                 if now - said > SAY_S:
                     said = now
                     self.settings.say(f"  {now - began:6.0f} s: {len(self.starter.by_id)} started; {sample}")
+        self.starter.stop.set()
         if self.starter.failure is not None:
             self.result.wrong.append(f"runs cannot be started: {self.starter.failure!r}")
+
+    def _are_spared(self) -> bool:
+        return all(member.process.poll() is None for member in self.spared)
 
     def _to_the_end(self) -> None:
         """All are over, and forgotten."""
@@ -159,7 +166,8 @@ def report(result: Result) -> Iterator[str]:
     yield f"seed {settings.seed}: {settings.minutes:g} minutes, {result.started} runs, " + ", ".join(
         f"{count} {what}" for what, count in sorted(result.struck.items())
     )
-    yield f"  {'after half of it':<24}{'first third':>12}{'last third':>12}{'an hour':>12}"
+    looked_at = f"from {result.warm_s:.0f} s on, at least" if result.warm_s else "after half of it"
+    yield f"  {looked_at:<24}{'first third':>12}{'last third':>12}{'an hour':>12}"
     if result.replaced:
         yield f"  the child is the last of {result.replaced + 1}: attempts overran in those before it"
     for course in result.courses:
