@@ -31,6 +31,10 @@ class Subject:
         known = builtin_contracts() if self.contracts is None else self.contracts
         return known.get(worker, {})
 
+    def errors_of(self, action: WorkerAction) -> set[str]:
+        """The codes that it may say no with: those that the step names, and those of its worker's contract."""
+        return {*action.raises, *(self.contract(action.call.worker).get("raises") or ())}
+
     def references(self) -> Iterator[tuple[Text, Reference]]:
         for text in self.texts:
             for reference in text.references:

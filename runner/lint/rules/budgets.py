@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.definition.duration import parse_duration
+from runner.definition.duration import parse_duration, shown_duration
 from runner.definition.finding import Finding
 from runner.definition.model import SignalAction, WaitAction, WorkerAction
 from runner.lint.rule import Rule, Subject
@@ -18,11 +18,11 @@ def _limits_without_effect(subject: Subject) -> Iterator[Finding]:
         timeout_ms = action.call.timeout_ms
         if action.heartbeat_ms and action.heartbeat_ms >= timeout_ms:
             message = "an attempt is over before its first heartbeat is missed"
-            hint = f"its timeout is {_shown(timeout_ms)}"
+            hint = f"its timeout is {shown_duration(timeout_ms)}"
             yield Finding("SR317", f"{site.pointer}/heartbeat", message, hint, severity="warning")
         if action.total_timeout_ms and action.total_timeout_ms < timeout_ms and "timeout" in site.raw:
             message = "all attempts together are given less time than one of them"
-            hint = f"its timeout is {_shown(timeout_ms)}"
+            hint = f"its timeout is {shown_duration(timeout_ms)}"
             yield Finding("SR317", f"{site.pointer}/total_timeout", message, hint, severity="warning")
 
 
@@ -37,15 +37,8 @@ def _waits_too_long(subject: Subject) -> Iterator[Finding]:
         else:
             continue
         if isinstance(given, str) and "{{" not in given and parse_duration(given) >= limit_ms:
-            message = f"the run has no time for this: its timeout is {_shown(limit_ms)}"
+            message = f"the run has no time for this: its timeout is {shown_duration(limit_ms)}"
             yield Finding("SR318", f"{site.pointer}/{at}", message, "give the run a longer one", severity="warning")
-
-
-def _shown(duration_ms: int) -> str:
-    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
-        if duration_ms % length == 0:
-            return f"{duration_ms // length}{unit}"
-    return f"{duration_ms}ms"
 
 
 RULES = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from runner.definition.complaint import closest, did_you_mean
 from runner.definition.finding import Finding, shown
@@ -28,11 +27,10 @@ def _never_raised(subject: Subject) -> Iterator[Finding]:
     for site in subject.outline.sites:
         if not site.handlers:
             continue
-        raised = _raised_by(site.step, children)
+        below = [site.step, *(inner for each in _own(site.step) for inner in steps_below((each,)))]
+        raised = _raised(subject, below, children, 0)
         if raised is None:
             continue
-        for contract in _contracts(subject, site.step):
-            raised |= set(contract.get("raises") or ())
         listed = subject.definition.document.get("use", {}).get("errors", {})
         misspelt = raised - listed.keys() if listed else set()  # found on its own, and perhaps this is what was meant
         for handler in site.handlers:
@@ -46,12 +44,6 @@ def _never_raised(subject: Subject) -> Iterator[Finding]:
                     yield Finding("SR410", f"{handler.pointer}/errors/{index}", message, hint, severity="warning")
 
 
-def _raised_by(step: Step, children: Mapping[str, Definition]) -> set[str] | None:
-    """The codes that a step may fail with, its own handlers left out; None where nobody knows."""
-    below = [step, *(inner for each in _own(step) for inner in steps_below((each,)))]
-    return _raised(below, children, 0)
-
-
 def _own(step: Step) -> Iterator[Step]:
     """The steps right in it. A failure of a handler is not one of the step that it belongs to."""
     handled = [catch.steps for catch in step.catch]
@@ -60,12 +52,15 @@ def _own(step: Step) -> Iterator[Step]:
             yield from sequence
 
 
-def _raised(steps: list[Step], children: Mapping[str, Definition], depth: int) -> set[str] | None:
+def _raised(
+    subject: Subject, steps: list[Step], children: Mapping[str, Definition], depth: int
+) -> set[str] | None:
+    """The codes that these steps may fail with; None where nobody knows."""
     codes: set[str] = set()
     for step in steps:
         match step.action:
-            case WorkerAction(raises=raises, call=call):
-                codes.update(raises)
+            case WorkerAction(call=call) as action:
+                codes |= subject.errors_of(action)
                 if call.worker == "http.request" and isinstance(call.with_, Mapping) and "errors" in call.with_:
                     named = call.with_["errors"]
                     if not isinstance(named, Mapping):
@@ -79,17 +74,11 @@ def _raised(steps: list[Step], children: Mapping[str, Definition], depth: int) -
                 child = children.get(digest)
                 if child is None or depth > _DEPTH:
                     return None
-                inside = _raised(list(steps_below(child.steps)), children, depth + 1)
+                inside = _raised(subject, list(steps_below(child.steps)), children, depth + 1)
                 if inside is None:
                     return None
                 codes |= inside
     return codes
-
-
-def _contracts(subject: Subject, step: Step) -> Iterator[Mapping[str, Any]]:
-    for below in [step, *(inner for each in _own(step) for inner in steps_below((each,)))]:
-        if isinstance(below.action, WorkerAction):
-            yield subject.contract(below.action.call.worker)
 
 
 RULES = (Rule({"SR410": "An error that is caught, and that nothing raises"}, _never_raised, needs="file"),)
