@@ -55,6 +55,7 @@ class Conversation:
                 completions = state.ledger.take(MAX_BATCH)
                 capacity = min(self._children.free(), MAX_BATCH) if self._may_claim() else 0
                 queues = state.rotate_queues() if capacity else ()
+                wakes = state.wakes
                 state.is_asking = capacity > 0
             if must_register and not self._register(process_id):
                 return
@@ -70,7 +71,7 @@ class Conversation:
             with state.lock:
                 state.is_asking = False
                 if process_id == state.process_id:
-                    self._take_in(answer, capacity)
+                    self._take_in(answer, capacity, heard_of_more=state.wakes != wakes)
                 if state.is_at_rest:
                     state.changed.notify_all()
 
@@ -103,7 +104,8 @@ class Conversation:
             return None
         return max(0.0, state.again_at_s - uptime_s())
 
-    def _take_in(self, answer: ExchangeAnswer, capacity: int) -> None:
+    def _take_in(self, answer: ExchangeAnswer, capacity: int, *, heard_of_more: bool = False) -> None:
+        """`heard_of_more`: while it was under way, of tasks that it may have come too early for."""
         state = self._state
         if not answer.alive:
             self._disown()
@@ -114,8 +116,9 @@ class Conversation:
         self._begun_before = state.ledger.latest
         self._children.place(answer.claimed)
         if capacity:
-            state.may_have_tasks = len(answer.claimed) == capacity
-            self._gather_until_s = uptime_s() + GATHER_S if state.may_have_tasks else 0.0
+            is_full = len(answer.claimed) == capacity
+            state.may_have_tasks = is_full or heard_of_more
+            self._gather_until_s = uptime_s() + GATHER_S if is_full else 0.0
             state.again_at_s = uptime_s() + answer.again_ms / 1000 if answer.again_ms else math.inf
         if not state.may_have_tasks:
             state.quiet.notify()
@@ -135,9 +138,14 @@ class Conversation:
                 if not state.finished.is_set():  # else: the store was closed behind a listener that was in the way
                     log.warning("cannot listen for tasks: %s", error)
                     state.finished.wait(MAX_PAUSE_S)
-            with state.lock:
-                state.may_have_tasks = True
-                state.business.notify()
+            self.hear()
+
+    def hear(self) -> None:
+        """There may be tasks; also of which the call that is under way does not know."""
+        with self._state.lock:
+            self._state.wakes += 1
+            self._state.may_have_tasks = True
+            self._state.business.notify()
 
     def _is_quiet(self) -> bool:
         state = self._state

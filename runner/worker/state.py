@@ -55,6 +55,7 @@ class State:
     finished: threading.Event = field(default_factory=threading.Event)  # nothing is left but to stop
     must_register: bool = False
     may_have_tasks: bool = True  # the queues were not found empty since somebody said otherwise
+    wakes: int = 0  # how often somebody said otherwise
     again_at_s: float = math.inf  # when a rate lets the next task through
     leased_at_s: float = field(default_factory=uptime_s)  # when the last heartbeat that was answered was sent
     failure: BaseException | None = None  # a thread broke: a bug

@@ -170,6 +170,23 @@ def test_what_began_together_is_handed_in_together_where_more_waits(bench: Bench
     assert second["capacity"] == 3
 
 
+def test_a_token_that_comes_while_a_call_is_under_way_is_not_forgotten(bench: Bench):
+    """What it tells of may have been queued after the call looked: else it lies there until the next time-out."""
+    plain = bench.store.exchange
+
+    def exchange(*arguments: Any, **options: Any) -> ExchangeAnswer:
+        answer = plain(*arguments, **options)
+        if len(bench.store.of("exchange")) == 1:
+            bench.conversation.hear()
+        return answer
+
+    bench.store.exchange = exchange  # type: ignore[method-assign]
+    bench.run("exchange")
+    bench.store.until(lambda: len(bench.store.of("exchange")) == 2)
+    with bench.store.called:
+        assert not bench.store.called.wait_for(lambda: len(bench.store.of("exchange")) > 2, 0.05), "and once is enough"
+
+
 def test_who_does_not_end_soon_keeps_nobody_waiting(bench: Bench):
     bench.store.answers["exchange"] = [ExchangeAnswer(True, (), (task("slow"), task("quick"), task("slow")))]
     bench.run("exchange")
