@@ -9,6 +9,7 @@ So does a full disk, of which stderr and the exit code tell.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class Screen:
 
     def error(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._write("stderr", _styled_error(line))
+            self._write("stderr", styled(line))
 
     def json(self, value: Any) -> None:
         """One JSON value on one line of stdout."""
@@ -146,11 +147,20 @@ def _shortened(line: Line, length: int) -> Line:
     return [*kept, (f"… ({more:,} more characters: pipe it, or --format json)", "dim")]
 
 
-def _styled_error(line: str) -> Line:
+_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "info": "cyan"}
+_FINDING = re.compile(r"(\S.*?:\d+:\d+: )((error|warning|info)\[SR\d+\]:)(.*)")
+_CARET = re.compile(r"( +\| +)(\^+)(.*)")
+
+
+def styled(line: str) -> Line:
+    """An error, a hint, or a line of a finding, as a terminal shows it."""
     word, separator, rest = line.partition(":")
     if separator and word in ("error", "hint", "warning"):
-        return [(f"{word}:", {"error": "bold red", "hint": "cyan", "warning": "yellow"}[word]), (rest, "")]
-    return [(line, "")]
+        return [(f"{word}:", _STYLES[word]), (rest, "")]
+    finding, caret = _FINDING.fullmatch(line), _CARET.fullmatch(line)
+    if finding:
+        return [(finding[1], "bold"), (finding[2], _STYLES[finding[3]]), (finding[4], "")]
+    return [(caret[1], ""), (caret[2], "bold cyan"), (caret[3], "cyan")] if caret else [(line, "")]
 
 
 def _stream(name: str) -> IO[str]:

@@ -121,8 +121,10 @@ def _report(found: list[Problem], chosen: Settings, files: list[Path], texts: Ma
             for line in form.concise(found):
                 screen.data(line)
         case _:
+            from runner.cli.screen import styled
+
             for line in form.full(found, chosen.project.root, texts)[:-1]:
-                screen.data(line)
+                screen.data(styled(line))
     screen.note(f"{form.total(found)} in {len(files)} file{'' if len(files) == 1 else 's'}")
 
 

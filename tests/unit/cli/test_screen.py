@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.screen import Screen, json_text
+from runner.cli.screen import Screen, json_text, styled
 from tests.servers import PATIENCE_S
 
 LINE = [("✓", "green"), (" done", "")]
@@ -165,3 +165,17 @@ def test_a_closed_stream_leaves_its_number_to_nobody():
         ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, program], capture_output=True, text=True, check=True
     )
     assert shell.stdout == "True True\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a b:3:4: error[SR102]: no: x", [("a b:3:4: ", "bold"), ("error[SR102]:", "bold red"), (" no: x", "")]),
+        ("a.yaml:3:4: warning[SR219]: no", [("a.yaml:3:4: ", "bold"), ("warning[SR219]:", "yellow"), (" no", "")]),
+        ("  | ^^ a hint", [("  | ", ""), ("^^", "bold cyan"), (" a hint", "cyan")]),
+        ("3 |   error[SR102]: ^", [("3 |   error[SR102]: ^", "")]),
+        ("hint: do it", [("hint:", "cyan"), (" do it", "")]),
+    ],
+)
+def test_findings_errors_and_hints_are_coloured(line: str, expected: list[tuple[str, str]]):
+    assert styled(line) == expected
