@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.chaos.__main__ import folder as folder_of_a_chaos
 from tests.acceptance.chaos.__main__ import report
 from tests.acceptance.chaos.conductor import Settings, play
 from tests.project.repository import ROOT
@@ -69,10 +68,19 @@ def test_one_that_is_ended_leaves_nothing_and_removes_what_a_killed_one_left(fol
     assert list(folder.iterdir()) == []
 
 
+LEFT = """
+import subprocess, sys
+from tests.acceptance.chaos.__main__ import folder
+from tests.servers import until
+
+writes = "import itertools, pathlib; [pathlib.Path(str(n)).touch() for n in itertools.count()]"
+with folder() as place:
+    subprocess.Popen([sys.executable, "-c", writes], cwd=place)
+    until((place / "0").exists, "it writes")
+sys.exit(place.exists())
+"""
+
+
 def test_a_process_that_nobody_has_noted_does_not_keep_the_folder_from_going():
-    writes = "import itertools, pathlib; [pathlib.Path(str(n)).touch() for n in itertools.count()]"
-    with folder_of_a_chaos() as place:
-        process = subprocess.Popen([sys.executable, "-c", writes], cwd=place)
-        until((place / "0").exists, "it writes")
-    assert not place.exists()
-    process.wait()
+    """In a process of its own: every descendant of this one is ended, and the servers of other tests are such."""
+    subprocess.run([sys.executable, "-c", LEFT], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
