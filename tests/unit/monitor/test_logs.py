@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
+from runner.monitor import logs
 from runner.monitor.logs import SharedLogFile, current_log, name_process, stop_log, write_log
 
 log = logging.getLogger("sagarun.test")
@@ -159,7 +161,7 @@ def test_a_full_disk_is_said_once_and_not_with_a_traceback(
 ):
     write_log(tmp_path / "x.log")
     with monkeypatch.context() as patch:
-        patch.setattr("runner.monitor.logs.os.write", fails_for_want_of_room)
+        patch.setattr(logs, "os", FullDisk())  # not os.write itself, which other threads of the test's process need
         log.info("lost")
         log.info("lost too")
     log.info("written")
@@ -167,5 +169,9 @@ def test_a_full_disk_is_said_once_and_not_with_a_traceback(
     assert [line["message"] for line in lines(tmp_path / "x.log")] == ["written"]
 
 
-def fails_for_want_of_room(_descriptor: int, _data: bytes) -> int:
-    raise OSError(errno.ENOSPC, "No space left on device")
+class FullDisk:
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+    def write(self, _descriptor: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
