@@ -59,11 +59,12 @@ def without_ignored(problems: Sequence[Problem], file: str, text: str) -> list[P
             kept.append(replace(problem, hint=" · ".join(filter(None, [problem.hint, "an error cannot be ignored"]))))
         elif not about:
             kept.append(problem)
+    left = [problem for problem in kept if problem.file == file]
     for comment in comments:
         if comment.at not in used:
             line, column = comment.at
             message = f"nothing to ignore here: no {' or '.join(comment.codes)} in line {comment.line}"
-            near = next((p.line for p in own if p.code in comment.codes and p.line > comment.line), 0)
+            near = next((p.line for p in left if p.code in comment.codes and p.line > comment.line), 0)
             hint = f"put it above line {near}, or into it" if near else "take the comment out"
             wrong.append(Problem(file, line, column, UNUSED, message, "warning", hint=hint))
     return sorted({*kept, *wrong})
