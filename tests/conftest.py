@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,14 @@ settings.register_profile(
     derandomize="SAGARUN_EXAMPLES" not in os.environ,
 )
 settings.load_profile("suite")
+
+# What the caller's shell has set, and where in the world it stands, must not decide what is tested.
+FOREIGN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "GITHUB_ACTIONS", "TRACEPARENT", "SAGARUN_REDIS_URL",
+           "SAGARUN_CONFIG", "PAYMENT_GATEWAY_URL")  # fmt: skip
+for variable in [name for name in os.environ if name in FOREIGN or name.startswith("OTEL_")]:
+    del os.environ[variable]
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 # A shell that starts the suite in the background makes it ignore Ctrl-C, and commands would inherit that from here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
