@@ -41,9 +41,9 @@ wrong = refuse_arguments()
 if wrong then return wrong end
 
 -- To compare anything but a text with one raises an error, and costs less than to ask for its type.
-local function are_texts(list)
+local function are_texts(list, most)
   for i = 1, #list do if list[i] < '' then return false end end
-  return #list <= 4000
+  return #list <= (most or 4000)
 end
 
 local function is_whole(value) return type(value) == 'number' and value >= 0 and value % 1 == 0 and value < 2^53 end
@@ -90,10 +90,10 @@ local function is_sound(item)
   if type(mark) == 'string' and is_whole(seen) and seen > 0 or seen == 0 then else return false end
   local revokes, named, cleared, starts, tells = item[11], item[12], item[13], item[14], item[15]
   local to_others = (#item == 15 or #item == 16 and are_faults(item[16])) and #starts % 5 == 0 and are_texts(starts) and
-    #tells % 2 == 0 and are_texts(tells)
+    #tells % 2 == 0 and are_texts(tells, 8000)
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
-    are_texts(fields) and are_tasks(tasks) and are_texts(history) and
+    are_texts(fields, math.huge) and are_tasks(tasks) and are_texts(history) and
     (#item == 10 or (#item == 13 or to_others) and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
 end
 
