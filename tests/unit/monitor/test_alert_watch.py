@@ -35,7 +35,7 @@ def test_one_of_all_engines_tells_once_and_once_that_it_is_over(desk: Desk):
     run_id = desk.run(fail="undo")
     assert told(desk) == [("stuck", "firing")]
     assert told(desk) == []
-    desk.client.abandon(run_id, reason="it is a test")
+    desk.client.abandon(run_id, reason="it is a test", timeout=0)
     desk.work()
     assert told(desk) == [("stuck", "resolved")]
     assert told(desk) == []

@@ -49,9 +49,9 @@ def test_values_attempts_and_errors_are_told_by_step(desk: Desk, capsys: pytest.
 
 def test_attempts_of_an_undo_that_was_asked_again_are_numbered_on(desk: Desk, capsys: pytest.CaptureFixture[str]):
     run_id = desk.run(fail="undo")
-    desk.client.resume(run_id)
+    desk.client.resume(run_id, timeout=0)
     desk.work()
-    desk.client.resolve(run_id, "reserve", "compensated")
+    desk.client.resolve(run_id, "reserve", "compensated", timeout=0)
     desk.work()
     show_steps(desk.client, read_view(desk.client, run_id), Screen(), step="reserve")
     out = capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_steps_undos_and_pauses_have_rows(desk: Desk):
 def test_the_time_for_which_an_undo_was_stuck_is_drawn_and_not_counted(desk: Desk):
     run_id = desk.run(fail="undo")
     desk.wait(3_600_000)
-    desk.client.resolve(run_id, "reserve", "skipped", reason="by hand")
+    desk.client.resolve(run_id, "reserve", "skipped", reason="by hand", timeout=0)
     desk.work()
     rows = rows_of(desk, run_id)
     (undo,) = (row for row in rows if row.role == "undo" and row.path == "reserve")

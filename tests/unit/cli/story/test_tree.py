@@ -50,7 +50,7 @@ def test_steps_have_their_undo_below_them(desk: Desk):
 
 def test_what_a_person_said_of_an_undo_stands_at_the_undo(desk: Desk):
     run_id = desk.run(fail="undo")
-    desk.client.resolve(run_id, "reserve", "skipped")
+    desk.client.resolve(run_id, "reserve", "skipped", timeout=0)
     desk.work()
     step, undo, *_ = told(read_view(desk.client, run_id))
     assert "hand" not in step
