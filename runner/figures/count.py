@@ -49,7 +49,7 @@ def _finished(counts: Counts, _plan: Plan, made: Transition, event: ev.RunFinish
     header = made.run.header
     counts.append((name(series.FINISHED, header.workflow, header.version, event.status), 1))
     lasted, ms = name(series.LASTED, header.workflow, event.status), event.at_ms - header.started_at_ms
-    _add(counts, _Timed(((in_bucket(lasted, bucket_of(ms)), 1),), in_bucket(lasted, series.SUM)), ms)
+    _add(counts, _Timed(in_bucket(lasted, bucket_of(ms)), in_bucket(lasted, series.SUM)), ms)
 
 
 def _stuck(counts: Counts, _plan: Plan, made: Transition, _event: ev.RunStuck, _queue_of: QueueOf) -> None:
@@ -60,13 +60,15 @@ def _stuck(counts: Counts, _plan: Plan, made: Transition, _event: ev.RunStuck, _
 def _took(workflow: str, step: str, phase: str, worker: str, outcome: str, process: str, bucket: int) -> _Timed:
     """Most attempts share what they count with many: only the time itself is their own."""
     took, did = name(series.TOOK, workflow, step, phase, worker, outcome), name(series.DID, process, outcome)
-    return _Timed(((in_bucket(took, bucket), 1), (in_bucket(did, bucket), 1)), in_bucket(took, series.SUM))
+    grown = (name(series.RAN, worker), in_bucket(took, bucket), in_bucket(did, bucket))
+    return _Timed(series.ALIKE.join(grown), in_bucket(took, series.SUM))
 
 
 @lru_cache(maxsize=8192)
 def _queued(queue: str, worker: str, process: str, bucket: int) -> _Timed:
     queued, waited = name(series.QUEUED, queue, worker), name(series.WAITED, process)
-    return _Timed(((in_bucket(queued, bucket), 1), (in_bucket(waited, bucket), 1)), in_bucket(queued, series.SUM))
+    grown = (in_bucket(queued, bucket), in_bucket(waited, bucket))
+    return _Timed(series.ALIKE.join(grown), in_bucket(queued, series.SUM))
 
 
 def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled, queue_of: QueueOf) -> None:
@@ -76,7 +78,6 @@ def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled
         return
     step, phase, workflow, outcome = static(event.path), node.phase, made.run.header.workflow, event.outcome
     worker, process = _worker(plan.steps[step], phase), event.process or "?"
-    counts.append((name(series.RAN, worker), 1))
     if outcome != "completed":
         kind = event.error.kind if event.error is not None else "technical"
         type_ = series.error_type(event.error)
@@ -89,6 +90,8 @@ def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled
         if node.sent_at_ms:
             ms = max(0, claimed_at_ms - node.sent_at_ms)
             _add(counts, _queued(queue_of(worker), worker, process, bucket_of(ms)), ms)
+    else:
+        counts.append((name(series.RAN, worker), 1))
 
 
 def _retried(counts: Counts, plan: Plan, made: Transition, event: ev.RetryScheduled, _queue_of: QueueOf) -> None:
@@ -111,14 +114,14 @@ def _step_stuck(counts: Counts, plan: Plan, made: Transition, event: ev.StepStuc
 
 
 class _Timed(NamedTuple):
-    """What a time counts: itself in its buckets, and in a sum."""
+    """What a time counts: itself, once under all these names, and in a sum."""
 
-    counts: tuple[tuple[str, int], ...]
+    names: str
     sum: str
 
 
 def _add(counts: Counts, timed: _Timed, ms: float) -> None:
-    counts += timed.counts
+    counts.append((timed.names, 1))
     micros = round(ms * 1000)
     if micros > 0:
         counts.append((timed.sum, micros))

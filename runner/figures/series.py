@@ -30,6 +30,7 @@ RAN, ERRED = "@ran", "@erred"  # worker: when its last attempt ended, and its la
 SUM = "sum"  # in the place of a bucket: the times together, in microseconds
 OTHER = "other"  # what had no name of its own any more
 MAX_LABEL = 100
+ALIKE = "\n"  # between names that grow alike, where a commit counts them as one (ports.Commit)
 
 _CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
@@ -42,7 +43,7 @@ class Series(NamedTuple):
 @lru_cache(maxsize=4096)
 def name(kind: str, *labels: str) -> str:
     """A histogram's without its bucket: `in_bucket` adds that."""
-    return "|".join((kind, *(label.replace("|", "/")[:MAX_LABEL] for label in labels)))
+    return "|".join((kind, *(label.replace("|", "/").replace(ALIKE, " ")[:MAX_LABEL] for label in labels)))
 
 
 def in_bucket(histogram: str, bucket: int | str) -> str:

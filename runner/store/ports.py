@@ -187,7 +187,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     starts: tuple[NewRun, ...] = ()
     tells: tuple[tuple[str, bytes], ...] = ()  # run id, body
     last_seen: str = ""  # empty if none was
-    counts: tuple[tuple[str, int], ...] = ()  # name, by how much
+    counts: tuple[tuple[str, int], ...] = ()  # a name, or several, one a line, that grow alike; by how much
     faults: tuple[Fault, ...] = ()
     successors: tuple[Successor, ...] = ()
 

@@ -36,7 +36,7 @@ def tell(store: Store, clock: Clock) -> list[Any]:
         Commit("r1", "", "e1", 1, b"s", "running", writes={"p": b"P"}, history=(b"1", b"2"), last_seen=seen,
                dispatches=(_dispatch("a"), _dispatch("b"), _dispatch("c"), _dispatch("d"))),
         Commit("r2", "", "e1", 1, b"s", "running", timers=(("t", clock.now_ms + 500), ("u", clock.now_ms + 900)),
-               counts=(("done|a", 2), ("=live|a", 1), ("~by|w", 1), ("@ran|w", 1)),
+               counts=(("done|a", 2), ("=live|a", 1), ("~by|w\n@ran|w\ndone|a", 1)),
                dispatches=(_dispatch("late", "nobody", 700),), history=(b"1",), last_seen=seen),
         Commit("r3", "wrong", "e1", 1, b"s", "running", last_seen=seen),
     ]))

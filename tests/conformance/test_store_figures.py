@@ -89,6 +89,14 @@ def test_the_beginning_of_a_name_says_where_it_is_kept(world: StoreWorld):
     assert figures(world).counts == {}
 
 
+def test_names_on_lines_of_their_own_grow_alike(world: StoreWorld):
+    world.start("r1")
+    world.commit("r1", counts=(("a\n~b\n@c", 2), ("a", 1)))
+    seen_ms = world.clock.now_ms
+    assert (figures(world).counts, figures(world).last) == ({"a": 3}, {"@c": seen_ms})
+    assert figures(world, MINUTE).counts == {"a": 3, "~b": 2}
+
+
 def test_names_beyond_the_bound_are_summed_up(world: StoreWorld, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "MAX_SERIES", 3)
     world.start("r1")

@@ -17,8 +17,11 @@
 --      3 relay_ms    the same of a run that goes on by itself
 --      4 repair_ms
 --      5 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
---      6 counts    MessagePack: a list of names, and for each commit a flat list (position among the names from 0, by
---                  how much). How a name begins says where it is kept: ports.Commit. "" where nothing is counted
+--      6 counts    MessagePack: a list of names (or several, one a line, that grow alike), by how much all commits
+--                  together grow each, and the part of each
+--                  commit in that, should it not be accepted: a text, [position among the names from 0,by how
+--                  much,position,...]. How a name begins says where it is kept: ports.Commit. "" where nothing is
+--                  counted
 --      7 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
@@ -110,17 +113,13 @@ local function unpack_commits()
 end
 
 local function unpack_counts(commits)
-  if counted == '' then return {nothing, nothing} end
+  if counted == '' then return {nothing, nothing, nothing} end
   local list = unpacked(counted)
-  local names, flats = list[1], list[2]
-  local size = #names
-  for _, flat in ipairs(flats) do
-    for i = 1, #flat, 2 do
-      local at, by = flat[i], flat[i + 1]
-      if not (at >= 0 and at < size and at % 1 == 0 and by % 1 == 0 and by > -2^53 and by < 2^53) then return nil end
-    end
+  local names, sums, parts = list[1], list[2], list[3]
+  for i = 1, #names do
+    if not (sums[i] % 1 == 0 and sums[i] > -2^53 and sums[i] < 2^53) then return nil end
   end
-  return are_texts(names) and #flats == #commits and list
+  return are_texts(names) and are_texts(parts) and #sums == #names and #parts == #commits and list
 end
 
 local is_packed, items = pcall(unpack_commits)
@@ -430,20 +429,34 @@ local function grow(span, name, by)
   return true
 end
 
+-- What commits would have counted that were not accepted.
+local function take_back(sums, parts)
+  local is_accepted = {}
+  for _, number in ipairs(accepted) do is_accepted[number] = true end
+  for number = 1, #items do
+    for at, by in string.gmatch(is_accepted[number] and '' or parts[number], '(%d+),(%-?%d+)') do
+      sums[at + 1] = sums[at + 1] - by
+    end
+  end
+end
+
 -- What the accepted commits count, each name once a batch. Figures are for people to look at: whatever is wrong with
--- their keys, no run waits for it.
-local function keep_figures(names, flats)
-  local sums, latest, last = {}, {}, prefix .. 'figures:last'
-  for _, number in ipairs(accepted) do
-    local flat = flats[number] or nothing
-    for i = 1, #flat, 2 do sums[flat[i]] = (sums[flat[i]] or 0) + flat[i + 1] end
+-- them or their keys, no run waits for it.
+local function keep_figures(groups, sums, parts)
+  local latest, last = {}, prefix .. 'figures:last'
+  if #groups > 0 and #accepted < #items and not pcall(take_back, sums, parts) then return end
+  local names, by_name = {}, {}
+  for at, group in ipairs(groups) do
+    for name in string.gmatch(group, '[^\n]+') do
+      if not by_name[name] then names[#names + 1] = name end
+      by_name[name] = (by_name[name] or 0) + sums[at]
+    end
   end
   local minute, tens = 'm:' .. digits(floor(ms / 60000)), 't:' .. digits(floor(ms / 600000))
-  for at = 0, #names - 1 do
-    local name, by = names[at + 1], sums[at]
-    local kind = sub(name, 1, 1)
-    if by and kind == '@' then put(latest, name, now_text)
-    elseif by and by ~= 0 then
+  for _, name in ipairs(names) do
+    local by, kind = by_name[name], sub(name, 1, 1)
+    if by ~= 0 and kind == '@' then put(latest, name, now_text)
+    elseif by ~= 0 then
       if kind ~= '~' and grow('all', name, by) then try('HSETNX', last, '', now_text) end
       if kind ~= '=' then
         grow(minute, name, by)
@@ -469,7 +482,7 @@ end
 
 local answers = {}
 for i = 1, #items do answers[i] = commit(items[i], i) end
-keep_figures(counts[1], counts[2])
+keep_figures(counts[1], counts[2], counts[3])
 local timers_set, timers_gone = {}, {}
 for member, due_ms in pairs(timer_at) do
   if due_ms then put(timers_set, digits(due_ms), member) else timers_gone[#timers_gone + 1] = member end

@@ -12,13 +12,18 @@ from runner.store.ports import Commit
 MINUTE, HOUR = 60_000, 3_600_000
 
 
+def unpacked(packed: bytes) -> tuple[list[str], list[int], list[list[int]]]:
+    names, sums, parts = msgspec.msgpack.decode(packed)
+    return names, sums, [msgspec.json.decode(part) for part in parts]
+
+
 def commit(*counts: tuple[str, int]) -> Commit:
     return Commit("r", "e1", "e2", 0, b"", "", counts=counts)
 
 
 def test_a_batch_names_each_figure_once():
     packed = pack_counts([commit(("a", 1), ("b", 2)), commit(), commit(("b", 3), ("a", -1))])
-    assert msgspec.msgpack.decode(packed) == [["a", "b"], [[0, 1, 1, 2], [], [1, 3, 0, -1]]]
+    assert unpacked(packed) == (["a", "b"], [0, 5], [[0, 1, 1, 2], [], [1, 3, 0, -1]])
 
 
 def test_nothing_to_count_is_packed_as_nothing():
@@ -28,7 +33,9 @@ def test_nothing_to_count_is_packed_as_nothing():
 def test_names_beyond_the_bound_share_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "MAX_COUNTED", 2)
     packed = pack_counts([commit(("a", 1), ("b", 2), ("c", 3), ("a", 4))])
-    assert msgspec.msgpack.decode(packed) == [["a", "other"], [[0, 1, 1, 2, 1, 3, 0, 4]]]
+    assert unpacked(packed) == (["a", "other"], [5, 5], [[0, 1, 1, 2, 1, 3, 0, 4]])
+    packed = pack_counts([commit(("a", 1), ("b", 2), ("a", 4))])
+    assert unpacked(packed) == (["a", "b"], [5, 2], [[0, 1, 1, 2, 0, 4]])
 
 
 def test_a_window_is_made_of_minutes_up_to_an_hour_and_of_ten_minutes_beyond():
