@@ -24,6 +24,9 @@ _Error = Any  # jsonschema's ValidationError; its stubs allow for schemas that o
 ACTIONS = (
     "worker", "steps", "parallel", "for_each", "repeat", "switch", "wait", "wait_for", "subworkflow", "set", "fail",
 )
+_HOLDERS = (  # mappings
+    "with", "set", "vars", "input", "use", "parallel", "for_each", "repeat", "wait_for", "concurrency", "schedule",
+)
 _COMPARED, _LONGEST = 500, 100  # comparing every word with every other takes quadratic time
 _LONG_WORD = 8
 _TYPES = {
@@ -130,7 +133,10 @@ def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
     often = Counter(unknown.values())
     acts = _is_step(error) and not says_nothing  # then no other action can have been meant
     free = [name for name in known if name not in error.instance and not (acts and name in ACTIONS)]
+    outside = _not_indented(error.instance, unknown)
     for key, meant in unknown.items():
+        if key in outside:
+            continue  # that what they belong to is empty is found on its own
         hint = f'did you mean "{meant}"?' if meant else habit(key) if _is_step(error) else ""
         hint = hint or (f"{_EXACTLY_ONE} what a step does" if says_nothing else "")
         if not meant and last(pointer) == "parallel" and isinstance(error.instance[key], list):
@@ -140,6 +146,20 @@ def _unknown(error: _Error, _source: Source) -> Iterator[Finding]:
         correction = slip(key, free)  # a word of another language may look like one of ours, and mean another
         is_slip = correction.get("instead") == meant and often[meant] == 1
         yield replace(found, is_slip=True) if is_slip else found
+
+
+def _not_indented(given: Mapping[str, Any], unknown: Mapping[str, str]) -> set[str]:
+    """The unknown keys right behind one that nothing is below: they were to be in it, and it is the one to mend."""
+    found: set[str] = set()
+    is_behind = False
+    for key, value in given.items():
+        if key in _HOLDERS and value is None:
+            is_behind = True
+        elif is_behind and key in unknown and (not unknown[key] or unknown[key] in given):
+            found.add(key)
+        else:
+            is_behind = False
+    return found
 
 
 def _missing(error: _Error, _source: Source) -> Iterator[Finding]:

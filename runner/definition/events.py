@@ -34,12 +34,17 @@ class Span:
 
 @dataclass(slots=True)
 class Built:
-    """What the text says. With flaws, the value is only what was read before or beside them."""
+    """What the text says. With flaws, the value is only what was read before or beside them.
+
+    `unread`: pointers of what a flaw is in, or is right behind: there the value may be less than, or other than, what
+    was meant. All else in it was read whole.
+    """
 
     value: Any = None
     keys: dict[str, Span] = field(default_factory=dict)
     values: dict[str, Span] = field(default_factory=dict)
     flaws: list[Flaw] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,13 @@ def build(text: str) -> Built:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except _End:
-        pass
+        builder.abandon()
     except yaml.MarkedYAMLError as error:
         builder.built.flaws.append(syntax_flaw(error, text))
+        builder.abandon()
     except yaml.reader.ReaderError as error:
         builder.built.flaws.append(character_flaw(error, text))
+        builder.abandon()
     return builder.built
 
 
@@ -207,16 +214,36 @@ class _Builder:
 
     def place(self, start: int, end: int, *, is_collection: bool) -> str:
         """Notes where the next value is, and says what its pointer is."""
-        pointer = ""
-        if self.open:
-            frame = self.open[-1]
-            pointer = child(frame.pointer, len(frame.value) if isinstance(frame.value, list) else frame.key)
+        pointer = self.next_pointer()
         if len(pointer) > MAX_POINTER:
             self.built.flaws.append(Flaw("SR008", "the keys down to here are too long", start, end, "use shorter keys"))
             raise _End
         self.built.values[pointer] = Span(start, end, is_collection)
         self.order.append(pointer)
         return pointer
+
+    def next_pointer(self) -> str:
+        if not self.open:
+            return ""
+        frame = self.open[-1]
+        return child(frame.pointer, len(frame.value) if isinstance(frame.value, list) else frame.key)
+
+    def abandon(self) -> None:
+        """Closes what is open at the last flaw, behind which nothing was read.
+
+        A line that is indented too little ends what it was meant to be in, and a colon that is left out makes a text of
+        two lines: what reaches down to the last line above the flaw may not be what was meant either.
+        """
+        flaw = self.built.flaws[-1]
+        above = self.text[: flaw.start if flaw.since < 0 else flaw.since].split("\n")[:-1]
+        while above and above[-1].lstrip()[:1] in ("", "#"):
+            above.pop()
+        last_line = sum(len(line) + 1 for line in above[:-1])
+        self.built.unread |= {pointer for pointer, span in self.built.values.items() if span.end > last_line}
+        self.built.unread |= {"", *(frame.pointer for frame in self.open)}
+        while self.open:
+            frame = self.open.pop()
+            self.finish(None, _Anchored(frame.value, frame.pointer, 0, 0, 0, 0))
 
     def finish(self, anchor: str | None, node: _Anchored) -> None:
         if anchor:
@@ -249,6 +276,7 @@ class _Builder:
             self.flaw("SR007", f"YAML tags ({cut(tag)}) are not supported", event, "remove the tag")
 
     def flaw(self, code: str, message: str, event: Any, hint: str = "") -> None:
+        self.built.unread.add(self.open[-1].pointer if self.expects_key() else self.next_pointer())
         self.built.flaws.append(Flaw(code, message, event.start_mark.index, event.end_mark.index, hint))
 
     def stop(self, code: str, message: str, event: Any, hint: str = "") -> None:

@@ -17,6 +17,7 @@ class Flaw:
     start: int
     end: int
     hint: str = ""
+    since: int = -1  # where what is flawed begins, if that is further up than `start`
 
 
 def character_flaw(error: yaml.reader.ReaderError, text: str) -> Flaw:
@@ -56,4 +57,7 @@ def syntax_flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
         message, hint = f"not valid YAML: {problem}", _slip(text, offset, problem)
         if not hint and error.context and error.context_mark:
             hint = f"{error.context} that begins in line {error.context_mark.line + 1}"
-    return Flaw("SR001", message, offset, offset + 1, hint)
+    since = -1
+    if error.context_mark and str(error.context).startswith(("while scanning", "while parsing a flow")):
+        since = error.context_mark.index  # what is in blocks is read one by one, and only the last of it is flawed
+    return Flaw("SR001", message, offset, offset + 1, hint, since)

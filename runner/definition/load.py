@@ -17,8 +17,8 @@ from runner.definition.parse import digest_of, parse_document
 from runner.definition.problem import Problem
 from runner.definition.resolve import Contracts, Resolver
 from runner.definition.salvage import salvage
-from runner.definition.schema import schema_findings
-from runner.definition.source import Source, read_file, read_text
+from runner.definition.schema import findings_beside_flaws, schema_findings
+from runner.definition.source import Source, scan, text_of
 from runner.errors import DefinitionError
 
 __all__ = ["Contracts", "Draft", "check", "digest_of", "examine", "examine_text", "load", "load_text", "parse_document"]
@@ -66,7 +66,7 @@ def examine(
     """
     path = Path(path)
     try:
-        source = read_file(path) if text is None else read_text(text, str(path))
+        source = scan(text_of(path, str(path)) if text is None else text, str(path))
     except DefinitionError as error:
         return Draft(problems=error.problems)
     return _examine_family(source, Path(root), path.parent, contracts)
@@ -74,7 +74,7 @@ def examine(
 
 def examine_text(text: str, *, file: str, root: Path | str, contracts: Contracts | None = None) -> Draft:
     try:
-        source = read_text(text, file)
+        source = scan(text, file)
     except DefinitionError as error:
         return Draft(problems=error.problems)
     return _examine_family(source, Path(root), (Path(root) / file).parent, contracts)
@@ -90,6 +90,8 @@ def _examine_family(source: Source, root: Path, folder: Path, contracts: Contrac
 
 
 def _examine(source: Source, root: Path, folder: Path, contracts: Contracts | None, family: Family) -> Draft:
+    if source.flaws:
+        return Draft(problems=_beside_flaws(source))
     findings = schema_findings(source, "workflow")
     sound: Source | None = source
     if findings:
@@ -103,6 +105,13 @@ def _examine(source: Source, root: Path, folder: Path, contracts: Contracts | No
     children = tuple(resolver.children)
     definition = replace(parse_document(document), children=_below(children))
     return Draft(sound, definition, problems, tuple(findings), children)
+
+
+def _beside_flaws(source: Source) -> tuple[Problem, ...]:
+    """The flaws, and what is wrong with the form of the rest. What steps mean to each other waits until all is read."""
+    flawed = {(flaw.line, flaw.column) for flaw in source.flaws}
+    others = _placed(source, findings_beside_flaws(source, "workflow"))
+    return tuple(sorted({*source.flaws, *(each for each in others if (each.line, each.column) not in flawed)}))
 
 
 def _below(children: Iterable[Draft]) -> dict[str, Definition]:

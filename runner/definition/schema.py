@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from runner.definition.complaint import complaints
-from runner.definition.finding import Finding
+from runner.definition.finding import Finding, parent
 from runner.definition.problem import Problem
 from runner.definition.source import Source
 
@@ -42,6 +42,17 @@ def schema_findings(source: Source, name: str) -> list[Finding]:
         return []
     found = (finding for error in _validator(name).iter_errors(source.value) for finding in complaints(error, source))
     return list(dict.fromkeys(found))
+
+
+def findings_beside_flaws(source: Source, name: str) -> list[Finding]:
+    """Those of a file with flaws in its YAML that hold however these are mended: of values and of mappings that were
+    read whole, and keys that are not known where they stand."""
+    return [
+        finding
+        for finding in schema_findings(source, name)
+        if finding.pointer not in source.unread
+        and (not finding.on_key or finding.code == "SR102" or parent(finding.pointer) not in source.unread)
+    ]
 
 
 def _pattern(_: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:

@@ -9,7 +9,7 @@ disagree about them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,8 @@ class Source:
     value: Any = None
     keys: Mapping[str, Span] = field(default_factory=dict)  # by JSON pointer of the value
     values: Mapping[str, Span] = field(default_factory=dict)
+    flaws: tuple[Problem, ...] = ()  # of its YAML; only `scan` gives a source that has any
+    unread: Set[str] = frozenset()  # pointers of what may not be what was meant, because of them
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -134,7 +136,15 @@ class Source:
 
 
 def read_text(text: str, file: str) -> Source:
-    """Parses one document. Raises DefinitionError with every problem found, the first syntax error ending it."""
+    """Parses one document. Raises DefinitionError with every flaw found, the first syntax error ending it."""
+    source = scan(text, file)
+    if source.flaws:
+        raise DefinitionError(source.flaws)
+    return source
+
+
+def scan(text: str, file: str) -> Source:
+    """The same, with the flaws and what can be read in spite of them. Raises DefinitionError where nothing can be."""
     text = text.removeprefix("\ufeff")
     bare = Source(file, text)
     try:
@@ -144,14 +154,18 @@ def read_text(text: str, file: str) -> Source:
     if size > MAX_FILE_BYTES:
         raise _refusal(bare, "SR002", f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
     built = build(text)
-    if built.flaws:
-        raise DefinitionError(sorted(bare.flawed(flaw) for flaw in built.flaws))
-    return Source(file, text, built.value, built.keys, built.values)
+    flaws = tuple(sorted(bare.flawed(flaw) for flaw in built.flaws))
+    return Source(file, text, built.value, built.keys, built.values, flaws, built.unread)
 
 
 def read_file(path: Path, file: str | None = None) -> Source:
-    """The same for a file, of which no more than the limit is read."""
+    """`read_text` for a file, of which no more than the limit is read."""
     name = file or str(path)
+    return read_text(text_of(path, name), name)
+
+
+def text_of(path: Path, name: str) -> str:
+    """What is in a file. Raises DefinitionError if it cannot be read as a text, or is larger than the limit."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 4)  # 3 bytes of a byte order mark do not count
@@ -162,7 +176,7 @@ def read_file(path: Path, file: str | None = None) -> Source:
     if len(data) > MAX_FILE_BYTES:
         raise _refusal(Source(name, ""), "SR002", f"the file is larger than the {MAX_FILE_BYTES:,} bytes that are read")
     try:
-        return read_text(data.decode(), name)
+        return data.decode()
     except UnicodeDecodeError as error:
         line, begin = data.count(b"\n", 0, error.start) + 1, data.rfind(b"\n", 0, error.start) + 1
         column = len(data[begin : error.start].decode()) + 1

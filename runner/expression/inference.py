@@ -204,10 +204,13 @@ class _Reader:
         if node.name in ("default", "d"):
             return value.either(given[0] if given else known_constant(""))
         if node.name in ("int", "float"):
-            return _NUMBER.either(given[0]) if given else _NUMBER
+            read = Known(_NUMBER.kinds, None, node.name == "float" and (value.is_fractional or "string" in value.kinds))
+            return read.either(given[0]) if given else read
         takes = _TAKES.get(node.name)
         if takes and node.node is not None and value.is_none_of(*takes):
             self.clash(node.node, f"{node.name} needs {Known(takes).words}, and this is {value.words}")
+        if node.name == "round":
+            return Known(_NUMBER.kinds, None, value.is_fractional and _has_digits(node))
         return value.typed if node.name == "abs" and value.kinds else _GIVES.get(node.name, ANYTHING)
 
     # -- comparisons ------------------------------------------------------------------------------------
@@ -280,6 +283,12 @@ class _Reader:
         return column, len(self.tree.lexemes[index].text) if index is not None else 1
 
 
+def _has_digits(node: nodes.Filter) -> bool:
+    """Whether `round` may leave digits behind the point. Jinja2 counts them from 0; -2 rounds to hundreds."""
+    digits = [*node.args[:1], *(each.value for each in node.kwargs if each.key == "precision")]
+    return any(not isinstance(each, nodes.Neg) and getattr(each, "value", None) != 0 for each in digits)
+
+
 def _meet(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
     return any(type(one) is type(other) and one == other for one in some for other in others) or any(
         isinstance(value, float) for value in (*some, *others)
@@ -320,6 +329,6 @@ _TAKES: Mapping[str, Kinds] = {
 }
 _GIVES: Mapping[str, Known] = {
     **dict.fromkeys(("lower", "upper", "trim", "replace", "join", "string", "tojson"), _TEXT),
-    **dict.fromkeys(("round", "abs", "length", "count", "sum"), _NUMBER),
+    **dict.fromkeys(("abs", "length", "count", "sum"), _NUMBER),
     **dict.fromkeys(_MAKE_LISTS, Known(frozenset({"array"}))),
 }

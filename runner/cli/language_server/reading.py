@@ -83,12 +83,11 @@ def read(path: Path, text: str, project: Project, contracts: Contracts | None) -
     """All that can be said of a definition's text. Raises nothing for what is wrong with it."""
     text = text.removeprefix("\ufeff")
     reading = Reading(path, text, project, contracts)
+    reading.draft = examine(path, root=project.root, contracts=contracts, text=text)
     try:
         reading.source = read_text(text, str(path))
-    except DefinitionError as error:
-        reading.draft = Draft(problems=error.problems)
-        return reading
-    reading.draft = examine(path, root=project.root, contracts=contracts, text=text)
+    except DefinitionError:
+        return reading  # the draft says why
     if reading.draft.definition is not None and reading.draft.source is not None:
         reading.subject = subject_of(reading.draft.definition, reading.draft.source.value, contracts)
     return reading

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.definition.load import check, examine, load, load_text
+from runner.definition.load import check, examine, examine_text, load, load_text
 from runner.definition.model import WorkerAction
 from runner.errors import DefinitionError
 
@@ -65,3 +65,15 @@ def test_the_same_text_has_the_same_digest_and_another_contract_another_one() ->
     without = load_text(text, file="a.yaml", root=GOLDEN)
     with_contract = load_text(text, file="a.yaml", root=GOLDEN, contracts={"w": {"readonly": True}})
     assert without.digest != with_contract.digest
+
+
+@pytest.mark.parametrize("flaw", ['"x" y', "a: b: c", "  - {a: 1", "'"])
+def test_a_flaw_in_the_yaml_makes_no_mistake_of_what_is_above_it(flaw: str) -> None:
+    """What ends above the flaw only because of it is not told, wherever the flaw is and however it is indented."""
+    lines = ORDER.read_text().split("\n")
+    for index, line in enumerate(lines):
+        for indent in {0, len(line) - len(line.lstrip())}:
+            text = "\n".join([*lines[:index], " " * indent + flaw, *lines[index:]])
+            problems = examine_text(text, file="ok/order.yaml", root=GOLDEN).problems
+            codes = [problem.code for problem in problems]
+            assert all(code.startswith("SR0") for code in codes) or "SR001" not in codes, (index, indent, problems)
