@@ -46,6 +46,24 @@ def parse(text: str) -> Assignment:
         raise UsageError(f"{text!r}: {value!r} is not JSON ({error}); {path}={value} gives text") from None
 
 
+def text_for_json(problem: str, given: Sequence[Assignment]) -> str:
+    """How to say it, where a problem of the input is that `=` gave a text and another type is wanted; else ""."""
+    for assignment in given:
+        place = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(assignment.path))
+        path, _, text = assignment.text.partition("=")
+        if problem.startswith(f"{place}: ") and " is not of type " in problem and path[-1] != ":" and _is_json(text):
+            return f"; --set {path}:={text} gives it as JSON"
+    return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
 def unknown_member(schema: Any, path: Sequence[str]) -> tuple[str, list[str]] | None:
     """A part of the path that the schema has no property for, and those that it has. None: it has, or nobody knows."""
     for key in path:

@@ -5,6 +5,7 @@ The codes are part of the interface (scripts branch on them): docs/operating.md 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -27,6 +28,10 @@ class Exit(IntEnum):
     INTERNAL = 70
     INTERRUPTED = 130
 
+
+# What the system may refuse anybody, at any file that a command was given or found: no mistake in this program.
+_RIGHTS = frozenset({errno.EACCES, errno.EPERM})
+_REFUSALS = _RIGHTS | {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ELOOP}
 
 # The first class that fits decides, so the special ones stand before the general ones.
 _CODES: tuple[tuple[type[errors.SagarunError], Exit], ...] = (
@@ -104,6 +109,19 @@ def write_traceback(error: BaseException) -> str:
     return name
 
 
+def is_of_the_system(error: OSError) -> bool:
+    """The system refused a file, and says which one."""
+    return error.errno in _REFUSALS and isinstance(error.filename, str | bytes | os.PathLike)
+
+
+def refusal_lines(error: OSError) -> list[str]:
+    from runner.shown import spelled
+
+    file = spelled(os.fsdecode(error.filename))
+    hint = "look at its rights, and at those of the folders above it" if error.errno in _RIGHTS else ""
+    return [f"error: {file}: {error.strerror}", *([f"hint:  {hint}"] if hint else [])]
+
+
 def internal_error_lines(error: BaseException, where: str) -> list[str]:
     return [
         f"error: sagarun failed: {type(error).__name__}: {first_line(str(error))}",
@@ -115,9 +133,9 @@ def first_line(text: str) -> str:
     return text.splitlines()[0] if text else ""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' Did you mean "charge"?', or nothing."""
+def did_you_mean(word: str, known: Iterable[str], *, before: str = "") -> str:
+    """' Did you mean "charge"?', or nothing. before: what stands before each word, and is not compared."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, list(known), n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    return f' Did you mean "{before}{close[0]}"?' if close else ""

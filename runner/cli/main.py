@@ -155,6 +155,11 @@ def _usage(error: click.ClickException) -> int:
     context: click.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else "sagarun"
     message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption):  # click's own guess also counts the dashes, and so finds too much alike
+        options = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        known = [name.removeprefix("--") for name in options if name.startswith("--")]
+        meant = did_you_mean(error.option_name.removeprefix("--"), known, before="--")
+        message = f"no such option '{error.option_name}'.{meant}"
     Screen().error([f"error: {message[:1].lower()}{message[1:]}", f"hint:  {path} --help"])
     return Exit.USAGE
 
@@ -170,6 +175,9 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, SagarunError):
         screen.error(failure.error_lines(error))
         return failure.exit_code(error)
+    if isinstance(error, OSError) and failure.is_of_the_system(error):
+        screen.error(failure.refusal_lines(error))
+        return Exit.USAGE
     screen.error(failure.internal_error_lines(error, failure.write_traceback(error)))
     return Exit.INTERNAL
 

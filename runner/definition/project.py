@@ -7,6 +7,7 @@ nearest folder upwards that holds a folder `definitions`, else the starting poin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,7 @@ def find_project(start: Path, config: Path | None = None) -> Project:
     try:
         str(project.root).encode()
     except UnicodeEncodeError:  # in no URL, JSON or log could it be named
-        raise ConfigError(f"the name of the project's folder is not UTF-8: {project.root!r}; rename it") from None
+        raise ConfigError(f"the name of the project's folder is not UTF-8: {str(project.root)!r}; rename it") from None
     return project
 
 
@@ -126,7 +127,7 @@ def _find(start: Path, config: Path | None) -> Project:
         if not config.is_file():
             raise ConfigError(f"there is no settings file {config}")
         return _read(config.resolve())
-    folder = start.resolve()
+    folder = Path(os.path.realpath(start))  # not resolve(): before Python 3.13 it raises at links that lead in a circle
     if not folder.is_dir():
         folder = folder.parent
     found = next((above / CONFIG_NAME for above in (folder, *folder.parents) if (above / CONFIG_NAME).is_file()), None)

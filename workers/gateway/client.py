@@ -109,6 +109,8 @@ def _ask(method: str, path: str, *, key: str = "", body: dict[str, Any] | None =
             response = _shared_client().request(
                 method, url + path, headers=headers, json=body or {}, timeout=_patience()
             )
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise NoEffectError(f"PAYMENT_GATEWAY_URL ({url}) is not the URL of a payment gateway: {error}") from error
         except httpx.PoolTimeout as error:
             raise NoEffectError("every connection to the payment gateway is in use") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

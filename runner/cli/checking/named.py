@@ -18,11 +18,18 @@ def definition_path(file: str, project: Project) -> Path | None:
         return path
     named = project.definitions / f"{file}.yaml"
     if not path.suffix and named.is_file():
-        return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named  # as a person would say it
-    known = [each.stem for each in project.definitions.glob("*.y*ml") if not each.stem.endswith(".test")]
-    hint = did_you_mean(path.stem, known)
-    kind = "a folder, not a file" if path.is_dir() else "not there"
-    raise UsageError(f"the definition {file} is {kind}.{hint}")
+        return _as_said(named)
+    if path.exists():
+        kind = "a folder, not a file" if path.is_dir() else "not a file; standard input is read for -"
+        raise UsageError(f"the definition {file} is {kind}")
+    there = [each for each in project.definitions.glob("*.y*ml") if each.is_file() and not each.stem.endswith(".test")]
+    known = [str(_as_said(each)) if path.suffix else each.stem for each in there]
+    raise UsageError(f"the definition {file} is not there.{did_you_mean(file, known)}")
+
+
+def _as_said(path: Path) -> Path:
+    """As a person would say it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def definition_file(file: str, project: Project) -> Path:

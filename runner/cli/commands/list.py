@@ -65,7 +65,8 @@ def command(query: tuple[str, ...], status: str | None, limit: int, page: int) -
             is_needed=client is None,
         )  # fmt: skip
         runs, is_more = found[:limit], len(found) > limit
-        advice = "" if runs or client is None else _advice(wanted, client.store)
+        advice = f": nothing was ever run in {chosen.project.root}" if client is None else ""
+        advice = advice if runs or client is None else _advice(wanted, client.store)
     if chosen.format == "json":
         chosen.screen.json([msgspec.to_builtins(run) for run in runs])
     elif chosen.format == "jsonl":

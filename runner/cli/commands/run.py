@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.assignment import Assignment, assignments, unknown_member
+from runner.cli.assignment import Assignment, assignments, text_for_json, unknown_member
 from runner.cli.failure import Exit, did_you_mean
-from runner.cli.options import shared_options
+from runner.cli.options import flags, shared_options
 from runner.cli.parameters import duration_ms, workers_option
+from runner.cli.screen import Screen
 from runner.cli.wording import hosted
 
 if TYPE_CHECKING:
     from runner.cli.access import Access
     from runner.cli.settings import Settings
-    from runner.client import RunHandle
+    from runner.client import Client, RunHandle
     from runner.definition.model import Definition
 
 STDIN = "standard input"
 _NEED_WORKERS = ("SR301",)  # while nothing is known of the workers, each may be one that only reads
+
+
+@dataclass(slots=True)
+class Stage:
+    """How far it came, in words: who interrupts it has to know whether there is a run."""
+
+    words: str = "interrupted; nothing was started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Order:
     detach: bool
     wait_ms: int | None
     modules: tuple[str, ...]
+    stage: Stage = field(default_factory=Stage)
 
 
 @click.command(short_help="Start a workflow and follow it to its end.")
@@ -62,7 +71,6 @@ def command(
     Without a server of your own (--redis-url), the embedded one, an engine and the workers run in this command.
     The run survives it: what is interrupted is finished by the next command.
     """
-    from runner.cli.settings import settings
     from runner.errors import UsageError
 
     if file == "-" and given == "-":
@@ -72,10 +80,21 @@ def command(
     if key is not None and not key.strip():
         raise UsageError("the key is empty: a variable that is not set? Without --key, the definition's is used")
     order = Order(file, given, case, sets, key, detach, wait, workers)
-    chosen = settings(None if file == "-" else Path(file))
-    if chosen.redis_url is None:
-        return _run_here(order, chosen)
-    return _run_elsewhere(order, chosen)
+    try:
+        return _run(order)
+    except KeyboardInterrupt:  # before it was followed, or in the middle of saying something
+        screen = Screen(quiet=flags().quiet)
+        if screen.is_terminal("stderr"):
+            screen.note("")  # below the ^C
+        screen.note(order.stage.words)
+        return Exit.INTERRUPTED
+
+
+def _run(order: Order) -> int:
+    from runner.cli.settings import settings
+
+    chosen = settings(None if order.file == "-" else Path(order.file))
+    return _run_here(order, chosen) if chosen.redis_url is None else _run_elsewhere(order, chosen)
 
 
 def _run_here(order: Order, chosen: Settings) -> int:
@@ -93,7 +112,7 @@ def _run_here(order: Order, chosen: Settings) -> int:
         value = choose(order, chosen, definition, path)
         contracts = host.start()
         definition = load_definition(path, text, chosen, contracts)
-        handle = host.reach.client.start(definition, value, order.key)
+        handle = _start(order, host.reach.client, definition, value)
         host.look_after(handle.id)
         _announce(host.reach, definition, handle, hosted(host.crew.modules, contracts))
         _say_signals(chosen, order, path, handle.id)
@@ -110,7 +129,7 @@ def _start_detached(order: Order, chosen: Settings, path: Path | None, text: str
     definition = load_definition(path, text, chosen, contracts)
     value = choose(order, chosen, definition, path)
     with access(chosen) as reach:
-        handle = reach.client.start(definition, value, order.key)
+        handle = _start(order, reach.client, definition, value)
         ensure_background(chosen, order.modules)
         return _detached(handle, reach)
 
@@ -131,7 +150,7 @@ def _run_elsewhere(order: Order, chosen: Settings) -> int:
             contracts = locked_contracts(chosen.project)
         definition = load_definition(path, text, chosen, contracts)
         value = choose(order, chosen, definition, path)
-        handle = reach.client.start(definition, value, order.key)
+        handle = _start(order, reach.client, definition, value)
         if order.detach:
             return _detached(handle, reach)
         _announce(reach, definition, handle, "")
@@ -139,13 +158,25 @@ def _run_elsewhere(order: Order, chosen: Settings) -> int:
         return follow_elsewhere(reach, handle.id, order.wait_ms)
 
 
+def _start(order: Order, client: Client, definition: Definition, value: Any) -> RunHandle:
+    order.stage.words = "interrupted while it was being started; sagarun list says whether it was"
+    handle = client.start(definition, value, order.key)
+    order.stage.words = f"interrupted; it was started, as run {handle.id}: sagarun watch {handle.id}"
+    return handle
+
+
 def choose(order: Order, chosen: Settings, definition: Definition, path: Path | None) -> Any:
     """An input that fits. Raises before anything is started."""
     from runner.cli.run_input import choose_input
     from runner.definition.inputs import InputChecker
+    from runner.errors import InputError
 
     value, origin = choose_input(definition, path, given=order.given, case=order.case, settings=order.sets)
-    InputChecker(definition.input_schema).prepare(value)
+    try:
+        InputChecker(definition.input_schema).prepare(value)
+    except InputError as error:
+        error.problems = tuple(problem + text_for_json(problem, order.sets) for problem in error.problems)
+        raise
     if origin:
         chosen.screen.note(f"· {origin}")
     for assignment in order.sets:  # it fits, as the schema allows more than it names: it may be a slip all the same

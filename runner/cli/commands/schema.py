@@ -48,7 +48,7 @@ def command(of_project: bool, output: Path | None, live: bool, workers: tuple[st
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error}") from error
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     chosen.screen.note(f"written to {file}; the first line of a definition in {project.definitions.name}/ names it:")
     chosen.screen.note(f"# yaml-language-server: $schema={_reference(file, project.definitions)}")
 

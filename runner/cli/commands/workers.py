@@ -122,7 +122,7 @@ def _export(workers: tuple[str, ...], output: Path | None) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error}") from error
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     chosen.screen.note(f"{plural(len(locked(contracts)), 'worker')} in {_shown(file, chosen)}")
     return Exit.DONE
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -264,11 +264,23 @@ class Host:
             # Twice: between the looks at two runs, the end of one may have let the other begin.
             moving = self._moving(runs) or self._moving(runs)
             if not moving:
+                if not quiet:
+                    self._say_left(runs)
                 return
             if moving != waited_for and not quiet:
                 waited_for = moving
                 self._screen.note(f"· finishing {_interrupted_runs(moving)}")
             time.sleep(POLL_S)
+
+    def _say_left(self, run_ids: frozenset[str]) -> None:
+        """Of what was taken up: what did not come to its end here. Without a word it would pass for finished."""
+        rows = [row for row in live_runs(self.reach.client.store) if row.run_id in run_ids] if run_ids else []
+        stuck = [row.run_id for row in rows if row.status == "stuck"]
+        waiting = [row.run_id for row in rows if row.status != "stuck"]
+        if stuck:
+            self._screen.note(f"! of these, stuck and in need of a person: {_named(stuck)}")
+        if waiting:
+            self._screen.note(f"· of these, left waiting for something that takes longer: {_named(waiting)}")
 
     def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
         """Those of which something is to be done, for themselves or for a run below them."""
@@ -317,7 +329,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _interrupted_runs(run_ids: frozenset[str]) -> str:
-    """2 runs that were interrupted: a, b; of many the first ones."""
-    named = ", ".join(sorted(run_ids)[:NAMED])
+    """2 runs that were interrupted: a, b"""
+    return f"{plural(len(run_ids), 'run')} that {'was' if len(run_ids) == 1 else 'were'} interrupted: {_named(run_ids)}"
+
+
+def _named(run_ids: Collection[str]) -> str:
+    """a, b; of many the first ones."""
     more = f" and {len(run_ids) - NAMED} more" if len(run_ids) > NAMED else ""
-    return f"{plural(len(run_ids), 'run')} that {'was' if len(run_ids) == 1 else 'were'} interrupted: {named}{more}"
+    return ", ".join(sorted(run_ids)[:NAMED]) + more

@@ -16,8 +16,10 @@ def follow_elsewhere(reach: Access, run_id: str, wait_ms: int | None) -> int:
     screen = reach.settings.screen
     missing = Missing(reach)
     # An embedded server is only there while somebody uses it: that nobody moves the run is plain at once.
-    if reach.opened.is_embedded and not reach.client.stored(run_id).terminal and not reach.living("engine"):
-        missing.say_no_engine()
+    if reach.opened.is_embedded and not reach.living("engine"):
+        stored = reach.client.stored(run_id)
+        if not stored.terminal and stored.status != "stuck":
+            missing.say_no_engine()
     follower = Follower(reach.client, run_id, screen, recover=reach.recover, look=missing.look)
     try:
         view = follower.follow(None if wait_ms is None else wait_ms / 1_000)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from runner.cli.assignment import assign, parse, unknown_member
+from runner.cli.assignment import assign, parse, text_for_json, unknown_member
 from runner.errors import UsageError
 
 
@@ -67,3 +67,18 @@ SCHEMA = {
 def test_a_place_that_the_schema_does_not_name_is_known(setting: str, unknown: str | None):
     found = unknown_member(SCHEMA, parse(setting).path)
     assert (found[0] if found else None) == unknown
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem", "said"),
+    [
+        ("total=5", 'total: "5" is not of type "integer"', "; --set total:=5 gives it as JSON"),
+        ("items.0.n=5", 'items[0].n: "5" is not of type "integer"', "; --set items.0.n:=5 gives it as JSON"),
+        ("total=x", 'total: "x" is not of type "integer"', ""),
+        ('total:="5"', 'total: "5" is not of type "integer"', ""),
+        ("other=5", 'total: "5" is not of type "integer"', ""),
+        ("total=5", 'total: "5" is longer than 0 characters', ""),
+    ],
+)
+def test_who_gave_a_text_for_a_number_is_told_how_to_give_a_number(setting: str, problem: str, said: str):
+    assert text_for_json(problem, [parse(setting)]) == said

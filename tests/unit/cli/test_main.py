@@ -68,6 +68,17 @@ def test_an_unknown_word_gets_a_suggestion(capsys: pytest.CaptureFixture[str]):
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("--inptu", ' Did you mean "--input"?'), ("--bogus", ""), ("--queit", ' Did you mean "--quiet"?')],
+)
+def test_an_unknown_option_gets_a_suggestion_if_one_is_like_it(
+    capsys: pytest.CaptureFixture[str], given: str, said: str
+):
+    assert main.invoke(["run", "x.yaml", given]) == Exit.USAGE
+    assert capsys.readouterr().err == f"error: no such option '{given}'.{said}\nhint:  sagarun run --help\n"
+
+
 def test_the_name_of_a_definition_is_known_for_what_it_is(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -97,6 +108,9 @@ ENDINGS = [
     (errors.StoreUnavailable("x"), 6),
     (errors.RecordTampered("x"), 70),
     (ZeroDivisionError("x"), 70),
+    (PermissionError(13, "Permission denied", "/etc/shadow"), 2),
+    (PermissionError(13, "Permission denied"), 70),
+    (OSError(5, "Input/output error", "/x"), 70),
     (KeyboardInterrupt(), 130),
     (click.Abort(), 130),
 ]
@@ -133,6 +147,14 @@ def test_an_unexpected_error_is_short_and_says_where_its_traceback_is(raising, c
     assert first == "error: sagarun failed: ZeroDivisionError: division by zero"
     with open(second.rpartition(" ")[2], encoding="utf-8") as file:  # noqa: PTH123
         assert "Traceback (most recent call last)" in file.read()
+
+
+def test_a_file_that_the_system_refuses_is_named_and_no_bug(raising, capsys: pytest.CaptureFixture[str]):
+    raising(PermissionError(13, "Permission denied", "/srv/shop/order.yaml"))
+    main.invoke(["list"])
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: /srv/shop/order.yaml: Permission denied"
+    assert "rights" in second
 
 
 def test_every_problem_of_an_input_has_a_line(raising, capsys: pytest.CaptureFixture[str]):

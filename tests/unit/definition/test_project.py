@@ -18,6 +18,13 @@ def test_the_settings_file_is_found_upwards(tmp_path: Path):
     assert project.name == project.namespace == "shop"
 
 
+def test_a_link_that_leads_to_itself_has_a_project_like_any_other_name(tmp_path: Path):
+    (tmp_path / "sagarun.yaml").write_text("project: shop\n")
+    link = tmp_path / "order.yaml"
+    link.symlink_to(link.name)
+    assert find_project(link).root == tmp_path
+
+
 def test_without_settings_the_parent_of_a_definitions_folder_is_the_root(tmp_path: Path):
     (tmp_path / "definitions/eu").mkdir(parents=True)
     file = tmp_path / "definitions/eu/order.yaml"
@@ -32,7 +39,7 @@ def test_without_settings_a_folder_below_finds_the_one_that_holds_definitions(tm
 
 
 def test_a_folder_that_no_url_or_log_can_name_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"not UTF-8: .*; rename it"):
+    with pytest.raises(ConfigError, match=r"not UTF-8: '/.*'; rename it"):
         find_project(tmp_path / "caf\udce9" / "definitions")
 
 

@@ -23,3 +23,23 @@ def test_again_is_said_to_those_who_pressed_it_before(
     host._screen, host._end_engine = Screen(), lambda: None
     host.__exit__(kind, None, None)
     assert said in capsys.readouterr().err
+
+
+def test_a_run_that_was_taken_up_and_did_not_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    rows = [SimpleNamespace(run_id=run_id, status=status) for run_id, status in (
+        ("aaaa", "running"), ("bbbb", "stuck"), ("cccc", "running"), ("dddd", "running"),
+    )]  # fmt: skip
+    monkeypatch.setattr("runner.cli.hosting.host.live_runs", lambda _store: rows)
+    host: Any = Host.__new__(Host)
+    host._screen, host.reach = Screen(), SimpleNamespace(client=SimpleNamespace(store=None))
+    host.check, host._moving = lambda: None, lambda _runs: frozenset()
+    host._claims = SimpleNamespace(runs=frozenset({"aaaa", "bbbb", "dddd", "gone", "own"}))
+    host.finish(besides="own", quiet=True)
+    assert capsys.readouterr().err == ""
+    host.finish(besides="own")
+    assert capsys.readouterr().err.splitlines() == [
+        "! of these, stuck and in need of a person: bbbb",
+        "· of these, left waiting for something that takes longer: aaaa, dddd",
+    ]

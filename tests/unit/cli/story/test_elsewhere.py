@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from runner.cli.access import Access
+from runner.cli.failure import Exit
 from runner.cli.screen import Screen
-from runner.cli.story.elsewhere import PATIENCE_MS, Missing
+from runner.cli.story.elsewhere import PATIENCE_MS, Missing, follow_elsewhere
 from runner.cli.story.family import read_family
 from runner.cli.story.reading import read_view
 from runner.store.ports import ProcessInfo
@@ -81,3 +82,11 @@ def test_a_process_that_was_not_heard_of_for_long_is_not_living(desk: Desk):
     assert [process.id for process in reach.living("worker")] == ["w:1:1"]
     desk.clock.advance(11_000)
     assert reach.living("worker") == []
+
+
+def test_a_stuck_run_waits_for_a_person_and_not_for_an_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    desk = Desk(tmp_path)
+    run_id = desk.run(fail="undo")
+    settings, opened = SimpleNamespace(screen=Screen()), SimpleNamespace(server=None, is_embedded=True)
+    assert follow_elsewhere(Access(settings, opened, desk.client), run_id, None) == Exit.NEEDS_PERSON  # type: ignore[arg-type]
+    assert capsys.readouterr().err == ""

@@ -152,3 +152,10 @@ def test_a_sandbox_that_cannot_start_was_sent_nothing_and_its_complaint_is_passe
     with pytest.raises(NoEffectError, match=r"did not start: .*File exists"):
         charge()
     ledger.parent.unlink()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://gateway.example", "http://gateway.example:port"])
+def test_a_url_that_cannot_be_asked_promises_that_nothing_happened(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PAYMENT_GATEWAY_URL", url)
+    with pytest.raises(NoEffectError, match=r"PAYMENT_GATEWAY_URL .* is not the URL of a payment gateway"):
+        charge()
