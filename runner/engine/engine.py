@@ -42,9 +42,6 @@ log = logging.getLogger("sagarun.engine")
 
 LEASE_MS = 10_000  # how long a taken run is left to this engine
 BATCH = 100
-# From so many runs in one batch on, the store is told which steps follow one another, and goes on by itself: there is
-# more to do than this engine can look at step by step. Below, every step is recorded as soon as it has ended.
-RELAY_FROM = 20
 CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
 CACHED_S = 60.0  # for so long, if nothing comes: another engine may have gone on with it, and ended it
 QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' queues may be
@@ -65,7 +62,6 @@ class Engine:
     def __init__(
         self, store: Store, *, process_id: str, retention_of: Callable[[str], int] = keep_for_ever,
         figures: bool = True, on_end: Callable[[str], None] | None = None,
-        relay_from: int = RELAY_FROM,
     ) -> None:
         """figures: count in each commit what becomes of runs and attempts. on_end: told of each run that is over."""
         self.process_id = process_id
@@ -74,7 +70,6 @@ class Engine:
         self._child_inputs = ChildInputs(self._catalogue.definition)
         self._retention_of = retention_of
         self._figures = figures
-        self._relay_from = relay_from
         self._on_end = on_end
         self._cache: OrderedDict[str, tuple[str, Run, float]] = OrderedDict()  # the longest kept first
         self._evicting = threading.Lock()
@@ -94,7 +89,6 @@ class Engine:
             return 0
         commits: list[Commit] = []
         transitions: dict[str, list[Transition]] = {}
-        relays = len(taken) >= self._relay_from
         # Asked ten times a run, and the same for a whole batch.
         queue_of, plan_of = cache(self._queue_of), cache(self._catalogue.plan)
         for run_id, etag, run, entries in self._known(taken):
@@ -108,7 +102,7 @@ class Engine:
                     run_id, etag, self._new_stamp(), entries, made, queue_of,
                     retention_of=self._retention_of,
                     counts=counts_of(run.header.status if run else None, made, plan, queue_of) if self._figures else (),
-                    successors=successors(plan, state) if relays else (),
+                    successors=successors(plan, state),
                 )
                 commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made

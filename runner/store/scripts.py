@@ -31,7 +31,7 @@ from runner.store.ports import (
     Request,
     Slot,
 )
-from runner.store.successor import MAX_RELAYED_BYTES, RELAY_MS, Successor
+from runner.store.successor import LOOK_MS, MAX_RELAYED_BYTES, RELAY_MS, Successor
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Scripts:
     def commit_runs(self, *, commits: Sequence[Commit]) -> list[bytes]:
         k = self._keys
         keys = (k.clock, k.ready, k.watch, k.deadlines, k.timers, k.expiring, k.queues, k.wake_runs, k.runs, k.faults)
-        times = (limits.WATCH_MS, RELAY_MS, limits.REPAIR_MS)
+        times = (limits.WATCH_MS, limits.REPAIR_MS)
         args = (*times, limits.MAX_SERIES, pack_counts(commits), _pack_commits(commits))
         reply: list[bytes] = self._call("commit_runs", keys, args)
         return reply
@@ -129,8 +129,10 @@ class Scripts:
         for done in completions:
             body, output = done.body, b"" if done.lost else done.output
             args += (done.run_id, done.path, done.token, "1" if done.lost else "0", body, output)
-        args += (MAX_RELAYED_BYTES, RELAY_MS, limits.REPAIR_MS)
-        keys = (k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process), k.queues)
+        args += (MAX_RELAYED_BYTES, RELAY_MS, limits.REPAIR_MS, LOOK_MS)
+        keys = (
+            k.clock, k.procs, k.deadlines, k.ready, k.wake_runs, k.process(process), k.held(process), k.queues, k.watch
+        )  # fmt: skip
         reply: list[Any] = self._call("exchange_tasks", keys, args)
         return reply
 

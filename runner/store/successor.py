@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 MAX_RELAYED_BYTES = 65_536  # body and output of an outcome behind which the store dispatches the successor by itself
-RELAY_MS = 20_000  # so long after its last commit a run goes on by itself; then an engine looks at it
+RELAY_MS = 20_000  # so long after its last commit a run goes on by itself
+LOOK_MS = 200  # so long after it first did, an engine looks at it, and people see how far it is
 
 
 class Successor(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ from runner.store.ports import (
     Request,
     StoredRun,
 )
-from runner.store.successor import MAX_RELAYED_BYTES, RELAY_MS, Successor
+from runner.store.successor import LOOK_MS, MAX_RELAYED_BYTES, RELAY_MS, Successor
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 A_TO_B = Successor("a", "b", "q", b"message b", "in b", ('{"a":', "payload", "}"))
@@ -162,6 +162,20 @@ def test_a_run_whose_last_commit_is_old_is_left_to_an_engine(world: StoreWorld):
     assert open_tasks(world) == {}
     (taken,) = world.take()
     assert [entry.next for entry in taken.entries] == ["b", ""]
+
+
+def test_an_engine_looks_at_a_run_soon_after_it_went_on_by_itself(world: StoreWorld):
+    task = started(world)
+    world.clock.advance(5_000)
+    (task,) = hand_in(world, task, queues=("q",), capacity=1).claimed
+    world.clock.advance(LOOK_MS - 1)
+    hand_in(world, task)  # what comes later does not put it off
+    world.store.tick()
+    assert world.take() == []
+    world.clock.advance(1)
+    world.store.tick()
+    (taken,) = world.take()
+    assert [entry.next for entry in taken.entries] == ["b", "c"]
 
 
 def test_a_request_that_waits_keeps_the_run_from_going_on(world: StoreWorld):

@@ -49,7 +49,7 @@ from tests.simulation.server import Reach, Server
 TICK_S = 1.0  # the longest pause of a ticker: four of them are an outage
 SMALL_COMMITS = 0.3  # of all simulations: a commit holds one dispatch, so that runs are handed out again for the rest
 SHORT_WATCHES = 0.2  # of all: somebody looks after each run twice a second
-RELAYS = 0.5  # of all: the store goes on by itself where it may, though engines are not busy
+RELAYS = 0.5  # of all: the store is told how to go on by itself
 _plans: dict[str, Any] = {}
 
 
@@ -92,6 +92,8 @@ def standing_on(loom: Loom) -> Iterator[None]:
         if loom.draw("room") < SMALL_COMMITS:
             for name in ("MAX_DISPATCHES", "MAX_REVOKES"):
                 stack.enter_context(patch.object(runner.interpreter.advance, name, 1))
+        if loom.draw("relay") >= RELAYS:
+            stack.enter_context(patch.object(runner.engine.engine, "successors", lambda *_: ()))
         if loom.draw("watch") < SHORT_WATCHES:
             for module in (runner.store.limits, runner.store.memory.runs, runner.store.memory.tick):
                 stack.enter_context(patch.object(module, "WATCH_MS", 500))
@@ -119,7 +121,7 @@ def start_engine(server: Server, process: Process, process_id: str) -> None:
     """Its two threads, as runner.cli.hosting.host starts them."""
     loom, store = server.loom, Reach(server, process)
     stop: Any = VirtualEvent(loom)
-    engine = Engine(store, process_id=process_id, relay_from=1 if loom.draw("relay") < RELAYS else 20)  # type: ignore[arg-type]
+    engine = Engine(store, process_id=process_id)  # type: ignore[arg-type]
 
     def interpret() -> None:
         try:

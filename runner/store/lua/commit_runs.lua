@@ -14,15 +14,14 @@
 --      10 faults   zset  group of faults -> when it was seen last
 -- ARGV 1 now_ms
 --      2 watch_ms
---      3 relay_ms    the same of a run that goes on by itself
---      4 repair_ms
---      5 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
---      6 counts    MessagePack: a list of names (or several, one a line, that grow alike), by how much all commits
+--      3 repair_ms
+--      4 max_series  how many names a hash of figures takes; what is beyond them counts as `other`
+--      5 counts    MessagePack: a list of names (or several, one a line, that grow alike), by how much all commits
 --                  together grow each, and the part of each
 --                  commit in that, should it not be accepted: a text, [position among the names from 0,by how
 --                  much,position,...]. How a name begins says where it is kept: ports.Commit. "" where nothing is
 --                  counted
---      7 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
+--      6 commits   MessagePack, because to read its thousands of parts as arguments cost more than to write them: a
 --                  list of [run_id, etag_read, etag, entries_seen, terminal, again, retention_ms, fields, tasks,
 --                  history] and, where there are any, revokes, timers, timers_cleared, and where there are any of
 --                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
@@ -38,7 +37,7 @@ local clock, ready, watch, deadlines, timers, expiring, queues, wake_runs, runs,
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'set', 'list', 'zset', 'zset'})
 if wrong then return wrong end
 
-local watch_ms, relay_ms, repair_ms, max_series = number(), number(), number(), number()
+local watch_ms, repair_ms, max_series = number(), number(), number()
 local counted, packed = text(), text()
 wrong = refuse_arguments()
 if wrong then return wrong end
@@ -129,7 +128,7 @@ if not is_counted or not counts then return redis.error_reply('ARGUMENTS counts 
 
 local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
-local watch_text, relay_text = digits(ms + watch_ms), digits(ms + relay_ms)
+local watch_text = digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
 local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot'}  -- and more behind
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
@@ -393,7 +392,7 @@ local function commit(item, number)
       set_timers(item, set)
     end
     if #item[9] > 0 then dispatch_tasks(item, set, whole(got[5])) end
-    put(watched, relays and relay_text or watch_text, id)
+    put(watched, watch_text, id)
     woken[id] = (again or new_tail > new_head) or nil
   end
   if got[8] then move_slot(id, terminal, set, got[8]) end

@@ -9,6 +9,7 @@
 --      6 process:<process> hash  what it was answered last, under which nonce
 --      7 held:<process>    set   run id|path|token of what it holds
 --      8 queues            set   names of queues that ever held a task
+--      9 watch             zset  run id -> when somebody must look after it
 -- ARGV 1 now_ms
 --      2 process
 --      3 nonce
@@ -22,13 +23,14 @@
 --      10 max_relayed      bytes of body and output behind which the task's successor is dispatched, if it has one
 --      11 relay_ms         since the run's last commit, after which its successor is left to an engine
 --      12 repair_ms
+--      13 look_ms          after which an engine looks at a run that went on by itself
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
 --         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
 --         task: run_id|path|token|…, queue, queued_ms, claimed_ms, message, payload. One flat list: a list in the list
 --         costs the server more than what is in it.
-local clock, procs, deadlines, ready, wake_runs, process_key, held, queues = unpack(KEYS)
-local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set', 'set'})
+local clock, procs, deadlines, ready, wake_runs, process_key, held, queues, watch = unpack(KEYS)
+local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set', 'set', 'zset'})
 if wrong then return wrong end
 local process, nonce, lease_ms, capacity, max_bytes = text(), text(), number(), number(1000), number()
 local served, limited, quotas = texts(), {}, {}
@@ -39,14 +41,15 @@ end
 local completions = count()
 local first = position + 1
 position = position + 6 * completions
-local max_relayed, relay_ms, repair_ms = number(), number(), number()
+local max_relayed, relay_ms, repair_ms, look_ms = number(), number(), number(), number()
 wrong = refuse_arguments()
 if wrong then return wrong end
 if not call('ZSCORE', procs, process) then return {} end
 
 local ms, us = now()
 local runs, now_text, due_text = prefix .. 'run:', digits(ms), digits(ms + 2 * lease_ms)
-local added, dropped, taken, woken = {}, {}, {}, {}
+local look_text = digits(ms + look_ms)
+local added, dropped, taken, woken, watched = {}, {}, {}, {}, {}
 
 local answer, refs, bytes, scanned = {''}, {}, 0, 0
 local function describe(ref, queue, queued_ms, claimed_ms, message, payload)
@@ -159,6 +162,7 @@ local function complete(id, path, token, lost, body, output)
     if next_path then
       owner = owner .. '|' .. next_path
       put(follows, 'c:' .. path, '')  -- it was used
+      if tail == 0 then put(watched, look_text, id) end  -- the first that no engine has heard of
     end
     call('HSET', key, task_field, closed, position, entry('outcome', ms, path, claimed_ms, owner, body),
       'tail', next_tail, kept, output, unpack(follows))
@@ -336,6 +340,7 @@ all('ZREM', deadlines, dropped)
 all('SREM', held, dropped)
 all('ZADD', deadlines, added)
 all('SADD', held, taken)
+all('ZADD', watch, watched)
 call('HSET', process_key, 'nonce', nonce, 'answers', answer[1], 'claimed', concat(refs, '\n'),
   'seen', now_text)
 make_ready(ready, wake_runs, woken, ms)

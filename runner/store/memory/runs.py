@@ -33,7 +33,6 @@ from runner.store.ports import (
     TakenRun,
     TaskRecord,
 )
-from runner.store.successor import RELAY_MS
 
 
 class RunsInMemory(MemoryBase):
@@ -166,7 +165,7 @@ class RunsInMemory(MemoryBase):
             tables.timers.pop((run.run_id, name), None)
         for name, due_at_ms in commit.timers:
             tables.timers[run.run_id, name] = due_at_ms
-        tables.watch[run.run_id] = now + (RELAY_MS if commit.successors else WATCH_MS)
+        tables.watch[run.run_id] = now + WATCH_MS
         if run.has_work:
             tables.wake(run, now)
 

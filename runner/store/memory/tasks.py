@@ -31,7 +31,7 @@ from runner.store.ports import (
     ProcessInfo,
     Quota,
 )
-from runner.store.successor import MAX_RELAYED_BYTES, RELAY_MS
+from runner.store.successor import LOOK_MS, MAX_RELAYED_BYTES, RELAY_MS
 from runner.store.vitals import Vitals
 
 
@@ -127,6 +127,8 @@ class TasksInMemory(MemoryBase):
         parts[1::2] = [output for output in outputs if output is not None]
         run.fields[successor.payload] = b"".join(parts)
         run.ahead = position + 1
+        if position == 0:  # the first that no engine has heard of
+            self._tables.watch[run.run_id] = now + LOOK_MS
         dispatch = Dispatch(
             successor.path, successor.queue, successor.message, successor.payload, successor.queue_timeout_ms
         )

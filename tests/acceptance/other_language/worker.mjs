@@ -81,9 +81,9 @@ process.on('SIGTERM', () => (ending = true));
 console.log('ready');
 while (!ending || ended.length) {
   const [, ...found] = await script('exchange_tasks',
-    ['clock', 'procs', 'deadlines', 'ready', 'wake:runs', `process:${id}`, `held:${id}`, 'queues'],
+    ['clock', 'procs', 'deadlines', 'ready', 'wake:runs', `process:${id}`, `held:${id}`, 'queues', 'watch'],
     [id, `${id}:${turn++}`, LEASE_MS, ending ? 0 : CAPACITY, 1 << 20, queues.length, ...queues, 0,
-      ended.length, ...ended.flat(), 0, 0, REPAIR_MS]);
+      ended.length, ...ended.flat(), 0, 0, REPAIR_MS, 0]);
   ended = [];
   for (let i = 0; i < found.length; i += 6) {
     const [run, path, token] = found[i].split('|'), task = JSON.parse(found[i + 4]), given = JSON.parse(found[i + 5]);

@@ -184,7 +184,6 @@ def test_a_broken_run_is_tried_again_when_a_person_asks() -> None:
 
 def went_astray(bench: Bench) -> None:
     """A run that the store went on with as no engine would have: one step, and another behind it."""
-    bench.engine = Engine(bench.store, process_id="e1", relay_from=1)
     bench.start("r")
     bench.engine.step()
     run = bench.store._tables.runs["r"]

@@ -99,7 +99,7 @@ def test_starts_and_outcomes_are_packed_in_order():
     assert connection.sent[0][-2:] == ("3|r|order:a|b", "def|child")
     made.exchange_tasks(process="p", nonce="n", lease_ms=5, capacity=999, queues=["q"], quotas={}, completions=[
         Completion("r", "a", "1-e", b"body", True, b"out"), Completion("r", "b", "2-e", b"body", output=b"out")])
-    args = connection.sent[2][2 + 8 :]
+    args = connection.sent[2][2 + 9 :]
     assert args[1:5] == ("p", "n", 5, 200)
     assert args[6:10] == (1, "q", 0, 2)
-    assert args[10:-3] == ("r", "a", "1-e", "1", b"body", b"", "r", "b", "2-e", "0", b"body", b"out")
+    assert args[10:-4] == ("r", "a", "1-e", "1", b"body", b"", "r", "b", "2-e", "0", b"body", b"out")
