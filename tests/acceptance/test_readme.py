@@ -52,10 +52,12 @@ def guests(root: Path) -> list[str]:
 def test_the_project_of_the_readme_does_what_is_said_of_it(trip: Project):
     booked = trip.sagarun("definitions/trip.yaml", code=0)
     assert 'room: "204"  seat: "12A"' in booked.out
-    refused = trip.sagarun("definitions/trip.yaml", "--set", "traveller=Icarus", code=1)
+    below = trip.root / "definitions"  # a relative path means the same file wherever a command is given
+    refused = trip.sagarun("trip.yaml", "--set", "traveller=Icarus", code=1, cwd=below)
     assert "sold_out: no seat near the sun" in refused.out
     assert "↩ undoing 1 step" in refused.out
     assert guests(trip.root) == ["Ada"]
+    assert not (below / "hotel.db").exists()
 
 
 def test_the_cases_of_the_page_on_workers_hold(trip: Project):

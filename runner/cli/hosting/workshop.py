@@ -5,6 +5,7 @@ Somebody else's code runs here, so whatever it raises is told with its file and 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -36,7 +37,8 @@ def import_workers(project: Project, modules: Sequence[str] = ()) -> Registry:
 
     _find_modules(project)
     try:
-        return load_modules(modules_of(project, modules))
+        with contextlib.chdir(project.root):
+            return load_modules(modules_of(project, modules))
     except ConfigError as error:
         raise _with_advice(error, project) from error
     except (Exception, SystemExit) as error:
@@ -111,7 +113,11 @@ def _grants(project: Project) -> dict[str, Any]:
 
 
 def prepare_child() -> None:
-    """The first thing in a worker process' child: stdout belongs to the command that started it."""
+    """The first thing in a worker process' child: stdout belongs to the command that started it.
+
+    It works in the project's folder, wherever the command was given: what a worker names by a relative path, such as
+    its database, must be the same for the attempt that is undone and for the one that undoes it.
+    """
     from runner.monitor.logs import write_log
     from runner.worker.grants import Grants, grant
 
@@ -119,6 +125,7 @@ def prepare_child() -> None:
     given = os.environ.pop(CHILD, "")
     if given:
         settings = msgspec.json.decode(given)
+        os.chdir(settings["grants"]["root"])
         log = settings["log"]
         write_log(Path(log.pop("path")), **log)
         grant(msgspec.convert(settings["grants"], Grants))

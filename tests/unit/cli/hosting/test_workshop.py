@@ -45,6 +45,20 @@ def test_what_is_raised_at_import_is_told_with_the_projects_own_line(project: Pr
     assert "Traceback" not in told
 
 
+def test_modules_are_imported_in_the_projects_folder(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    (project.root / "prices.txt").write_text("5")
+    (project.root / "shelf/goods.py").write_text(
+        "from pathlib import Path\nfrom runner import worker\nPRICE = Path('prices.txt').read_text()\n"
+        "@worker('shelf.goods')\ndef goods(): ...\n"
+    )
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    assert set(import_workers(project).contracts()) >= {"shelf.goods"}
+    assert Path.cwd() == elsewhere
+
+
 def test_the_same_told_by_a_child_with_its_traceback(project: Project):
     trace = (
         "the worker modules cannot be imported:\n"
