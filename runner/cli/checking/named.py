@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.cli.failure import did_you_mean
+from runner.definition.complaint import closest
 from runner.definition.project import Project
 from runner.errors import UsageError
+
+_LISTED = 8
 
 
 def definition_path(file: str, project: Project) -> Path | None:
@@ -22,9 +24,18 @@ def definition_path(file: str, project: Project) -> Path | None:
     if path.exists():
         kind = "a folder, not a file" if path.is_dir() else "not a file; standard input is read for -"
         raise UsageError(f"the definition {file} is {kind}")
-    there = [each for each in project.definitions.glob("*.y*ml") if each.is_file() and not each.stem.endswith(".test")]
-    known = [str(_as_said(each)) if path.suffix else each.stem for each in there]
-    raise UsageError(f"the definition {file} is not there.{did_you_mean(file, known)}")
+    raise UsageError(f"the definition {file} is not there.{_advice(path, project)}")
+
+
+def _advice(path: Path, project: Project) -> str:
+    """The definition that was meant, in the way that this one was named; or those that there are."""
+    there = [each for each in sorted(project.definitions.glob("*.y*ml")) if each.is_file()]
+    known = {each.stem: each for each in there if not each.stem.endswith(".test")}
+    meant = closest(path.stem, known)
+    if meant:
+        return f' Did you mean "{_as_said(known[meant]) if path.suffix else meant}"?'
+    some = [*list(known)[:_LISTED], *["…"][: len(known) - _LISTED]]
+    return f" {_as_said(project.definitions)} has: {', '.join(some)}" if known else ""
 
 
 def _as_said(path: Path) -> Path:
