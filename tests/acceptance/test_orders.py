@@ -25,6 +25,13 @@ def test_an_order_is_validated_reserved_charged_shipped_and_notified(project: Pr
     assert project.query("shop", "SELECT status FROM orders WHERE order_id = 'ORD-001'") == [("completed",)]
 
 
+def test_the_card_of_an_order_is_shown_to_nobody(project: Project):
+    run = project.run_json(ORDER, "--set", "payment.token=tok_invalid_card", code=1)["run_id"]
+    shown = project.sagarun("show", run, "--steps", code=0).out + project.sagarun("show", run, "--events", code=0).out
+    assert '"token":"***"' in shown
+    assert "tok_invalid_card" not in shown + "".join(log.read_text() for log in (project.root / "logs").glob("*.log"))
+
+
 def test_the_same_order_twice_is_one_run(project: Project):
     first = project.run_json(ORDER, code=0)
     again = project.sagarun(ORDER, "--format", "json", code=0)

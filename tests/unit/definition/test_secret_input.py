@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from runner.interpreter import event as ev
 from runner.wire import ErrorRecord
 
 SECRET = {"type": "string", "x-secret": True}
+SHIPPED = sorted((Path(__file__).parents[3] / "schemas").glob("*.schema.json"))
 
 
 def hidden(schema: Any, value: Any) -> Any:
@@ -88,3 +91,13 @@ def test_a_complaint_about_an_input_with_secrets_quotes_nothing():
         checker.prepare({"pin": "kanarienvogel", "n": "kanarienvogel"})
     assert "kanarienvogel" not in str(refused.value)
     assert len(refused.value.problems) == 2
+
+
+def test_the_card_is_marked_in_every_schema_of_the_shop():
+    with_cards = []
+    for schema in map(json.loads, (path.read_text() for path in SHIPPED)):
+        for example in schema.get("examples", ()):
+            if "tok_" in json.dumps(example):
+                with_cards.append(schema["title"])
+                assert "tok_" not in json.dumps(hidden(schema, example)), schema["title"]
+    assert len(with_cards) == 3
