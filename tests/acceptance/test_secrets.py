@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 
@@ -245,8 +246,13 @@ def test_they_are_in_nothing_that_is_told_while_it_happens(tokens: Project):
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
-        return answer.read().decode()
+    """What is answered, also by a process that a busy machine keeps from being ready just then (503)."""
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.read().decode()
 
 
 def stopped(process: subprocess.Popen[str]) -> str:
