@@ -263,7 +263,7 @@ class Client:
         return RunHandle(self, self.find(run))
 
     def list(self, query: str = "", *, limit: int = 50, offset: int = 0, status: str = "") -> list[RunInfo]:
-        """Newest first; those that the query fits (docs/operating.md has its language). Raises UsageError."""
+        """Newest first; those that the query fits (docs/runs.md has its language). Raises UsageError."""
         wanted = parse_query(f"{query} status:{status}" if status else query, self.store.now_ms())
         rows = Selection(self.store, self.catalogue, wanted).rows()
         return [run_info(row) for row in islice(rows, offset, offset + limit)]

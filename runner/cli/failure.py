@@ -1,6 +1,6 @@
 """Exit codes, and how what went wrong is told: `error: …` and what to do about it, never a traceback.
 
-The codes are part of the interface (scripts branch on them): docs/operating.md lists them, and a test compares.
+The codes are part of the interface (scripts branch on them): docs/commands.md lists them, and a test compares.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def test_every_code_that_validate_prints_is_documented():
 
 
 def test_every_exit_code_is_documented():
-    _, _, section = (ROOT / "docs/operating.md").read_text(encoding="utf-8").partition("## Exit codes")
+    _, _, section = (ROOT / "docs/commands.md").read_text(encoding="utf-8").partition("## Exit codes")
     listed = re.findall(r"^\| (\d+) \|", section.partition("\n## ")[0], re.MULTILINE)
     assert [int(code) for code in listed] == [code.value for code in Exit]
 
@@ -139,6 +139,20 @@ def links() -> Iterator[tuple[Path, str]]:
 def test_links_between_pages_lead_somewhere():
     broken = [f"{relative(page)}: {target}" for page, target in links() if not leads_somewhere(page, target)]
     assert broken == []
+
+
+def test_every_page_is_found_from_the_readme():
+    """In two steps: README.md names it, or a page that README.md names does."""
+    named = {(page.parent / target.partition("#")[0]).resolve() for page, target in links() if page in PAGES[:1]}
+    named |= {(page.parent / target.partition("#")[0]).resolve() for page, target in links() if page in named}
+    assert [relative(page) for page in PAGES[1:] if page not in named] == []
+
+
+def test_pages_that_code_sends_a_reader_to_are_there():
+    sources = [*files("runner", suffix=".py"), *files("tests", suffix=".py"), *files("benchmarks", suffix=".py")]
+    named = {page for source in sources for page in re.findall(r"docs/[a-z_]+\.md", source.read_text(encoding="utf-8"))}
+    assert named
+    assert sorted(page for page in named if not (ROOT / page).is_file()) == []
 
 
 def leads_somewhere(page: Path, target: str) -> bool:

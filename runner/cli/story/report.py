@@ -177,7 +177,7 @@ def asked_lines(view: RunView) -> list[Line]:
 
 
 def run_json(view: RunView) -> dict[str, Any]:
-    """The object of `--format json`. Names are part of the interface: docs/operating.md lists them."""
+    """The object of `--format json`. Names are part of the interface: docs/commands.md lists them."""
     return {
         "run_id": view.run_id,
         "workflow": view.workflow,

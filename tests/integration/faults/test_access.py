@@ -29,8 +29,8 @@ SECRET = "kanarienvogel-passwort-4711"
 
 # -- the least rights that suffice --------------------------------------------------------------------------
 def documented_rules(project: str) -> list[str]:
-    """The line of docs/operating.md, for a project of this name."""
-    page = (ROOT / "docs/operating.md").read_text()
+    """The line of docs/servers.md, for a project of this name."""
+    page = (ROOT / "docs/servers.md").read_text()
     line = re.search(r"^ACL SETUSER sagarun (.*)$", page, re.MULTILINE)
     assert line is not None
     return line[1].replace("shop", project).replace("PASSWORD", SECRET).split()

@@ -298,7 +298,7 @@ def _offset(client: Redis) -> int:
 
 
 def test_a_demoted_primary_that_has_no_replica_any_more_acknowledges_nothing(server: Server, house: System):
-    """min-replicas-to-write, which docs/operating.md advises where there are failovers."""
+    """min-replicas-to-write, which docs/reliability.md advises where there are failovers."""
     with server.client() as client:
         client.config_set("min-replicas-to-write", 1)
         store = house.connect(patience_s=0.3)
