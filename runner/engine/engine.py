@@ -57,6 +57,7 @@ class Engine:
     """Interprets runs of one store. `step` is one batch; `run` is the loop, and several threads may be in it.
 
     They share the cache: a run is taken by one of them at a time, and if two ever had the same one, its etag decides.
+    Each has a number of its own, `loop`, or the store would not know what all of them have taken.
     """
 
     def __init__(
@@ -82,9 +83,9 @@ class Engine:
         self._reading_queues = threading.Lock()
         self._secret_schemas: dict[str, Mapping[str, Any] | None] = {}  # by digest: where the input has secrets
 
-    def step(self) -> int:
+    def step(self, loop: int = 0) -> int:
         """One batch; how many runs were in it."""
-        taken = self._store.take_runs(self.process_id, self._new_stamp(), limit=BATCH, lease_ms=LEASE_MS)
+        taken = self._store.take_runs(self.process_id, self._new_stamp(), limit=BATCH, lease_ms=LEASE_MS, loop=loop)
         if not taken:
             return 0
         commits: list[Commit] = []
@@ -113,10 +114,10 @@ class Engine:
         self._commit(commits, transitions)
         return len(taken)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, loop: int = 0) -> None:
         """Until `stop` is set. Raises StoreUnavailable when Redis stays away."""
         while not stop.is_set():
-            if not self.step():
+            if not self.step(loop):
                 # One of the threads at a time: who is woken takes what there is, and the next one listens meanwhile.
                 with self._listening:
                     if not stop.is_set():

@@ -24,6 +24,7 @@ from runner.store.ports import (
     Slot,
 )
 
+MAX_LOOPS = 100  # of one engine
 MAX_DISPATCHES = 100  # of one commit; it asks to be handed out `again` for the rest
 MAX_REVOKES = 1_000  # of one commit
 MAX_STARTS = 100  # of one commit

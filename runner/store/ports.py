@@ -357,12 +357,13 @@ class Store(Protocol):
     # -- runs: the engine -------------------------------------------------------------------------
     def start(self, runs: Sequence[NewRun]) -> list[StartAnswer]: ...
 
-    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
+    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int, loop: int = 0) -> list[TakenRun]:
         """Runs with something in their inbox, the longest waiting first; each is watched for `lease_ms`.
 
         A new run counts as if it had come a minute later: what has begun is finished first.
 
-        Only for a registered engine is what it took remembered: for a repeat, and for when it is reaped.
+        Only for a registered engine is what it took remembered: for a repeat, and for when it is reaped. Of each of
+        its loops that is what it took last, so a loop takes again when it has committed that.
         """
 
     def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:

@@ -43,11 +43,14 @@ class RunVerbs(RedisBase):
             answers += [_start_answer(answer, rest) for answer, rest in zip(reply[::2], reply[1::2], strict=True)]
         return answers
 
-    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
+    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int, loop: int = 0) -> list[TakenRun]:
         limits.check_name("engine id", engine)
         limits.check_name("nonce", nonce)
         limits.check_number("limit", limit)
-        reply = self._scripts.take_runs(engine=engine, nonce=nonce, limit=min(limit, MAX_BATCH), lease_ms=lease_ms)
+        limits.check_number("loop", loop, limits.MAX_LOOPS - 1)
+        reply = self._scripts.take_runs(
+            engine=engine, nonce=nonce, limit=min(limit, MAX_BATCH), lease_ms=lease_ms, loop=loop
+        )
         taken = []
         parts = iter(reply)
         for run_id in parts:

@@ -83,11 +83,11 @@ class Scripts:
         )
         return reply
 
-    def take_runs(self, *, engine: str, nonce: str, limit: int, lease_ms: int) -> list[Any]:
+    def take_runs(self, *, engine: str, nonce: str, limit: int, lease_ms: int, loop: int) -> list[Any]:
         k = self._keys
         reply: list[Any] = self._call(
             "take_runs", (k.clock, k.ready, k.watch, k.wake_runs, k.process(engine)),
-            (nonce, limit, lease_ms, MAX_INBOX, limits.MAX_CALL_BYTES),
+            (nonce, limit, lease_ms, MAX_INBOX, limits.MAX_CALL_BYTES, loop),
         )
         return reply
 

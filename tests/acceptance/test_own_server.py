@@ -14,7 +14,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from runner.cli.hosting.engine_process import LOOPS
 from runner.client import Client
+from runner.store.keys import Keys
+from runner.store.redis_store import RedisStore
 from tests.acceptance.program import PATIENCE_S, SILENT, Project, await_line, soon
 from tests.integration.faults.system import Server
 from tests.servers import until, valkey_binary
@@ -52,6 +55,16 @@ def staffed(named_project: Project, url: str) -> Iterator[Project]:
 def _staff(project: Project) -> Counter[str]:
     with Client(project.environment["SAGARUN_REDIS_URL"], root=project.root) as client:
         return Counter(process.kind for process in client.store.processes())
+
+
+def _loops_that_took(project: Project) -> list[int]:
+    """Of each process."""
+    with Client(project.environment["SAGARUN_REDIS_URL"], root=project.root) as client:
+        store = client.store
+        assert isinstance(store, RedisStore)
+        keys = [Keys(store.namespace).process(process.id) for process in store.processes()]
+        return [sum(name.startswith(b"took:") for name in store.ask(lambda server, key=key: server.hkeys(key)))
+                for key in keys]
 
 
 def test_a_run_needs_no_engine_and_no_workers_of_its_own(staffed: Project):
@@ -126,6 +139,7 @@ def test_a_killed_engine_is_known_to_be_dead_to_another_one_on_the_machine(named
     named_project.environment["SAGARUN_REDIS_URL"] = url
     engines = [named_project.start("engine"), named_project.start("engine")]
     soon(lambda: _staff(named_project) == {"engine": 2}, "both engines are there")
+    soon(lambda: _loops_that_took(named_project) == [LOOPS, LOOPS], "each loop is known by what it took")
     engines[0].kill()
     engines[0].wait()
     until(lambda: _staff(named_project) == {"engine": 1}, "the killed one has been reaped", seconds=25)

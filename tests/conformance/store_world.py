@@ -67,8 +67,8 @@ class StoreWorld:
         runs = [NewRun(run_id, self.nonce(), "digest", b"{}", b"input") for run_id in run_ids]
         assert {answer.answer for answer in self.store.start(runs)} == {"created"}
 
-    def take(self, *, engine: str = "engine", limit: int = 100) -> list[TakenRun]:
-        return self.store.take_runs(engine, self.nonce(), limit=limit, lease_ms=LEASE_MS)
+    def take(self, *, engine: str = "engine", limit: int = 100, loop: int = 0) -> list[TakenRun]:
+        return self.store.take_runs(engine, self.nonce(), limit=limit, lease_ms=LEASE_MS, loop=loop)
 
     def entries(self, run_id: str) -> list[InboxEntry]:
         run = self.store.load_runs([run_id])[0]

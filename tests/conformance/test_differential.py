@@ -53,7 +53,7 @@ CALLS = st.one_of(
     st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.sampled_from(["d1", "d2"]), SLOTS),
     st.tuples(st.just("start"), RUNS, st.sampled_from(["n1", "n2"]), st.just("d1"), SLOTS,
               st.sampled_from([(), ("d1",), ("d1", "d2")])),
-    st.tuples(st.just("take"), PROCESSES, NONCES, st.integers(0, 3)),
+    st.tuples(st.just("take"), PROCESSES, NONCES, st.integers(0, 3), st.integers(0, 1)),
     st.tuples(
         st.just("commit"), RUNS, st.sampled_from(["current"] * 6 + ["old"]), st.sampled_from(["fresh"] * 6 + ["e1"]),
         st.sampled_from(["all", "all", "none", "more"]), PATHS, st.sampled_from(["q1", "q2"]),
@@ -126,9 +126,9 @@ class Pair:
     def publish(self, worker: str, number: int) -> None:
         self.both(lambda store: store.put_workers({worker: b"%d" % number}))
 
-    def take(self, engine: str, nonce: str, limit: int) -> None:
+    def take(self, engine: str, nonce: str, limit: int, loop: int) -> None:
         name = self.nonce(nonce)
-        self.both(lambda store: store.take_runs(engine, name, limit=limit, lease_ms=15_000))
+        self.both(lambda store: store.take_runs(engine, name, limit=limit, lease_ms=15_000, loop=loop))
 
     def commit(self, run_id: str, read: str, etag: str, seen: str, paths: tuple[str, ...], queue: str, timeout_ms: int,
                revokes: tuple[tuple[str, bool], ...], timer: str, again: bool, status: str,

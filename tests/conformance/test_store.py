@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from runner.errors import StoreError
 from runner.store.limits import FRESH_MS, MAX_BATCH, MAX_DISPATCHES, MAX_VALUE_BYTES, MAX_WAITING, WATCH_MS
-from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, Slot, StartAnswer
+from runner.store.ports import MAX_INBOX, Commit, Dispatch, NewRun, Request, RunRow, Slot, StartAnswer, TakenRun
 from tests.conformance.store_world import LEASE_MS, StoreWorld
 
 
@@ -105,6 +105,21 @@ def test_a_repeated_take_hands_out_the_same_runs(world: StoreWorld):
     first = world.store.take_runs("engine", "n", limit=1, lease_ms=LEASE_MS)
     assert world.store.take_runs("engine", "n", limit=1, lease_ms=LEASE_MS) == first
     assert [run.run_id for run in world.take()] == ["r2"]
+
+
+def test_a_take_is_known_again_though_other_loops_of_the_engine_took_meanwhile(world: StoreWorld):
+    world.process("engine", "engine")
+    world.start("r1", "r2", "r3")
+    takes = [("n0", 0), ("n1", 1), ("n2", 2)]
+
+    def take() -> list[list[TakenRun]]:
+        return [
+            world.store.take_runs("engine", nonce, limit=1, lease_ms=LEASE_MS, loop=loop) for nonce, loop in takes
+        ]
+
+    first = take()
+    assert [[run.run_id for run in taken] for taken in first] == [["r1"], ["r2"], ["r3"]]
+    assert take() == first
 
 
 def test_a_repeated_take_leaves_out_what_was_committed_meanwhile(world: StoreWorld):

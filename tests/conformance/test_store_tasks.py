@@ -487,7 +487,19 @@ def test_the_runs_of_a_reaped_engine_are_ready_at_once(world: StoreWorld):
     world.process("engine", "engine")
     world.start("r1", "r2", "r3")
     assert len(world.take(limit=2)) == 2
-    assert len(world.take(limit=1)) == 1
+    assert len(world.take(limit=1, loop=1)) == 1
     world.commit("r1")
     assert world.store.reap("engine") == 2
     assert sorted(run.run_id for run in world.take(engine="another")) == ["r2", "r3"]
+
+
+def test_what_a_slow_loop_of_a_reaped_engine_has_taken_is_ready_however_often_the_others_took(world: StoreWorld):
+    world.process("engine", "engine")
+    world.start("slow")
+    world.take()
+    for number in range(12):
+        world.start(f"r{number}")
+        world.take(loop=1 + number % 3)
+        world.commit(f"r{number}")
+    assert world.store.reap("engine") == 1
+    assert [run.run_id for run in world.take(engine="another")] == ["slow"]

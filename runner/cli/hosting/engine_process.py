@@ -68,7 +68,7 @@ class EngineProcess:
         )
         # Several, so that one interprets while the others wait for the server; they share what is cached.
         loops = [
-            threading.Thread(target=self._interpret, args=(engine,), name=f"sagarun-engine-{number}", daemon=True)
+            threading.Thread(target=self._interpret, args=(engine, number), name=f"sagarun-engine-{number}", daemon=True)
             for number in range(LOOPS)
         ]
         archive = start_archive(settings.project, store, stays=True)
@@ -100,9 +100,9 @@ class EngineProcess:
         elif self._sign_off():
             lock.release()
 
-    def _interpret(self, engine: Engine) -> None:
+    def _interpret(self, engine: Engine, loop: int) -> None:
         try:
-            engine.run(self._stop)
+            engine.run(self._stop, loop)
         except BaseException as error:
             if isinstance(error, StoreUnavailable) and self._stop.is_set():
                 return  # the server is away, but that is not why this process ends

@@ -48,11 +48,14 @@ all('SREM', held, left)
 make_ready(ready, wake_runs, woken, ms)
 if #refs > limit then return {lost, 0, #refs - limit} end
 
-local taken, last = {}, call('HMGET', process_key, 'taken_before', 'taken')
-for id in string.gmatch((last[1] or '') .. '|' .. (last[2] or ''), '[^|]+') do
-  local got = try('HMGET', prefix .. 'run:' .. id, 'end', 'again', 'head', 'tail', 'parked')
-  if not failed(got) and got[3] and got[1] ~= '1' and not got[5] and (got[2] == '1' or got[3] ~= got[4]) then
-    taken[#taken + 1] = id
+local taken, known = {}, call('HGETALL', process_key)
+for i = 1, #known, 2 do
+  local ids = find(known[i], '^took:') and match(known[i + 1], '|.*') or ''  -- behind the nonce
+  for id in string.gmatch(ids, '[^|]+') do
+    local got = try('HMGET', prefix .. 'run:' .. id, 'end', 'again', 'head', 'tail', 'parked')
+    if not failed(got) and got[3] and got[1] ~= '1' and not got[5] and (got[2] == '1' or got[3] ~= got[4]) then
+      taken[#taken + 1] = id
+    end
   end
 end
 local rearmed = make_ready(ready, wake_runs, taken, ms)

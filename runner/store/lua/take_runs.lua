@@ -5,29 +5,32 @@
 --      2 ready            zset  run id -> since when
 --      3 watch            zset  run id -> when somebody must look after it
 --      4 wake:runs        list  tokens that idle engines block on
---      5 process:<engine> hash  what it took last, under which nonce
+--      5 process:<engine> hash  what each of its loops took last, and under which nonce
 -- ARGV 1 now_ms
 --      2 nonce
 --      3 limit
 --      4 lease_ms
 --      5 max_entries      of one run
 --      6 max_bytes        after which no further run is handed out
+--      7 loop             of the engine: it has committed what it took before
 -- DERIVED run:<run_id> hash
 -- RETURNS for each run: run_id, etag, how many entries, then each and its output; all in one flat list
 local clock, ready, watch, wake_runs, process = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'list', 'hash'})
 if wrong then return wrong end
 local nonce, limit, lease_ms, max_entries, max_bytes = text(), number(1000), number(), number(1000), number()
+local took = 'took:' .. digits(number(1000))
 wrong = refuse_arguments()
 if wrong then return wrong end
 
 local ms = now()
 local runs, watch_text = prefix .. 'run:', digits(ms + lease_ms)
 local answer, watched, taken, bytes = {}, {}, {}, 0
-local last = call('HMGET', process, 'info', 'take_nonce', 'taken')
-local repeated = last[1] and last[2] == nonce
+local last = call('HMGET', process, 'info', took)
+local last_nonce, last_taken = match(last[2] or '', '^([^|]*)(.*)$')
+local repeated = last[1] and last_nonce == nonce
 local ids = {}
-if repeated then for id in string.gmatch(last[3] or '', '[^|]+') do ids[#ids + 1] = id end
+if repeated then for id in string.gmatch(last_taken, '[^|]+') do ids[#ids + 1] = id end
 elseif limit > 0 then ids = call('ZRANGE', ready, 0, limit - 1) end
 
 -- Adds what one run has to the answer; nearly every inbox begins at 0 and is short, so one HMGET reads state and
@@ -73,8 +76,6 @@ for i = 1, #ids do
 end
 if #looked > 0 then all('ZREM', ready, looked) end
 if #taken > 0 then all('ZADD', watch, watched) end
-if last[1] and not repeated then
-  call('HSET', process, 'take_nonce', nonce, 'taken', concat(taken, '|'), 'taken_before', last[3] or '')
-end
+if last[1] and not repeated then call('HSET', process, took, concat({nonce, unpack(taken)}, '|')) end
 if call('ZCARD', ready) > 0 then push_token(wake_runs) else call('DEL', wake_runs) end
 return answer

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from runner.errors import StoreError
 from runner.store.limits import (
     FRESH_MS,
+    MAX_LOOPS,
     MAX_REQUESTS,
     MAX_WAITING,
     NEVER_MS,
@@ -68,19 +69,19 @@ class RunsInMemory(MemoryBase):
         self._tables.runs[run.run_id] = run
         self._tables.watch[run.run_id] = now + WATCH_MS
 
-    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
+    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int, loop: int = 0) -> list[TakenRun]:
         check_name("engine id", engine)
         check_name("nonce", nonce)
         check_number("limit", limit)
+        check_number("loop", loop, MAX_LOOPS - 1)
         with self._changed:
             tables, now = self._tables, self._tables.clock.now_ms()
             process = tables.processes.get(engine)
-            repeated = process is not None and process.take_nonce == nonce
-            if process is not None and repeated:
-                run_ids: Sequence[str] = process.taken
-            else:
+            last_nonce, run_ids = process.taken.get(loop, ("", ())) if process is not None else ("", ())
+            repeated = last_nonce == nonce
+            if not repeated:
                 ranked = sorted(tables.ready, key=lambda run_id: (tables.ready[run_id], run_id))
-                run_ids = ranked[: min(limit, MAX_BATCH)]
+                run_ids = tuple(ranked[: min(limit, MAX_BATCH)])
             taken = []
             for run_id in run_ids:
                 tables.ready.pop(run_id, None)
@@ -89,8 +90,7 @@ class RunsInMemory(MemoryBase):
                     taken.append(TakenRun(run_id, run.etag, run.entries()))
                     tables.watch[run_id] = now + lease_ms
             if process is not None and not repeated:
-                process.take_nonce, process.taken_before = nonce, process.taken
-                process.taken = tuple(run.run_id for run in taken)
+                process.taken[loop] = nonce, tuple(run.run_id for run in taken)
             return taken
 
     def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:

@@ -106,9 +106,7 @@ class Process:
     answers: tuple[str, ...] = ()
     claimed: tuple[Ref, ...] = ()
     again_ms: int = 0
-    take_nonce: str = ""
-    taken: tuple[str, ...] = ()
-    taken_before: tuple[str, ...] = ()
+    taken: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # by loop: nonce, runs
 
 
 Key = TypeVar("Key")
@@ -261,7 +259,8 @@ class MemoryState:
             if task is not None and task.state == "R" and task.process == process_id:
                 self.lose(ref, task, now_ms)
                 count += 1
-        return count, sum(self.ready_again(run_id, now_ms) for run_id in process.taken_before + process.taken)
+        taken = (run_id for _, run_ids in process.taken.values() for run_id in run_ids)
+        return count, sum(self.ready_again(run_id, now_ms) for run_id in taken)
 
     def ready_again(self, run_id: str, now_ms: int, *, even_parked: bool = False) -> bool:
         """A taken run whose engine is gone, or is not heard of. True if it was not ready already."""

@@ -47,8 +47,8 @@ class Mortal(MemoryStore):
         super().__init__(clock=clock)
         self.calls, self.at, self.before = 0, at, before
 
-    def take_runs(self, engine: str, nonce: str, *, limit: int, lease_ms: int) -> list[TakenRun]:
-        return self._call(lambda: super(Mortal, self).take_runs(engine, nonce, limit=limit, lease_ms=lease_ms))
+    def take_runs(self, engine: str, nonce: str, **how: int) -> list[TakenRun]:
+        return self._call(lambda: super(Mortal, self).take_runs(engine, nonce, **how))
 
     def load_runs(self, run_ids: Sequence[str]) -> list[StoredRun | None]:
         return self._call(lambda: super(Mortal, self).load_runs(run_ids))

@@ -409,7 +409,7 @@ def test_of_an_idle_engine_one_thread_listens(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(bench.store, "wait_for_runs", listen)
     stepped = threading.Barrier(4)
     step = bench.engine.step
-    monkeypatch.setattr(bench.engine, "step", lambda: step() + (stepped.wait(PATIENCE_S) and 0))
+    monkeypatch.setattr(bench.engine, "step", lambda loop: step(loop) + (stepped.wait(PATIENCE_S) and 0))
     loops = [threading.Thread(target=bench.engine.run, args=(stop,)) for _ in range(3)]
     for loop in loops:
         loop.start()
@@ -419,6 +419,31 @@ def test_of_an_idle_engine_one_thread_listens(monkeypatch: pytest.MonkeyPatch) -
     for loop in loops:
         loop.join(PATIENCE_S)
     assert len(listening) == 1
+
+
+def test_what_all_loops_of_a_killed_engine_had_taken_is_handed_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner.engine.engine, "BATCH", 1)
+    bench = Bench()
+    for number in range(4):
+        bench.start(f"r{number}")
+    stop, decided = threading.Event(), threading.Barrier(5)
+
+    def never_commit(*_: object) -> None:
+        decided.wait(PATIENCE_S)
+        stop.wait(PATIENCE_S)
+
+    monkeypatch.setattr(bench.engine, "_commit", never_commit)
+    loops = [threading.Thread(target=bench.engine.run, args=(stop, number)) for number in range(4)]
+    for loop in loops:
+        loop.start()
+    decided.wait(PATIENCE_S)
+    handed_out = bench.store.reap("e1")
+    stop.set()
+    for loop in loops:
+        loop.join(PATIENCE_S)
+    assert handed_out == 4
+    bench.settle(bench.new_engine("e2"))
+    assert {bench.status(f"r{number}") for number in range(4)} == {"completed"}
 
 
 def test_times_of_events_never_go_back():
