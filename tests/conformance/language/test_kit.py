@@ -6,9 +6,11 @@ And the kit itself: its files are what its schema says, and every rule of the la
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import pytest
@@ -18,6 +20,7 @@ from tests.conformance.language.player import play
 from tests.conformance.language.pure import PureStage
 from tests.conformance.language.scenario import HERE, SCENARIOS, Scenario, fits, scenarios
 from tests.conformance.language.server import House, ServerStage, house
+from tests.servers import PATIENCE_S
 
 ALL = scenarios()
 
@@ -43,6 +46,29 @@ def test_a_server_and_workers_do_what_the_scenario_says(
 ) -> None:
     wrong = play(scenario, lambda: ServerStage(kit_house, tmp_path), tmp_path)
     assert not wrong, "\n".join(wrong)
+
+
+def test_time_does_not_move_while_a_call_of_the_worker_is_under_way(kit_house: House) -> None:
+    """It would arrive with a time that is past: the store's time ran 5 s ahead then, and every pause took 5 s more."""
+    ask, asked, may_go = kit_house.store._connection.ask, threading.Event(), threading.Event()
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        if threading.current_thread() is call:
+            asked.set()
+            may_go.wait(PATIENCE_S)
+        return ask(*args, **options)
+
+    call = threading.Thread(target=lambda: kit_house.store.beat(kit_house.worker.process_id, ()))
+    move = threading.Thread(target=lambda: (kit_house.advance(5_000), kit_house.store.now_ms()))
+    with patch.object(kit_house.store._connection, "ask", slowly):
+        call.start()
+        assert asked.wait(PATIENCE_S)
+        move.start()
+        move.join(0.5)  # long enough to do it, if it does not wait
+        may_go.set()
+        call.join(PATIENCE_S)
+        move.join(PATIENCE_S)
+    assert kit_house.store.now_ms() == kit_house.clock.now_ms
 
 
 # -- the kit itself -------------------------------------------------------------------------------------
