@@ -236,6 +236,27 @@ def test_a_commit_that_has_not_seen_that_the_run_went_on_is_stale(world: StoreWo
     assert open_tasks(world) == {}
 
 
+def test_a_commit_that_has_seen_only_the_first_of_two_steps_that_the_run_went_on_is_stale(world: StoreWorld):
+    """It would take back what is not out any more, and leave what is."""
+    hand_in(world, started(world))
+    late = world.next_commit("r1", revokes=(("b", True),))
+    hand_in(world, *world.claim())
+    assert late.entries_seen == 1
+    assert world.store.commit([late]) == ["stale"]
+    assert open_tasks(world) == {"c": "Q"}
+    world.commit("r1", revokes=(("c", True),))
+    assert open_tasks(world) == {}
+
+
+def test_a_run_that_went_on_and_was_set_aside_is_not_woken_by_a_commit_that_has_not_seen_it(world: StoreWorld):
+    task = started(world)
+    late = world.next_commit("r1")
+    hand_in(world, task)
+    world.store.park("r1", stored(world).etag, delay_ms=1_000, stuck=False, error=b"why")
+    assert world.store.commit([late]) == ["stale"]
+    assert world.take() == []
+
+
 def test_a_commit_that_has_seen_it_may_leave_what_came_behind_it(world: StoreWorld):
     hand_in(world, started(world, successors=(A_TO_B,)))
     commit = world.next_commit("r1")
