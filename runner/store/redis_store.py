@@ -28,8 +28,8 @@ T = TypeVar("T")
 class RedisStore(RunVerbs, TaskVerbs, EndingVerbs, ViewVerbs, GaugeVerbs):
     """`target` is a URL (redis://, rediss://, unix://) or the keyword arguments of redis.Redis.
 
-    `clock` gives milliseconds instead of Redis' own time; it must not move while a call is under way, which would look as
-    if it had gone back. `lease_ms` and `tick_ms` bound the grace after an outage, which is waited out for `patience_s`.
+    `clock` gives milliseconds instead of Redis' own time. It must not move while a call is under way, or it looks as if
+    it went back. `lease_ms` and `tick_ms` bound the grace after an outage, which is waited out for `patience_s`.
     Nothing is sent before the first verb; see `connect`.
     """
 

@@ -68,8 +68,8 @@ class EngineProcess:
         )
         # Several, so that one interprets while the others wait for the server; they share what is cached.
         loops = [
-            threading.Thread(target=self._interpret, args=(engine, number), name=f"sagarun-engine-{number}", daemon=True)
-            for number in range(LOOPS)
+            threading.Thread(target=self._interpret, args=(engine, loop), name=f"sagarun-engine-{loop}", daemon=True)
+            for loop in range(LOOPS)
         ]
         archive = start_archive(settings.project, store, stays=True)
         threads = [*loops, Ticker(store, self.id, self._stop, schedules=True)]
