@@ -76,7 +76,7 @@ def test_wheel_installs_no_name_that_a_users_project_has(wheel: zipfile.ZipFile)
 
 def test_wheel_brings_the_command(wheel: zipfile.ZipFile):
     name = next(name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
-    assert "sagarun = runner.cli.main:main" in wheel.read(name).decode()
+    assert "sagarun = runner.cli.entry:main" in wheel.read(name).decode()
 
 
 def test_version_is_one(metadata: Message):
