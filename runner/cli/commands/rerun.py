@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.many import Act, act_on_many, error_option, of_group, one_run, query_options
 from runner.cli.options import shared_options
 from runner.cli.parameters import by_option, duration_ms, reason_option, workers_option
+
+if TYPE_CHECKING:
+    from runner.store.ports import StoredRun
 
 
 @click.command(short_help="Start a run again, with the same input.")
@@ -43,16 +46,23 @@ def command(
     with access(chosen) as reach:
         run_id = reach.client.find(one)
         reach.client.check_applies(run_id, "rerun")
+        before = reach.client.stored(run_id)
         if not reach.opened.is_embedded:
             handle = reach.client.rerun(run_id, reason=reason, by=by)
-            chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
+            chosen.screen.story(announced(handle.id, before))
             return follow_elsewhere(reach, handle.id, wait)
         with hosting(chosen, workers) as host:
             host.start()
             handle = host.reach.client.rerun(run_id, reason=reason, by=by)
             host.look_after(handle.id)
-            chosen.screen.story(f"▶ run {handle.id}, a rerun of {run_id}")
+            chosen.screen.story(announced(handle.id, before))
             return host.follow(handle.id, wait)
+
+
+def announced(run_id: str, before: StoredRun) -> str:
+    """Nobody reruns what completed by accident and does not notice."""
+    again = ", which completed: its work is done a second time" if before.status == "completed" else ""
+    return f"▶ run {run_id}, a rerun of {before.run_id}{again}"
 
 
 def _again(client: Any, run_id: str, reason: str, by: str) -> tuple[str, str]:
