@@ -34,8 +34,11 @@ def test_the_card_of_an_order_is_shown_to_nobody(project: Project):
 
 def test_the_same_order_twice_is_one_run(project: Project):
     first = project.run_json(ORDER, code=0)
+    path = project.root / ORDER
+    path.write_text(path.read_text().replace("version: 1.0.0", "version: 1.0.1"))
     again = project.sagarun(ORDER, "--format", "json", code=0)
     assert again.json["run_id"] == first["run_id"]
+    assert f"▶ order 1.0.0 · run {first['run_id']}" in again.err  # not what the file says by now
     assert "this key was used before" in again.err
     assert len(project.sagarun("list", "--format", "jsonl", code=0).out.splitlines()) == 1
     assert project.charges("ORD-001") == [("succeeded", 10_997, 0)]

@@ -218,8 +218,12 @@ def load_definition(
 
 
 def _announce(reach: Access, definition: Definition, handle: RunHandle, workers: str) -> None:
+    from runner.cli.story.reading import read_view
+
     screen = reach.settings.screen
-    parts = [f"{definition.workflow} {definition.version}", f"run {handle.id}", reach.opened.label, workers]
+    # One that was there before goes on with the definition that it began with.
+    version = definition.version if handle.created else read_view(reach.client, handle.id, ()).version
+    parts = [f"{definition.workflow} {version}", f"run {handle.id}", reach.opened.label, workers]
     screen.story([("▶ ", "bold cyan"), (" · ".join(part for part in parts if part), "")])
     if not handle.created:
         screen.note(f"· this key was used before, with the same input: this is that run, {handle.status()}")

@@ -44,6 +44,7 @@ _UNDO_SYMBOLS: dict[str, Span] = {
 _CONFIRMED: Span = ("⇧", "green")
 _CONFIRM_WORDS = {"completed": "confirmed", "running": "being confirmed", "stuck": "stuck"}
 _UNDO_WORDS = {"completed": "undone", "running": "undoing", "skipped": "not undone: skipped by hand"}
+_LEFT = "left under way"  # when the run was abandoned
 _PARTS = {"parallel": "branch", "for_each": "item", "repeat": "round"}
 _PART_WORDS = {
     "failed": "failed",
@@ -116,9 +117,9 @@ class _Tree:
             yield from self._step(step, indent)
 
     def _step(self, step: StepView, indent: int, name: str = "") -> Iterator[Row]:
-        yield _step_row(step, indent, name, self.now_ms)
+        yield _step_row(step, indent, name, self.now_ms, is_left=self.view.terminal)
         if step.compensation is not None:
-            yield _undo_row(step, step.compensation, indent + 1, self.now_ms)
+            yield _undo_row(step, step.compensation, indent + 1, self.now_ms, is_left=self.view.terminal)
         if step.confirmation is not None:
             yield _confirm_row(step, step.confirmation, indent + 1)
         child = self.view.children.get(step.path)
@@ -176,8 +177,12 @@ def _is_part(scope: str) -> bool:
 
 
 # -- rows ---------------------------------------------------------------------------------------------
-def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
+def _step_row(step: StepView, indent: int, name: str, now_ms: int, *, is_left: bool) -> Row:
+    """is_left: the run is over, so what was under way when it was abandoned stays as it was."""
     symbol = STUCK if _is_stuck(step) else _SYMBOLS.get(step.status, NOTE)
+    is_left = is_left and step.status == "running"
+    if is_left:
+        symbol = _SYMBOLS["unknown"]
     if symbol[0] == DONE[0] and step.error is not None:
         symbol = FAILED  # it took effect, or may have, and broke all the same
     took = step.duration_ms
@@ -186,12 +191,12 @@ def _step_row(step: StepView, indent: int, name: str, now_ms: int) -> Row:
     remark = remarks(
         parts_text(step),
         attempts_text(_of_phase(step, "action")),
-        _status_remark(step),
+        _LEFT if is_left else _status_remark(step),
         error_text(step.error) if step.status != "completed" or step.error else "",
         _by_hand(step.resolved),
         wait_text(step.wait.signal, step.wait.until_ms, now_ms) if step.wait else "",
         _child_text(step.child) if step.child else "",
-        _waiting(step, now_ms),
+        "" if is_left else _waiting(step, now_ms),
     )
     label: Line = [
         ("  " * indent, ""), symbol, (" ", ""), (name, "dim"), (step.id, "" if step.has_begun else "dim"),
@@ -211,13 +216,14 @@ def _child_text(child: ChildView) -> str:
     return f"run {child.run_id}, {status}"
 
 
-def _undo_row(step: StepView, undo: UndoView, indent: int, now_ms: int) -> Row:
+def _undo_row(step: StepView, undo: UndoView, indent: int, now_ms: int, *, is_left: bool) -> Row:
     took = undo.duration_ms
     if took is None and now_ms and undo.started_at_ms and undo.status == "running":
         took = max(0, now_ms - undo.started_at_ms)
-    waiting = _waiting(step, now_ms) if step.status == "compensating" else ""
+    is_left = is_left and undo.status == "running"
+    waiting = _waiting(step, now_ms) if step.status == "compensating" and not is_left else ""
     remark = remarks(
-        _UNDO_WORDS.get(undo.status, "stuck"),
+        _LEFT if is_left else _UNDO_WORDS.get(undo.status, "stuck"),
         attempts_text(_of_phase(step, "compensate")),
         error_text(undo.error) if undo.status != "completed" else "",
         _by_hand(undo.resolved) if undo.status != "skipped" else "",

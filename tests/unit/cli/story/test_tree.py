@@ -57,6 +57,31 @@ def test_what_a_person_said_of_an_undo_stands_at_the_undo(desk: Desk):
     assert "not undone: skipped by hand" in undo
 
 
+def test_what_an_abandoned_run_left_under_way_is_not_shown_as_going_on(desk: Desk):
+    desk.start(fail="broken")
+    desk.work()
+    (run_id,) = [row.run_id for row in desk.client.list()]
+    assert "waits to be asked again" in told(read_view(desk.client, run_id))[-1]
+    desk.client.abandon(run_id, timeout=0)
+    desk.take_up()
+    charge = told(read_view(desk.client, run_id))[-1]
+    assert charge.startswith("  ? charge")
+    assert "left under way" in charge
+    assert "asked again" not in charge
+
+
+def test_an_undo_that_an_abandoned_run_left_under_way_is_told(desk: Desk):
+    run_id = desk.run(fail="undo")
+    desk.client.resume(run_id, timeout=0)
+    desk.take_up()
+    assert "undoing" in told(read_view(desk.client, run_id))[1]
+    desk.client.abandon(run_id, timeout=0)
+    desk.take_up()
+    undo = told(read_view(desk.client, run_id))[1]
+    assert "undo" in undo
+    assert "left under way" in undo
+
+
 def test_a_step_that_took_effect_and_broke_all_the_same_is_not_ticked_off(tmp_path: Path):
     """Its output could not be made, or nobody knew whether it took effect; both were undone."""
     output = """output: {wrong: "{{ 1 < 'a' }}"}"""
