@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from runner.cli.access import Access, access, require_runs
 from runner.cli.failure import Exit
 from runner.cli.hosting.claims import Claims
+from runner.cli.interruption import Stage
 from runner.cli.settings import Settings, settings
 from runner.cli.story.reading import read_events, read_view
 from runner.cli.wording import line_text
@@ -24,7 +25,19 @@ _WORDS = {
 
 def ask_and_follow(run: str, verb: str, ask: Ask, modules: Sequence[str] = ()) -> int:
     """0: it is being done, or done. 3: the run is stuck (again). 5: nobody has answered yet."""
-    chosen = settings()
+    stage = Stage("nothing was asked of the run")
+
+    def asking(client: Client, run_id: str) -> Verdict:
+        stage.words = f"{verb} was asked for: sagarun show {run_id} says what came of it"
+        return ask(client, run_id)
+
+    try:
+        return _ask_and_follow(settings(), run, verb, asking, modules)
+    except KeyboardInterrupt:
+        return stage.tell()
+
+
+def _ask_and_follow(chosen: Settings, run: str, verb: str, ask: Ask, modules: Sequence[str]) -> int:
     require_runs(chosen, run)
     with access(chosen) as reach:
         run_id = reach.client.find(run)

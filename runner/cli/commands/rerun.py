@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.interruption import Stage
 from runner.cli.many import Act, act_on_many, error_option, of_group, one_run, query_options
 from runner.cli.options import shared_options
 from runner.cli.parameters import by_option, duration_ms, reason_option, workers_option
 
 if TYPE_CHECKING:
+    from runner.client import Client, RunHandle
     from runner.store.ports import StoredRun
 
 
@@ -32,15 +35,30 @@ def command(
     With --query or --error: of all those runs that are over, but for children, and for those that were run again
     already. Then they are only waited for where this command has to host them.
     """
+    one = one_run(run, query, group)
+    if one is None:
+        act = Act("rerun", lambda client, id, _wait_s: _again(client, id, reason, by), roots_only=True, once=True)
+        return act_on_many(act, of_group(query, group, "status:failed -status:stuck"), workers, yes=yes)
+    stage = Stage("nothing was started")
+
+    def again(client: Client, run_id: str) -> RunHandle:
+        stage.words = "it was being started; sagarun list says whether it was"
+        handle = client.rerun(run_id, reason=reason, by=by)
+        stage.words = f"it was started, as run {handle.id}: sagarun watch {handle.id}"
+        return handle
+
+    try:
+        return _rerun(one, again, wait, workers)
+    except KeyboardInterrupt:
+        return stage.tell()
+
+
+def _rerun(one: str, again: Callable[[Client, str], RunHandle], wait: int | None, workers: Sequence[str]) -> int:
     from runner.cli.access import access, require_runs
     from runner.cli.hosting.start import hosting
     from runner.cli.settings import settings
     from runner.cli.story.elsewhere import follow_elsewhere
 
-    one = one_run(run, query, group)
-    if one is None:
-        act = Act("rerun", lambda client, id, _wait_s: _again(client, id, reason, by), roots_only=True, once=True)
-        return act_on_many(act, of_group(query, group, "status:failed -status:stuck"), workers, yes=yes)
     chosen = settings()
     require_runs(chosen, one)
     with access(chosen) as reach:
@@ -48,12 +66,12 @@ def command(
         reach.client.check_applies(run_id, "rerun")
         before = reach.client.stored(run_id)
         if not reach.opened.is_embedded:
-            handle = reach.client.rerun(run_id, reason=reason, by=by)
+            handle = again(reach.client, run_id)
             chosen.screen.story(announced(handle.id, before))
             return follow_elsewhere(reach, handle.id, wait)
         with hosting(chosen, workers) as host:
             host.start()
-            handle = host.reach.client.rerun(run_id, reason=reason, by=by)
+            handle = again(host.reach.client, run_id)
             host.look_after(handle.id)
             chosen.screen.story(announced(handle.id, before))
             return host.follow(handle.id, wait)

@@ -12,9 +12,9 @@ import click
 
 from runner.cli.assignment import Assignment, assignments, text_for_json, unknown_member
 from runner.cli.failure import Exit, did_you_mean
-from runner.cli.options import flags, shared_options
+from runner.cli.interruption import Stage
+from runner.cli.options import shared_options
 from runner.cli.parameters import duration_ms, workers_option
-from runner.cli.screen import Screen
 from runner.cli.wording import hosted
 
 if TYPE_CHECKING:
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 STDIN = "standard input"
 _NEED_WORKERS = ("SR301",)  # while nothing is known of the workers, each may be one that only reads
-
-
-@dataclass(slots=True)
-class Stage:
-    """How far it came, in words: who interrupts it has to know whether there is a run."""
-
-    words: str = "interrupted; nothing was started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,7 @@ class Order:
     detach: bool
     wait_ms: int | None
     modules: tuple[str, ...]
-    stage: Stage = field(default_factory=Stage)
+    stage: Stage = field(default_factory=lambda: Stage("nothing was started"))
 
 
 @click.command(short_help="Start a workflow and follow it to its end.")
@@ -83,11 +76,7 @@ def command(
     try:
         return _run(order)
     except KeyboardInterrupt:  # before it was followed, or in the middle of saying something
-        screen = Screen(quiet=flags().quiet)
-        if screen.is_terminal("stderr"):
-            screen.note("")  # below the ^C
-        screen.note(order.stage.words)
-        return Exit.INTERRUPTED
+        return order.stage.tell()
 
 
 def _run(order: Order) -> int:
@@ -159,9 +148,9 @@ def _run_elsewhere(order: Order, chosen: Settings) -> int:
 
 
 def _start(order: Order, client: Client, definition: Definition, value: Any) -> RunHandle:
-    order.stage.words = "interrupted while it was being started; sagarun list says whether it was"
+    order.stage.words = "it was being started; sagarun list says whether it was"
     handle = client.start(definition, value, order.key)
-    order.stage.words = f"interrupted; it was started, as run {handle.id}: sagarun watch {handle.id}"
+    order.stage.words = f"it was started, as run {handle.id}: sagarun watch {handle.id}"
     return handle
 
 

@@ -25,7 +25,7 @@ def started(*_: Any) -> Any:
     ("start", "said"),
     [
         (None, "interrupted; nothing was started"),
-        (interrupt, "interrupted while it was being started; sagarun list says whether it was"),
+        (interrupt, "interrupted; it was being started; sagarun list says whether it was"),
         (started, "interrupted; it was started, as run 0123456789abcdef: sagarun watch 0123456789abcdef"),
     ],
 )
