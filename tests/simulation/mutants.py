@@ -36,6 +36,7 @@ REDUNDANT = frozenset({
     # A run only goes on by itself while nothing else is in its inbox, so a commit that has not seen it go on decides
     # nothing that the entries which it has not seen could contradict.
     "a commit need not have seen that its run went on",
+    "a run that went on is not in the books",
 })  # fmt: skip
 MUTANTS = (
     Mutant("commit without compare-and-set of the etag", RUNS + "_commit", " or run.etag != commit.etag_read", ""),

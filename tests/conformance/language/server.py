@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from msgspec.structs import replace
 from redis import Redis
 
+import runner.store.scripts
 from runner.client import Client, RunHandle
 from runner.clock import VirtualClock
 from runner.definition.model import Definition
@@ -87,7 +89,7 @@ def house(url: str) -> Iterator[House]:
     clock = VirtualClock()
     # The player's leaps in time are no outages, so there is no grace after them.
     store = _OneAtATime.connect(url, namespace=f"kit-{secrets.token_hex(6)}", clock=clock, lease_ms=1 << 40)
-    with tempfile.TemporaryDirectory(prefix="kit-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kit-") as folder, patch.object(runner.store.scripts, "LOOK_MS", 0):
         desk = Desk(Path(folder) / "desk")
         os.environ[scripted.DESK], os.environ[scripted.VAULT] = str(desk.path), url
         try:
@@ -178,6 +180,7 @@ class ServerStage:
         stored = self._stored()
         assert not any(run.parked for run in stored), [run.broken.decode() for run in stored if run.parked]
         if any((run.entries or not run.state) and not run.in_line for run in stored):
+            self._store.tick()  # what went on by itself is looked at now: time stands still meanwhile
             return False
         busy = {task.queue for run in stored for task in run.tasks.values() if task.state == "R"}
         with self.house.desk.lock:
