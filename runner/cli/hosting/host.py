@@ -23,6 +23,7 @@ from runner.cli.hosting.claims import Claims
 from runner.cli.hosting.keeping import ARCHIVE_END_S, retention_of, start_archive
 from runner.cli.hosting.tracing import trace_export
 from runner.cli.hosting.workshop import OUTAGE_S, Crew
+from runner.cli.story.elsewhere import Missing
 from runner.cli.story.ending import conclude
 from runner.cli.story.follow import Follower
 from runner.cli.story.reading import read_view
@@ -63,6 +64,7 @@ class Host:
             raise ValueError("a host is for the embedded server; elsewhere engines have processes of their own")
         self.reach = reach
         self._is_interrupted = False
+        self._missing = Missing(reach, hosts=True)
         self.crew = crew
         self._schedules = schedules
         self._server = reach.opened.server
@@ -195,12 +197,16 @@ class Host:
             return self._interrupted(run_id)
 
     def _look_at(self, view: RunView) -> None:
-        self.check()
+        self._watch_over(view)
         if not self._has_said_that_it_waits and self._only_waits(view, self.reach.client.store.now_ms(), LONG_MS):
             self._has_said_that_it_waits = True
             self._screen.note(
                 "· it only waits now; Ctrl-C leaves it waiting, and the next command that hosts goes on with it"
             )
+
+    def _watch_over(self, view: RunView) -> None:
+        self.check()
+        self._missing.look(view)
 
     def _interrupted(self, run_id: str) -> int:
         self._screen.note(
@@ -213,7 +219,7 @@ class Host:
         """Show the run until it rests, or only waits for something that may be long in coming; the exit code."""
         client, now_ms = self.reach.client, self.reach.client.store.now_ms
         follower = Follower(
-            client, run_id, self._screen, recover=self._recover, look=lambda _view: self.check(), skip=skip,
+            client, run_id, self._screen, recover=self._recover, look=self._watch_over, skip=skip,
             is_enough=lambda view: self._only_waits(view, now_ms(), QUIET_MS),
         )  # fmt: skip
         try:

@@ -8,6 +8,7 @@ from runner.cli.story.ending import conclude, interrupted, timed_out
 from runner.cli.story.follow import Follower
 from runner.monitor.shapes import RunView
 
+_NOT_HERE = "no worker of this project does; the run goes on when one is back"
 PATIENCE_MS = 2_000  # a task that waits for so long probably has nobody to take it
 
 
@@ -32,8 +33,10 @@ def follow_elsewhere(reach: Access, run_id: str, wait_ms: int | None) -> int:
 class Missing:
     """Says, once for each thing, that nobody does what the run waits for."""
 
-    def __init__(self, reach: Access) -> None:
+    def __init__(self, reach: Access, *, hosts: bool = False) -> None:
+        """hosts: the engine is here."""
         self._reach = reach
+        self._hosts = hosts
         self._said: set[str] = set()
 
     def look(self, view: RunView) -> None:
@@ -48,7 +51,8 @@ class Missing:
         if stored is None:
             return
         now_ms = store.now_ms()
-        if stored.entries and now_ms - stored.entries[0].at_ms > PATIENCE_MS and not self._reach.living("engine"):
+        waits = bool(stored.entries) and now_ms - stored.entries[0].at_ms > PATIENCE_MS
+        if waits and not self._hosts and not self._reach.living("engine"):
             self.say_no_engine()
         queued = [task for task in stored.tasks.values() if task.state == "Q"]
         late = {task.queue for task in queued if now_ms - task.queued_at_ms > PATIENCE_MS}
@@ -56,7 +60,8 @@ class Missing:
             return
         served = {queue for process in self._reach.living("worker") for queue in process.queues}
         for queue in sorted(late - served):
-            self._say(queue, f"nobody serves the queue {queue}: start `sagarun worker` where its worker is")
+            advice = "start `sagarun worker` where its worker is"
+            self._say(queue, f"nobody serves the queue {queue}: {_NOT_HERE if self._hosts else advice}")
 
     def say_no_engine(self) -> None:
         self._say("engine", "no engine is running on this server: start one with `sagarun engine`")

@@ -24,8 +24,9 @@ def desk(tmp_path: Path) -> Desk:
     return desk
 
 
-def missing(desk: Desk) -> Missing:
-    return Missing(Access(SimpleNamespace(screen=Screen()), SimpleNamespace(server=None), desk.client))  # type: ignore[arg-type]
+def missing(desk: Desk, *, hosts: bool = False) -> Missing:
+    reach = Access(SimpleNamespace(screen=Screen()), SimpleNamespace(server=None), desk.client)  # type: ignore[arg-type]
+    return Missing(reach, hosts=hosts)
 
 
 def test_a_run_that_no_engine_takes_up_is_told_once(desk: Desk, capsys: pytest.CaptureFixture[str]):
@@ -54,6 +55,17 @@ def test_a_queue_that_nobody_serves_is_told_once(desk: Desk, capsys: pytest.Capt
         look.look(read_view(desk.client, run_id))
     err = capsys.readouterr().err
     assert err.count("nobody serves the queue stock.reserve") == 1
+
+
+def test_who_hosts_is_told_that_the_project_has_no_such_worker(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    look, run_id = missing(desk, hosts=True), desk.start().id
+    desk.clock.advance(PATIENCE_MS + 1)
+    look.look(read_view(desk.client, run_id))
+    assert capsys.readouterr().err == ""  # the engine is here, and comes to it
+    desk._engine.step()
+    desk.clock.advance(PATIENCE_MS + 1)
+    look.look(read_view(desk.client, run_id))
+    assert "nobody serves the queue stock.reserve: no worker of this project does" in capsys.readouterr().err
 
 
 def test_a_queue_that_nobody_serves_for_a_child_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
