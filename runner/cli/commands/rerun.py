@@ -14,6 +14,7 @@ from runner.cli.parameters import by_option, duration_ms, reason_option, workers
 
 if TYPE_CHECKING:
     from runner.client import Client, RunHandle
+    from runner.selection import RunInfo
     from runner.store.ports import StoredRun
 
 
@@ -31,6 +32,8 @@ def command(
     workers: tuple[str, ...],
 ) -> int:
     """Start a new run with the definition and the input of RUN, which must be over. Its key gets a number (KEY~2).
+
+    Asked once more, it starts one more (KEY~3), whatever became of the one before, and says what that was.
 
     With --query or --error: of all those runs that are over, but for children, and for those that were run again
     already. Then they are only waited for where this command has to host them.
@@ -64,23 +67,32 @@ def _rerun(one: str, again: Callable[[Client, str], RunHandle], wait: int | None
     with access(chosen) as reach:
         run_id = reach.client.find(one)
         reach.client.check_applies(run_id, "rerun")
-        before = reach.client.stored(run_id)
+        before, earlier = reach.client.stored(run_id), earlier_rerun(reach.client, run_id)
         if not reach.opened.is_embedded:
             handle = again(reach.client, run_id)
-            chosen.screen.story(announced(handle.id, before))
+            chosen.screen.story(announced(handle.id, before, earlier))
             return follow_elsewhere(reach, handle.id, wait)
         with hosting(chosen, workers) as host:
             host.start()
             handle = again(host.reach.client, run_id)
             host.look_after(handle.id)
-            chosen.screen.story(announced(handle.id, before))
+            chosen.screen.story(announced(handle.id, before, earlier))
             return host.follow(handle.id, wait)
 
 
-def announced(run_id: str, before: StoredRun) -> str:
-    """Nobody reruns what completed by accident and does not notice."""
+def announced(run_id: str, before: StoredRun, earlier: RunInfo | None = None) -> str:
+    """Nobody reruns by accident what completed, or what was run again and is done or under way, and does not notice."""
     again = ", which completed: its work is done a second time" if before.status == "completed" else ""
+    if not again and earlier is not None:
+        became = "completed: its work" if earlier.status == "completed" else f"is {earlier.status}: what that one does"
+        again = f", which was run again before: run {earlier.run_id} {became} is done a second time"
     return f"▶ run {run_id}, a rerun of {before.run_id}{again}"
+
+
+def earlier_rerun(client: Client, run_id: str) -> RunInfo | None:
+    """The latest rerun of this run that completed, or may."""
+    found = client.list(f"rerun_of:{run_id} status:completed,live", limit=1)
+    return found[0] if found else None
 
 
 def _again(client: Any, run_id: str, reason: str, by: str) -> tuple[str, str]:
