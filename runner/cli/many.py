@@ -5,6 +5,7 @@ Rule: nothing is done before every run that it would be done to was named or cou
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def run_and(words: Sequence[str], what: str, query: str | None) -> tuple[str | N
     wanted = 2 if query is None else 1
     if len(words) != wanted:
         form = f"RUN {what}" if query is None else f"--query QUERY {what}"
-        raise UsageError(f"{len(words)} words are given, and {form} is wanted")
+        raise UsageError(f"{form} is wanted, and given is: {shlex.join(words)}")
     return one_run(words[0] if query is None else None, query), words[-1]
 
 

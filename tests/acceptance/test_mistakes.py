@@ -38,6 +38,7 @@ USAGE = [
     (("show", "not an id!"), "there is no run"),
     (("resolve", "zzzz", "charge"), "missing option '--as'"),
     (("resolve", "zzzz", "charge", "--as", "failed", "--output", "1"), "--output belongs to --as completed"),
+    (("signal", "zzzz"), "RUN NAME is wanted, and given is: zzzz"),
     (("list", "--limit", "0"), "0 is not in the range"),
     (("validate", "nowhere"), "there is no file or folder nowhere"),
     (("--config", "nowhere.yaml", "list"), "there is no settings file nowhere.yaml"),

@@ -284,9 +284,9 @@ class Host:
         stuck = [row.run_id for row in rows if row.status == "stuck"]
         waiting = [row.run_id for row in rows if row.status != "stuck"]
         if stuck:
-            self._screen.note(f"! of these, stuck and in need of a person: {_named(stuck)}")
+            self._screen.note(f"! stuck, of what was gone on with: {_named(stuck)}")
         if waiting:
-            self._screen.note(f"· of these, left waiting for something that takes longer: {_named(waiting)}")
+            self._screen.note(f"· left waiting, of what was gone on with: {_named(waiting)}")
 
     def _moving(self, run_ids: frozenset[str]) -> frozenset[str]:
         """Those of which something is to be done, for themselves or for a run below them."""

@@ -40,6 +40,6 @@ def test_a_run_that_was_taken_up_and_did_not_end_is_told(
     assert capsys.readouterr().err == ""
     host.finish(besides="own")
     assert capsys.readouterr().err.splitlines() == [
-        "! of these, stuck and in need of a person: bbbb",
-        "· of these, left waiting for something that takes longer: aaaa, dddd",
+        "! stuck, of what was gone on with: bbbb",
+        "· left waiting, of what was gone on with: aaaa, dddd",
     ]
