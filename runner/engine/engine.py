@@ -34,7 +34,7 @@ from runner.errors import RecordTampered, StoreUnavailable
 from runner.figures.count import counts_of
 from runner.interpreter.advance import Transition
 from runner.interpreter.record import run_of
-from runner.interpreter.relay import successors
+from runner.interpreter.relay import paths_of_tasks, successors
 from runner.interpreter.state import Run
 from runner.store.ports import Commit, InboxEntry, Store, StoredRun, TakenRun
 
@@ -104,6 +104,7 @@ class Engine:
                     retention_of=self._retention_of,
                     counts=counts_of(run.header.status if run else None, made, plan, queue_of) if self._figures else (),
                     successors=successors(plan, state),
+                    paths=paths_of_tasks(plan, state),
                 )
                 commits.append(self._with_faults(commit, made))
                 transitions[run_id] = made

@@ -168,6 +168,7 @@ def commit_of(
     queue_of: Callable[[str], str], *, retention_of: Callable[[str], int] = lambda _status: 0,
     counts: Sequence[tuple[str, int]] = (),
     successors: Sequence[Successor] = (),
+    paths: Sequence[str] = (),
 ) -> Commit:
     """One commit for several transitions that came of these entries of one run, the later on top of the earlier."""
     run = transitions[-1].run
@@ -213,6 +214,7 @@ def commit_of(
         retention_ms=retention_of(run.header.status.value) if run.is_terminal else 0,
         starts=tuple(starts), tells=tuple(tells), counts=tuple(counts),
         successors=tuple(_successor_of(one, queue_of) for one in successors),
+        paths=tuple(paths),
     )
 
 

@@ -25,6 +25,7 @@ from runner.wire import ErrorRecord
 
 MAX_RELAY = 16  # steps
 MAX_HOLES = 8  # outputs in one input
+MAX_PATHS = 500  # of a run that is over
 MAX_TEXT = 65_536  # bytes of all successors without them; the store goes on only after outcomes that are no larger
 _MARK = "\0"  # in JSON it can only be written as \\u0000
 _WRITTEN = b"\\u0000"
@@ -85,6 +86,15 @@ def successors(plan: Plan, run: Run) -> tuple[Successor, ...]:
             )
         )
     return tuple(found)
+
+
+def paths_of_tasks(plan: Plan, run: Run) -> tuple[str, ...]:
+    """Of a run that is over: wherever it had a task, or one was named to come. () if it goes on, or these are many."""
+    if not run.is_terminal or len(run.nodes) > MAX_PATHS:
+        return ()
+    paths = dict.fromkeys((*run.nodes, *plan.steps[ROOT].children))
+    paths.pop(ROOT, None)
+    return tuple(paths)
 
 
 def _followers(plan: Plan, run: Run, path: str) -> tuple[_Follower, ...]:

@@ -6,9 +6,9 @@ each script's header lists its KEYS and what it derives.
 Fields of `run:<run id>`: nonce, digest, summary (set by start) · etag, state, status, fence, updated,
 again, end ("1" when terminal) · created · head, tail and i:<n> (the inbox: entries head … tail-1) ·
 w:<name> (written by commits) · w:<payload>> (an output, by the exchange) · t:<path> (a task's record, with its
-message) · c:<path> (what comes after it, see _pack_successor) · z:<timer> (when due) · parked, park_nonce, broken ·
-requests, r:<nonce> (requests taken) · slot (H, W or F, and its name: see prelude.lua) · released ("1": its record is
-not held any more).
+message) · c:<path> (what comes after it, see _pack_successor) · z:<timer> (when due) · timed ("1": it had one) ·
+parked, park_nonce, broken · requests, r:<nonce> (requests taken) · slot (H, W or F, and its name: see prelude.lua) ·
+released ("1": its record is not held any more).
 """
 
 from __future__ import annotations

@@ -137,9 +137,11 @@ def check_commit(commit: Commit) -> int:
         raise ValueError(f"run {commit.run_id}: {commit.last_seen!r} is the last of {commit.entries_seen} entries")
     if len(commit.dispatches) > MAX_DISPATCHES:
         raise ValueError(f"run {commit.run_id}: {len(commit.dispatches)} dispatches; one commit takes {MAX_DISPATCHES}")
-    parts = max(len(commit.writes), len(commit.timers), len(commit.timers_cleared), len(commit.history))
+    parts = max(map(len, (commit.writes, commit.timers, commit.timers_cleared, commit.history, commit.paths)))
     if len(commit.revokes) > MAX_REVOKES or parts > MAX_PARTS:
         raise ValueError(f"run {commit.run_id}: one commit takes {MAX_REVOKES} revokes and {MAX_PARTS} of all else")
+    if commit.paths and not commit.terminal:
+        raise ValueError(f"run {commit.run_id}: where it had tasks is said when it ends")
     if len(commit.dispatches) > 1 and len({dispatch.path for dispatch in commit.dispatches}) < len(commit.dispatches):
         raise ValueError(f"run {commit.run_id}: a path is dispatched twice in one commit")
     for dispatch in commit.dispatches:

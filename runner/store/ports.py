@@ -166,7 +166,8 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     that is set aside goes no further, nor does one behind an outcome of more than MAX_RELAYED_BYTES, or RELAY_MS after
     the commit. Where one is dispatched the run is not handed out. A commit that has not seen every entry with a
     successor is refused as stale, and the run is handed out again.
-    Terminal: tasks, timers, inbox and the watch entry go; what is left expires after `retention_ms` (0: never).
+    Terminal: tasks, timers, inbox and the watch entry go, and nothing is dispatched; what is left expires after
+    `retention_ms` (0: never). `paths`: of all tasks that the run ever had, if the caller knows; else the store looks.
     """
 
     run_id: str
@@ -190,6 +191,7 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
     counts: tuple[tuple[str, int], ...] = ()  # a name, or several, one a line, that grow alike; by how much
     faults: tuple[Fault, ...] = ()
     successors: tuple[Successor, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 # tampered: also for a dispatch of a path whose task is still open, or a start of a run that is there already, which

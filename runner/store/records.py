@@ -11,15 +11,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+import msgspec
+
 from runner.errors import RecordTampered
 from runner.store.faults import FAULT_HOURS, FaultGroup, FaultState
 from runner.store.keys import INBOX, TASK, WRITE, fields_of
 from runner.store.limits import fence_of
 from runner.store.observations import AlertRow
-from runner.store.ports import MAX_INBOX, ClaimedTask, InboxEntry, StoredRun, TaskRecord
+from runner.store.ports import MAX_INBOX, OUTPUT, ClaimedTask, InboxEntry, StoredRun, TaskRecord
 
 HOUR_MS = 3_600_000
+_PARTS = msgspec.msgpack.Decoder(list[str])
 _KINDS = frozenset(("started", "outcome", "lost", "queue_timeout", "revoked", "timer", "request", "told"))
+
+
+def _payload(name: str, value: bytes, record: Mapping[bytes, bytes]) -> bytes:
+    """As it was written, or joined of outputs: see _pack_successor. Of that, no JSON begins like MessagePack."""
+    if value < b"\x80" or name.endswith(OUTPUT):
+        return value
+    try:
+        parts = _PARTS.decode(value)
+    except msgspec.DecodeError:
+        return value
+    kind, end = WRITE.encode(), OUTPUT.encode()
+    texts = enumerate(part.encode() for part in parts)
+    return b"".join(record[kind + text + end] if index % 2 else text for index, text in texts)
 
 
 def read_entry(text: bytes, output: bytes = b"") -> InboxEntry:
@@ -60,7 +76,7 @@ def read_alert(name: str, text: bytes) -> AlertRow:
 
 def read_claimed(parts: list[bytes]) -> ClaimedTask:
     ref, queue, queued_at_ms, claimed_at_ms, message, payload = parts
-    run_id, path, token, _ = ref.decode().split("|", 3)
+    run_id, path, token = ref.decode().split("|")
     return ClaimedTask(
         run_id, path, token, fence_of(token), queue.decode(), int(queued_at_ms), int(claimed_at_ms), message, payload
     )
@@ -86,7 +102,7 @@ def read_run(run_id: str, record: Mapping[bytes, bytes]) -> StoredRun:
             terminal=record.get(b"end") == b"1",
             summary=record[b"summary"],
             state=record.get(b"state", b""),
-            fields=fields_of(record, WRITE),
+            fields={name: _payload(name, value, record) for name, value in fields_of(record, WRITE).items()},
             tasks={path: task for path, task in tasks.items() if task is not None},
             entries=tuple(_read_entry_of(record[name], record) for name in names),
             created_at_ms=int(record[b"created"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -241,13 +241,22 @@ def _raw_text(value: bytes) -> msgspec.Raw:
 
 
 def _pack_successor(etag: str, position: int, successor: Successor, text: Callable[[bytes], Any]) -> Any:
-    """A list in MessagePack, all of it texts: commit_runs.lua stores it, and exchange_tasks.lua reads it."""
+    """A list in MessagePack, all of it texts: commit_runs.lua stores it, and exchange_tasks.lua reads it.
+
+    The last is such a list too, the parts of its input: it becomes the payload when the task is dispatched.
+    """
     return _raw_text(
         _PACKED.encode((
             etag, str(position), str(successor.queue_timeout_ms), successor.path, successor.queue, successor.payload,
-            text(successor.message), *successor.parts,
+            text(successor.message), _pack_parts(successor.parts),
         ))
     )  # fmt: skip
+
+
+@lru_cache(maxsize=128)
+def _pack_parts(parts: tuple[str, ...]) -> msgspec.Raw:
+    """Most runs of a definition have the same."""
+    return _raw_text(_PACKED.encode(parts))
 
 
 def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...]:
@@ -256,7 +265,8 @@ def _pack_commit(commit: Commit, text: Callable[[bytes], Any]) -> tuple[Any, ...
     for name, value in commit.writes.items():
         fields += (WRITE + name, text(value))
     tasks: list[Any] = []
-    for task in commit.dispatches:
+    tasks += commit.paths
+    for task in () if commit.terminal else commit.dispatches:
         tasks += (task.path, task.queue, task.payload, text(task.message), task.queue_timeout_ms)
     for position, successor in enumerate(commit.successors):
         fields += (SUCCESSOR + successor.after, _pack_successor(commit.etag, position, successor, text))

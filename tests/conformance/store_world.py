@@ -240,7 +240,7 @@ def _read_record(found: Snapshot, run_id: str, record: dict[str, bytes]) -> None
         found.places[run_id] = (place, name)
     for name, value in record.items():
         kind, rest = name[:2], name[2:]
-        if is_ended and kind in ("t:", "m:", "i:", "z:"):
+        if is_ended and kind in ("t:", "c:", "i:", "z:"):
             found.leftovers.add(f"{run_id} {name}")
         elif kind == "z:" and value:
             found.known_timers.add((run_id, rest))

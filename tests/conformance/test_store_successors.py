@@ -296,7 +296,41 @@ def test_the_end_of_a_run_leaves_no_successors(world: StoreWorld):
     assert open_tasks(world) == {}
     if world.redis is not None:
         names = world.redis.hkeys(f"{world.prefix}run:r1")
-        assert not [name for name in names if name.startswith((b"c:", b"t:", b"m:", b"i:"))]
+        assert not [name for name in names if name.startswith((b"c:", b"t:", b"i:"))]
+
+
+@pytest.mark.parametrize("timers", [(), (("t", 9),)], ids=["", "with a timer"])
+def test_the_end_that_says_where_the_tasks_were_leaves_nothing_of_them(world: StoreWorld, timers: Any):
+    """One queued, one claimed, one closed, one only named, and an inbox that was longer once."""
+    world.running("r1", "x", "y")
+    for _ in range(6):
+        world.store.post([Request("r1", world.nonce(), b"signal")])
+    world.commit("r1", "a", timers=timers)
+    world.commit("r1", successors=(Successor("a", "b", "q", b"message b", "in b", ("0",)), B_TO_C))
+    world.process()
+    first, claimed = world.claim(capacity=3)[:2]
+    world.exchange(completions=[Completion("r1", first.path, first.token, b"outcome")])
+    world.end("r1", paths=("x", "y", "a", "b"))
+    assert world.beat("worker", claimed) == ["lost"]
+    if world.redis is not None:
+        names = world.redis.hkeys(f"{world.prefix}run:r1")
+        assert not [name for name in names if name.startswith((b"c:", b"t:", b"i:", b"z:"))]
+
+
+def test_only_the_end_of_a_run_says_where_its_tasks_were(world: StoreWorld):
+    world.start("r1")
+    with pytest.raises(ValueError, match="where it had tasks is said when it ends"):
+        world.commit("r1", paths=("a",))
+
+
+def test_the_input_of_a_successor_is_kept_once_whatever_is_written_there_later(world: StoreWorld):
+    hand_in(world, started(world), queues=["q"], capacity=1)
+    assert stored(world).fields["in b"] == b'{"a":1}'
+    if world.redis is not None:
+        assert b'"' in (kept := world.redis.hget(f"{world.prefix}run:r1", "w:in b") or b"")
+        assert b"1" not in kept
+    world.commit("r1", writes={"in b": b"\x93 no list", "payload>": b"other"})
+    assert stored(world).fields["in b"] == b"\x93 no list"
 
 
 def test_a_queued_successor_has_a_deadline_and_a_claimed_one_a_lease(world: StoreWorld):

@@ -27,7 +27,8 @@
 --                  these, starts, tells, and where there are any, faults. entries_seen: 0, or how many and how the
 --                  last one begins. Each from `fields` on is one flat list: fields (name value; of the run's hash:
 --                  etag, state, status, in this order, then w:<name>, c:<path>), tasks (path queue payload message
---                  queue_timeout_ms), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
+--                  queue_timeout_ms; of a run that ends: paths of all that it had, or none: then they are looked
+--                  for), revokes (path kill), timers (name due_at_ms), starts (run_id nonce digest
 --                  summary body), tells (run_id body), faults (group about, list of marks, count)
 -- DERIVED run:<run_id> hash, history:<run_id> list, q:<queue> list, wake:q:<queue> list, held:<process> set,
 --         slot:<name> hash, holders:<name> zset, line:<name> zset, figures:<span> hash, fault:<group> hash
@@ -95,7 +96,7 @@ local function is_sound(item)
     #tells % 2 == 0 and are_texts(tells, 8000)
   return type(id) == 'string' and type(read) == 'string' and type(etag) == 'string' and is_whole(seen) and
     type(terminal) == 'boolean' and type(again) == 'boolean' and is_whole(retention_ms) and #fields % 2 == 0 and
-    are_texts(fields, math.huge) and are_tasks(tasks) and are_texts(history) and
+    are_texts(fields, math.huge) and (terminal and are_texts or are_tasks)(tasks) and are_texts(history) and
     (#item == 10 or (#item == 13 or to_others) and are_revokes(revokes) and are_timers(named) and are_texts(cleared))
 end
 
@@ -130,7 +131,7 @@ local ms, us = now()
 local records, histories, now_text = prefix .. 'run:', prefix .. 'history:', digits(ms)
 local watch_text = digits(ms + watch_ms)
 local is_list = {}  -- by queue, so that its type is asked for once
-local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot'}  -- and more behind
+local read_fields = {'etag', 'end', 'head', 'tail', 'fence', 'parked', 'again', 'slot', 'timed'}  -- and more behind
 -- For the end of the script, one command each. No task's ref ever comes back, so adding goes before dropping.
 local watched, unwatched, due, undue, expire, ended = {}, {}, {}, {}, {}, {}
 local timer_at = {}  -- by member: a time, or false to take it out; the last commit of the batch wins
@@ -150,8 +151,8 @@ end
 
 -- The run's fields, and its inbox; or nil and the answer. Everything that could refuse the commit is looked at here.
 local function read_run(item, key)
-  local tasks, revokes, size = item[9], item[11] or nothing, 8
-  for i = 1, #tasks, 5 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
+  local tasks, revokes, size = item[9], item[11] or nothing, 9
+  for i = 1, #tasks, item[5] and 1 or 5 do size = size + 1 read_fields[size] = 't:' .. tasks[i] end
   for i = 1, #revokes, 2 do size = size + 1 read_fields[size] = 't:' .. revokes[i] end
   local seen, mark = seen_by(item)
   if mark then size = size + 1 read_fields[size] = 'i:' .. digits(seen - 1) end
@@ -174,8 +175,8 @@ local function read_run(item, key)
     if head > 0 then last = call('HGET', key, 'i:' .. digits(head + seen - 1)) end
     if not last or sub(last, 1, #mark) ~= mark then return nil, 'stale' end
   end
-  for i = 1, #tasks, 5 do
-    local record = got[8 + (i + 4) / 5]
+  for i = 1, item[5] and 0 or #tasks, 5 do
+    local record = got[9 + (i + 4) / 5]
     if (record and find(record, '^[QR]|')) or not queue_is_sound(tasks[i + 1]) then return nil, 'tampered' end
   end
   for i = 1, #(item[14] or nothing), 5 do
@@ -184,9 +185,10 @@ local function read_run(item, key)
   return got, head, tail
 end
 
--- Entries are emptied by the HSET that comes anyway, and soon written again; many of them are deleted.
+-- The first are emptied by the HSET that comes anyway, and soon written again; others are deleted, so the end of a run
+-- knows which are there.
 local function consume_entries(set, key, head, seen)
-  if seen <= 4 then
+  if head + seen <= 4 then
     for i = head, head + seen - 1 do put(set, 'i:' .. digits(i), '') end
   else
     local consumed = {}
@@ -221,7 +223,7 @@ end
 -- Queued: taken back, and its run is told. Running: its outcome still comes, so it is marked if it is to be killed, and
 -- else goes on undisturbed. The inbox's new end.
 local function revoke_tasks(item, set, got, tail)
-  local id, revokes, taken_back, first = item[1], item[11], {}, 8 + #item[9] / 5
+  local id, revokes, taken_back, first = item[1], item[11], {}, 9 + #item[9] / 5
   for i = 1, #revokes, 2 do
     local path, kill = revokes[i], revokes[i + 1]
     local task = not taken_back[path] and parse_task(got[first + (i + 1) / 2])
@@ -240,8 +242,9 @@ local function revoke_tasks(item, set, got, tail)
   return tail
 end
 
-local function set_timers(item, set)
+local function set_timers(item, set, got)
   local id, named = item[1], item[12]
+  if #named > 0 and not got[9] then put(set, 'timed', '1') end
   for _, name in ipairs(item[13]) do
     timer_at[id .. '|' .. name] = false
     put(set, 'z:' .. name, '')
@@ -292,9 +295,9 @@ local function move_slot(id, terminal, set, value)
   put(set, 'slot', (gives and 'F|' or 'H|') .. name)
 end
 
--- A terminal run keeps its record and its history, and nothing else.
-local function end_run(item, key)
-  local id, gone, open = item[1], {}, {}
+-- Fields of a terminal run's record that go: those of tasks with their records, and all of them.
+local function list_gone(id, key)
+  local open, found, gone = {}, {}, {}
   for _, name in ipairs(call('HKEYS', key)) do
     local kind = sub(name, 1, 2)
     if kind == 't:' then open[#open + 1] = name end
@@ -303,13 +306,35 @@ local function end_run(item, key)
   end
   for from = 1, #open, 4000 do
     for i, record in ipairs(call('HMGET', key, unpack(open, from, min(from + 3999, #open)))) do
-      local task = parse_task(record)
-      if task then
-        local ref = id .. '|' .. sub(open[from + i - 1], 3) .. '|' .. task.token
-        undue[#undue + 1] = ref
-        if task.state == 'Q' then try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
-        else try('SREM', prefix .. 'held:' .. task.process, ref) end
-      end
+      found[from + i - 1] = record
+    end
+  end
+  return open, found, gone
+end
+
+-- The same of a run that had no timers, and of whose tasks the commit says where they were. See consume_entries.
+local function name_gone(paths, got, tail)
+  local open, found, gone = {}, {}, {}
+  for i, path in ipairs(paths) do
+    open[i], found[i] = 't:' .. path, got[9 + i]
+    put(gone, open[i], 'c:' .. path)
+  end
+  for i = 0, max(tail, 4) - 1 do gone[#gone + 1] = 'i:' .. digits(i) end
+  return open, found, gone
+end
+
+-- A terminal run keeps its record and its history, and nothing else.
+local function end_run(item, key, got, tail)
+  local id, open, found, gone = item[1]
+  if #item[9] > 0 and not got[9] then open, found, gone = name_gone(item[9], got, tail)
+  else open, found, gone = list_gone(id, key) end
+  for i, name in ipairs(open) do
+    local task = parse_task(found[i])
+    if task then
+      local ref = id .. '|' .. sub(name, 3) .. '|' .. task.token
+      undue[#undue + 1] = ref
+      if task.state == 'Q' then try('LREM', prefix .. 'q:' .. task.queue, 1, ref .. '|' .. task.payload)
+      else try('SREM', prefix .. 'held:' .. task.process, ref) end
     end
   end
   all('HDEL', key, gone)
@@ -384,12 +409,12 @@ local function commit(item, number)
   if #history > 0 and failed(try('RPUSH', histories .. id, unpack(history))) then return 'tampered' end
   local new_head, new_tail = head + seen, tail
   -- The end takes all of them out; and of a run that goes on by itself the next ones soon come in their place.
-  if not terminal and not (relays and new_head == tail) then consume_entries(set, key, head, seen) end
+  if not terminal and not (relays and new_head == tail and tail <= 4) then consume_entries(set, key, head, seen) end
   if terminal or new_head == tail then new_head, new_tail = 0, 0 end
   if not terminal then
     if item[11] then
       new_tail = revoke_tasks(item, set, got, new_tail)
-      set_timers(item, set)
+      set_timers(item, set, got)
     end
     if #item[9] > 0 then dispatch_tasks(item, set, whole(got[5])) end
     put(watched, watch_text, id)
@@ -403,7 +428,7 @@ local function commit(item, number)
   if terminal then put(set, 'end', '1') end
   all('HSET', key, set)
   if got[6] then call('HDEL', key, 'parked', 'park_nonce', 'broken') end
-  if terminal then end_run(item, key) end
+  if terminal then end_run(item, key, got, tail) end
   if item[14] then
     start_runs(item[14])
     tell_runs(item[15])

@@ -27,7 +27,7 @@
 -- DERIVED run:<run_id> hash, q:<queue> list, wake:q:<queue> list, busy:<queue> zset, pace:<queue> list
 -- RETURNS {} if the process was reaped; else answers, one letter a completion (r recorded, d duplicate, s stale,
 --         t tampered), and, where a rate holds tasks back, | and in how many ms to ask again. Behind that for each
---         task: run_id|path|token|…, queue, queued_ms, claimed_ms, message, payload. One flat list: a list in the list
+--         task: run_id|path|token, queue, queued_ms, claimed_ms, message, payload. One flat list: a list in the list
 --         costs the server more than what is in it.
 local clock, procs, deadlines, ready, wake_runs, process_key, held, queues, watch = unpack(KEYS)
 local wrong = refuse_types({'hash', 'zset', 'zset', 'zset', 'list', 'hash', 'set', 'set', 'zset'})
@@ -51,16 +51,16 @@ local runs, now_text, due_text = prefix .. 'run:', digits(ms), digits(ms + 2 * l
 local look_text = digits(ms + look_ms)
 local added, dropped, taken, woken, watched = {}, {}, {}, {}, {}
 
-local answer, refs, bytes, scanned = {''}, {}, 0, 0
-local function describe(ref, queue, queued_ms, claimed_ms, message, payload)
+local answer, bytes, scanned = {''}, 0, 0
+local function describe(task, queue, queued_ms, claimed_ms, message, payload)
   local size = #answer
-  answer[size + 1], answer[size + 2], answer[size + 3] = ref, queue, queued_ms
+  answer[size + 1], answer[size + 2], answer[size + 3] = task, queue, queued_ms
   answer[size + 4], answer[size + 5], answer[size + 6] = claimed_ms, message, payload
 end
 
--- Ref and `run id|path|token` of a task that this call claims.
-local function note_claim(ref, task, size)
-  refs[#refs + 1], taken[#taken + 1], bytes = ref, task, bytes + size
+-- `run id|path|token` of a task that this call claims.
+local function note_claim(task, size)
+  taken[#taken + 1], bytes = task, bytes + size
   put(added, due_text, task)
 end
 
@@ -77,16 +77,22 @@ local function queue_is_sound(queue)
   return is_list[queue]
 end
 
--- All of them texts: to compare anything else with one raises an error.
-local function unpack_successor(packed)
-  local named = cmsgpack.unpack(packed)
-  for i = 1, max(#named, 8) do if named[i] < '' then break end end
-  return named
+-- All of them texts, this many or more: to compare anything else with one raises an error.
+local function unpack_texts(packed, least)
+  local texts = cmsgpack.unpack(packed)
+  for i = 1, max(#texts, least) do if texts[i] < '' then break end end
+  return texts
 end
 
--- Joins the parts of a successor's input; nil if an output that it reads is not there.
-local function input_of(key, named, kept, output)
-  local parts, fields, places = {unpack(named, 8)}, {}, {}
+-- See _pack_successor. Its parts, and the texts of which its input is joined.
+local function unpack_successor(packed)
+  local named = unpack_texts(packed, 8)
+  return named, unpack_texts(named[8], 1)
+end
+
+-- Puts outputs in the places of their names (`output` is what will be in the field `kept`); nil if one is not there.
+local function joined(key, parts, kept, output)
+  local fields, places = {}, {}
   for i = 2, #parts, 2 do
     local field = 'w:' .. parts[i] .. '>'
     if field == kept then parts[i] = output
@@ -101,19 +107,27 @@ local function input_of(key, named, kept, output)
   return concat(parts)
 end
 
+-- A payload as it was written; or, where it is the input of a successor, joined of the outputs as they are. Of that, no
+-- JSON begins like MessagePack.
+local function payload_of(key, written)
+  if not written or (byte(written) or 0) < 128 then return written or '' end
+  local is_packed, parts = pcall(unpack_texts, written, 1)
+  return is_packed and joined(key, parts) or written
+end
+
 -- What is to be written so that the task's successor (see _pack_successor) is dispatched, and its path; nothing if it
 -- must not be, or cannot: then the engine decides what comes next. Its commit must be the run's last, and nothing but
 -- the outcomes before this one may have come since.
-local function successor_of(id, key, record, etag, tail, fence, kept, output)
-  local is_packed, named = pcall(unpack_successor, record)
+local function successor_of(id, after, key, record, etag, tail, fence, kept, output)
+  local is_packed, named, parts = pcall(unpack_successor, record)
   local last_fence = whole(fence)
   if not is_packed or named[1] ~= etag or named[2] ~= tail or not last_fence or relayed >= max_bytes then
     return nothing
   end
   local timeout_ms, path, queue, payload, message = whole(named[3]), named[4], named[5], named[6], named[7]
   -- Straight to whoever ended the one before, ahead of what waits: what has begun is finished first.
-  local at_once = serves[queue] and #refs < capacity and bytes < max_bytes
-  local input = timeout_ms and (at_once or queue_is_sound(queue)) and input_of(key, named, kept, output)
+  local at_once = serves[queue] and #taken < capacity and bytes < max_bytes
+  local input = timeout_ms and (at_once or queue_is_sound(queue)) and joined(key, parts, kept, output)
   if not input then return nothing end
   relayed = relayed + #message + #input
   local new_fence = digits(max(last_fence + 1, us))
@@ -123,12 +137,10 @@ local function successor_of(id, key, record, etag, tail, fence, kept, output)
     due_ms = min(due_ms, timeout_ms)
   end
   local task = id .. '|' .. path .. '|' .. token
-  local ref, state = task .. '|' .. payload, UNCLAIMED
-  local rest = token .. '|' .. queue .. '|' .. now_text .. '|' .. digits(timeout_ms) .. '|' .. payload .. '\n' ..
-    message
+  local state = UNCLAIMED
   if at_once then
-    note_claim(ref, task, #message + #input)
-    describe(ref, queue, now_text, now_text, message, input)
+    note_claim(task, #message + #input)
+    describe(task, queue, now_text, now_text, message, input)
     state = claimed_record(process, now_text, '0', '')
   else
     put(added, digits(due_ms), task)
@@ -136,19 +148,25 @@ local function successor_of(id, key, record, etag, tail, fence, kept, output)
       pushes[queue], pushed[#pushed + 1] = {}, queue
     end
     local list = pushes[queue]
-    list[#list + 1] = ref
+    list[#list + 1] = task .. '|' .. payload .. '|' .. after
   end
-  return {'fence', new_fence, 'w:' .. payload, input, 't:' .. path, state .. rest}, path
+  return {'fence', new_fence, 'w:' .. payload, named[8], 't:' .. path, state .. token .. '|' .. queue .. '|' ..
+    now_text .. '|' .. digits(timeout_ms) .. '|' .. payload .. '|' .. after .. '\n'}, path
 end
+
+local ours = 'R|' .. process .. '|'  -- how the record of a task begins that it holds
 
 local function complete(id, path, token, lost, body, output)
   local key, task_field = runs .. id, 't:' .. path
   local got = try('HMGET', key, task_field, 'tail', 'parked', 'c:' .. path, 'etag', 'fence', 'updated')
   if got.err then return 't' end
   local record = got[1] or ''
-  local holder, claimed_ms, held_token, payload = match(
-    record, '^R|([^|]*)|(%d+)|[01]|([^|]*)|[^|]*|%d+|%d+|([^\n]*)\n')
-  if held_token ~= token or holder ~= process then return record == 'D|' .. token and 'd' or 's' end
+  -- Part by part, because to take them all out with one pattern costs more than all else here.
+  local claimed_ms = sub(record, 1, #ours) == ours and match(record, '^(%d+)|[01]|', #ours + 1)
+  local begin = #ours + #(claimed_ms or '') + 4  -- of its token
+  local payload = claimed_ms and sub(record, begin, begin + #token) == token .. '|' and
+    match(record, '^[^|]*|%d+|%d+|([^|\n]*)', begin + #token + 1)
+  if not payload then return record == 'D|' .. token and 'd' or 's' end
   local tail = whole(got[2])
   if not tail then return 't' end
   local closed, position, next_tail = 'D|' .. token, 'i:' .. digits(tail), digits(tail + 1)
@@ -157,11 +175,10 @@ local function complete(id, path, token, lost, body, output)
     local field = payload .. '>'
     local kept, follows, next_path, owner = 'w:' .. field, nothing, nil, process .. '|' .. field
     if got[4] and not got[3] and #body + #output <= max_relayed and ms - (whole(got[7]) or 0) < relay_ms then
-      follows, next_path = successor_of(id, key, got[4], got[5], got[2], got[6], kept, output)
+      follows, next_path = successor_of(id, path, key, got[4], got[5], got[2], got[6], kept, output)
     end
     if next_path then
       owner = owner .. '|' .. next_path
-      put(follows, 'c:' .. path, '')  -- it was used
       if tail == 0 then put(watched, look_text, id) end  -- the first that no engine has heard of
     end
     call('HSET', key, task_field, closed, position, entry('outcome', ms, path, claimed_ms, owner, body),
@@ -175,16 +192,23 @@ local function complete(id, path, token, lost, body, output)
   return 'r'
 end
 
--- A ref is `run id|path|token|payload`, so that one HMGET reads task and payload. A ref whose
--- token is not current any more was left behind by a revoke or a repair, and is dropped here.
+-- A ref is `run id|path|token|payload`, and perhaps `|` and the path of the task that it came after, so that one HMGET
+-- reads task, payload and message. A ref whose token is not current any more was left behind by a revoke or a repair,
+-- and is dropped here.
 local function read_task(ref, pattern)
-  local id, path, token, payload = match(ref, '^([^|]*)|([^|]*)|([^|]*)|(.*)$')
+  local id, path, token, payload, after = match(ref, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|?(.*)$')
   if not id then return nil end
-  local got = try('HMGET', runs .. id, 't:' .. path, 'w:' .. payload)
+  local key = runs .. id
+  local got = try('HMGET', key, 't:' .. path, 'w:' .. payload, 'c:' .. after)
   if got.err or not got[1] then return nil end
   local claimed_ms, rest, its_token, queue, queued_ms, message = match(got[1], pattern)
   if its_token ~= token then return nil end
-  return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, sub(got[1], message), got[2] or ''
+  local text = sub(got[1], message)
+  if after ~= '' then
+    local is_packed, named = pcall(unpack_successor, got[3] or '')
+    text = is_packed and named[7] or ''
+  end
+  return id, path, token, sub(got[1], rest), queue, queued_ms, claimed_ms, text, payload_of(key, got[2])
 end
 
 local function claim(ref)
@@ -192,8 +216,9 @@ local function claim(ref)
     ref, '^Q||(0)|0|()([^|]*)|([^|]*)|(%d+)|%d+|[^\n]*\n()')
   if not id then return end
   call('HSET', runs .. id, 't:' .. path, claimed_record(process, now_text, '0', rest))
-  note_claim(ref, id .. '|' .. path .. '|' .. token, #message + #payload)
-  describe(ref, queue, queued_ms, now_text, message, payload)
+  local task = id .. '|' .. path .. '|' .. token
+  note_claim(task, #message + #payload)
+  describe(task, queue, queued_ms, now_text, message, payload)
 end
 
 -- How many slots are taken. When all are, each is looked at. One whose task is not open any more is free if its
@@ -267,15 +292,15 @@ end
 
 local visited, again_ms = {}, nil
 local function claim_from(queue)
-  local key, before, wanted, last = prefix .. 'q:' .. queue, #taken, capacity - #refs, capacity
+  local key, before, wanted, last = prefix .. 'q:' .. queue, #taken, capacity - #taken, capacity
   local allowed, next_ms, is_empty
   if quotas[queue] then
     allowed, next_ms = room(queue, max(wanted, 1))
-    last = min(capacity, #refs + max(allowed, 0))
+    last = min(capacity, before + max(allowed, 0))
     visited[queue] = true
   end
-  while #refs < last and scanned < 400 and bytes < max_bytes do
-    local batch = min(last - #refs, 50)
+  while #taken < last and scanned < 400 and bytes < max_bytes do
+    local batch = min(last - #taken, 50)
     local found = try('LRANGE', key, 0, batch - 1)
     if failed(found) then return end
     local popped = 0
@@ -309,10 +334,14 @@ call('ZADD', procs, due_text, process)
 if last[1] == nonce then
   call('HSET', process_key, 'seen', now_text)
   answer[1] = last[2] or ''
-  for ref in string.gmatch(last[3] or '', '[^\n]+') do
-    local id, _, _, _, queue, queued_ms, claimed_ms, message, payload = read_task(
+  for task in string.gmatch(last[3] or '', '[^\n]+') do
+    local id, path = match(task, '^([^|]*)|([^|]*)|')
+    local record = id and try('HGET', runs .. id, 't:' .. path)
+    local open = record and not failed(record) and parse_task(record)
+    local ref = task .. '|' .. (open and open.payload or '')
+    local is_there, _, _, _, queue, queued_ms, claimed_ms, message, payload = read_task(
       ref, '^R|[^|]*|(%d+)|[01]|()([^|]*)|([^|]*)|(%d+)|%d+|[^\n]*\n()')
-    if id then describe(ref, queue, queued_ms, claimed_ms, message, payload) end
+    if is_there then describe(task, queue, queued_ms, claimed_ms, message, payload) end
   end
   return answer
 end
@@ -341,7 +370,7 @@ all('SREM', held, dropped)
 all('ZADD', deadlines, added)
 all('SADD', held, taken)
 all('ZADD', watch, watched)
-call('HSET', process_key, 'nonce', nonce, 'answers', answer[1], 'claimed', concat(refs, '\n'),
+call('HSET', process_key, 'nonce', nonce, 'answers', answer[1], 'claimed', concat(taken, '\n'),
   'seen', now_text)
 make_ready(ready, wake_runs, woken, ms)
 return answer

@@ -4,10 +4,11 @@
 -- parses and checks all its arguments and all its KEYS before its first write, because Lua does not
 -- roll back. DERIVED keys share the hash tag of KEYS[1]. What users wrote is never decoded here.
 local call, try, ARGV, KEYS = redis.call, redis.pcall, ARGV, KEYS
-local find, format, match, sub, concat = string.find, string.format, string.match, string.sub, table.concat
-local min, max, floor, tonumber, type, unpack, ipairs = math.min, math.max, math.floor, tonumber, type, unpack, ipairs
+local byte, find, format, match, sub = string.byte, string.find, string.format, string.match, string.sub
+local concat, min, max, floor = table.concat, math.min, math.max, math.floor
+local tonumber, type, unpack, ipairs = tonumber, type, unpack, ipairs
 local prefix = sub(KEYS[1], 1, -#'clock' - 1)
-local position, refused, nothing, spelled = 1, nil, {}, {}
+local position, refused, nothing, spelled, known = 1, nil, {}, {}, {}
 
 local function failed(reply) return type(reply) == 'table' and reply.err ~= nil end
 
@@ -23,10 +24,10 @@ end
 
 -- The number that a text spells in plain digits; nil for anything else: tonumber takes 'nan', '0x1', '1e9'.
 local function whole(value)
+  if known[value] then return known[value] end
   local number = value and tonumber(value)
-  if not number or spelled[number] == value then return number or nil end
-  if not find(value, '^%d+$') or number > 9007199254740991 then return nil end
-  if number < 1000 then digits(number) end  -- from now on it takes the short way
+  if not number or not find(value, '^%d+$') or number > 9007199254740991 then return nil end
+  if #value < 14 then known[value] = number end  -- a time or less; fences come once
   return number
 end
 
@@ -149,7 +150,8 @@ end
 
 -- A task's record is `state|process|claimed_ms|cancelled|token|queue|queued_ms|timeout_ms|payload`, a line's end and
 -- its message; its state Q (queued) or R (running). What a claim changes comes first, so that it copies the rest as it
--- is. Every part but the payload is free of '|'. A closed task has another state or none.
+-- is. Behind the payload's name may be '|' and the path of the task that it came after: then its message is in c:<that
+-- path>. A closed task has another state or none.
 local UNCLAIMED = 'Q||0|0|'
 
 -- The record's parts; nil for a closed task.

@@ -136,6 +136,8 @@ class RunsInMemory(MemoryBase):
         run.history.extend(commit.history)
         self._tell_listeners(commit.run_id, commit.history)
         run.fields.update(commit.writes)
+        for name in run.joined.keys() & commit.writes:
+            del run.joined[name]
         run.etag, run.state, run.status, run.updated_at_ms = commit.etag, commit.state, commit.status, now
         run.parked, run.broken, run.again = 0, b"", commit.again
         run.terminal, run.ahead, run.successors = commit.terminal, 0, {}
@@ -260,7 +262,7 @@ def _stored(run: Run | None) -> StoredRun | None:
         return None
     return StoredRun(
         run_id=run.run_id, etag=run.etag, status=run.status, terminal=run.terminal, summary=run.summary,
-        state=run.state, fields=dict(run.fields),
+        state=run.state, fields=run.fields | {name: run.value(name) or b"" for name in run.joined},
         tasks={
             path: TaskRecord(
                 task.token, task.state, task.queue, task.queued_at_ms,  # type: ignore[arg-type]

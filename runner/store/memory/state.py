@@ -19,7 +19,7 @@ from runner.store.figures import FiguresInMemory
 from runner.store.limits import MAX_REPAIR_MS, REPAIR_MS, fence_of
 from runner.store.memory.faults import FaultCounts
 from runner.store.observations import AlertRow
-from runner.store.ports import MAX_BATCH, MAX_INBOX, Dispatch, InboxEntry, ProcessInfo, ScheduleRow
+from runner.store.ports import MAX_BATCH, MAX_INBOX, OUTPUT, Dispatch, InboxEntry, ProcessInfo, ScheduleRow
 from runner.store.successor import Successor
 from runner.store.vitals import Vitals
 
@@ -62,6 +62,7 @@ class Run:
     again: bool = False
     fence: int = 0
     fields: dict[str, bytes] = field(default_factory=dict)
+    joined: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by name, of what: the inputs of successors
     tasks: dict[str, Task] = field(default_factory=dict)
     inbox: list[InboxEntry] = field(default_factory=list)
     history: list[bytes] = field(default_factory=list)
@@ -80,6 +81,12 @@ class Run:
             replace(entry, output=self.fields[entry.output.decode()]) if entry.output else entry
             for entry in self.inbox[:MAX_INBOX]
         )
+
+    def value(self, name: str) -> bytes | None:
+        parts = self.joined.get(name)
+        if parts is None:
+            return self.fields.get(name)
+        return b"".join(self.fields[part + OUTPUT] if index % 2 else part.encode() for index, part in enumerate(parts))
 
     @property
     def has_work(self) -> bool:

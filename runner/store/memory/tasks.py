@@ -120,12 +120,9 @@ class TasksInMemory(MemoryBase):
             return ""
         if now - run.updated_at_ms >= RELAY_MS:
             return ""
-        outputs = [run.fields.get(payload + OUTPUT) for payload in successor.parts[1::2]]
-        if None in outputs:
+        if any(payload + OUTPUT not in run.fields for payload in successor.parts[1::2]):
             return ""
-        parts = [part.encode() for part in successor.parts]
-        parts[1::2] = [output for output in outputs if output is not None]
-        run.fields[successor.payload] = b"".join(parts)
+        run.joined[successor.payload] = successor.parts
         run.ahead = position + 1
         if position == 0:  # the first that no engine has heard of
             self._tables.watch[run.run_id] = now + LOOK_MS
@@ -190,7 +187,7 @@ class TasksInMemory(MemoryBase):
         return ClaimedTask(
             run_id=ref[0], path=ref[1], token=ref[2], fence=fence_of(ref[2]), queue=task.queue,
             queued_at_ms=task.queued_at_ms, claimed_at_ms=task.claimed_at_ms, message=task.message,
-            payload=run.fields.get(task.payload, b""),
+            payload=run.value(task.payload) or b"",
         )
 
     def beat(

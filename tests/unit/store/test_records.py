@@ -40,7 +40,7 @@ def test_a_task_that_lua_never_wrote_is_refused():
 
 
 def test_a_claimed_task_carries_the_fence_of_its_token():
-    task = read_claimed([b"r|a|17-e|p|q", b"q", b"10", b"12", b"message", b"payload"])
+    task = read_claimed([b"r|a|17-e", b"q", b"10", b"12", b"message", b"payload"])
     assert (task.fence, task.token, task.queued_at_ms, task.claimed_at_ms) == (17, "17-e", 10, 12)
 
 

@@ -68,19 +68,21 @@ def packed(*commits: Commit) -> bytes:
 
 def test_commits_are_packed_as_one_argument():
     commit = Commit(
-        "r", "e1", "e2", 3, b"state", "running", True, {"w": b"1"}, (Dispatch("a", "q", b"m", "p", 5),), (("b", True),),
-        (("t", 9),), ("u",), (b"h",), True, 7, last_seen="timer|5|u|",
+        "r", "e1", "e2", 3, b"state", "running", False, {"w": b"1"}, (Dispatch("a", "q", b"m", "p", 5),),
+        (("b", True),), (("t", 9),), ("u",), (b"h",), True, 7, last_seen="timer|5|u|",
     )
     plain = Commit("r", "e2", "e3", 0, b"state", "running")
     child = NewRun("c", "n", "d", b"{}", b"in")
+    over = Commit("r", "e4", "e5", 0, b"s", "ended", True, dispatches=commit.dispatches, paths=("a", "b"))
     family = Commit("r", "e3", "e4", 0, b"s", "running", starts=(child,), tells=(("p", b"told"),))
-    assert msgspec.msgpack.decode(packed(commit, plain, family)) == [
-        ["r", "e1", "e2", [3, "timer|5|u|"], True, True, 7,
+    assert msgspec.msgpack.decode(packed(commit, plain, family, over)) == [
+        ["r", "e1", "e2", [3, "timer|5|u|"], False, True, 7,
          ["etag", "e2", "state", "state", "status", "running", "w:w", "1"],
          ["a", "q", "p", "m", 5], ["h"], ["b", True], ["t", 9], ["u"]],
         ["r", "e2", "e3", 0, False, False, 0, ["etag", "e3", "state", "state", "status", "running"], [], []],
         ["r", "e3", "e4", 0, False, False, 0, ["etag", "e4", "state", "s", "status", "running"], [], [],
          [], [], [], ["c", "n", "d", "{}", "in"], ["p", "told"]],
+        ["r", "e4", "e5", 0, True, False, 0, ["etag", "e5", "state", "s", "status", "ended"], ["a", "b"], []],
     ]
 
 
