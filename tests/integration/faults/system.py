@@ -219,7 +219,7 @@ class System:
         process_id, stop = new_process_id(), threading.Event()
         store.register(ProcessInfo(process_id, "engine", "host", os.getpid()))
         engine = Engine(store, process_id=process_id)
-        running = [threading.Thread(target=self._interpret, args=(engine, stop)) for _ in range(threads)]
+        running = [threading.Thread(target=self._interpret, args=(engine, stop, loop)) for loop in range(threads)]
         running.append(Ticker(store, process_id, stop))
         for thread in running:
             thread.start()
@@ -233,9 +233,9 @@ class System:
         self._ends.callback(end)
         return process_id
 
-    def _interpret(self, engine: Engine, stop: threading.Event) -> None:
+    def _interpret(self, engine: Engine, stop: threading.Event, loop: int) -> None:
         try:
-            engine.run(stop)
+            engine.run(stop, loop)
         except BaseException as failure:
             if not stop.is_set():
                 self.failures.append(failure)

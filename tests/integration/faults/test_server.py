@@ -169,6 +169,7 @@ def test_a_server_that_loads_its_data_is_waited_for(tmp_path: Path):
             return any("loading" in text for text in told)
 
         until(is_loading, "it says that it is loading")
+        house.engine()  # whoever comes now waits too: a server that is there is not one that cannot be reached
         assert house.statuses(runs) == {"completed": 10}
         assert set(house.told("did").values()) == {1}
         assert house.failures == []

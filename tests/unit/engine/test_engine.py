@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import runner.engine.engine
+import runner.interpreter.advance
 from runner.catalogue import Catalogue
 from runner.clock import VirtualClock
 from runner.definition.load import load_text
@@ -41,7 +42,7 @@ steps:
 class Bench:
     """A store, engines and a worker on one virtual clock."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, definition: Definition | None = None) -> None:
         self.clock = VirtualClock()
         self.store = store or MemoryStore(clock=self.clock)
         self.calls: list[str] = []
@@ -50,7 +51,7 @@ class Bench:
         self.registry.worker("t.undo")(self._undo)
         self.worker = InProcessWorker(self.store, self.registry, clock=self.clock)
         self.engine = self.new_engine("e1")
-        self.definition: Definition = load_text(TEXT, file="two.yaml", root=Path())
+        self.definition = definition or load_text(TEXT, file="two.yaml", root=Path())
         Catalogue(self.store).put(self.definition)
 
     def new_engine(self, name: str) -> Engine:
@@ -144,6 +145,39 @@ def test_the_second_of_two_engines_that_decided_the_same_changes_nothing() -> No
     assert bench.store.history("r") == history
     bench.settle()
     assert bench.calls == ["do a", "do b"]
+
+
+THREE = """
+workflow: two
+version: 1.0.0
+steps:
+  - id: all
+    parallel:
+      branches:
+        a: [{id: a, worker: t.do, with: {name: a}, kind: readonly}]
+        b: [{id: b, worker: t.do, with: {name: b}, kind: readonly}]
+        c: [{id: c, worker: t.do, with: {name: c}, kind: readonly}]
+"""
+
+
+def test_what_an_engine_decided_before_it_was_stopped_for_longer_than_its_lease_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a run that goes on without an entry, so that nothing but its etag tells that another engine did so."""
+    monkeypatch.setattr(runner.interpreter.advance, "MAX_DISPATCHES", 1)
+    bench = Bench(definition=load_text(THREE, file="two.yaml", root=Path()))
+    stopped = bench.new_engine("e2")
+    bench.start("r")
+    bench.engine.step()
+    decided: list[Any] = []
+    monkeypatch.setattr(stopped, "_commit", lambda *commits: decided.append(commits))
+    assert stopped.step() == 1
+    bench.wait(LEASE_MS + 1_000)
+    assert bench.engine.step() == 1
+    assert bench.worker.step() == 2
+    Engine._commit(stopped, *decided[0])
+    bench.settle()
+    assert (bench.status("r"), sorted(bench.calls)) == ("completed", ["do a", "do b", "do c"])
 
 
 def _decided(engine: Engine, taken: Sequence[Any]) -> tuple[list[Commit], dict[str, Any]]:
