@@ -373,3 +373,22 @@ def run_error(world: World) -> ErrorRecord:
     """Why the run went back."""
     assert world.header.error is not None
     return world.header.error
+
+
+# -- a run and its child ------------------------------------------------------------------------------
+CHILD = plan_of(step("a"), step("b"), output={"x": "{{ steps.b.output.did }}", "in": "{{ input }}"})
+PIVOT = plan_of(step("a"), step("p", kind="pivot", verify=True), step("r", kind="retriable", undo=False))
+
+
+def family(*steps: Step, replies: Any = None, child: Plan = CHILD, plans: Any = None, **fields: Any) -> World:
+    """A run of these steps, whose `sub` steps start the child."""
+    plan = plan_of(*steps, **fields)
+    return World(plan, replies or {}, input={"n": 1}, plans={"child": child, **(plans or {})})
+
+
+def cancel(of: World) -> list[Any]:
+    return of.take(ev.CancelRequested(of.now_ms, nonce="c"))
+
+
+def refused(events: list[Any]) -> list[str]:
+    return [event.why for event in events if isinstance(event, ev.RequestRefused)]

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import click
+from runner.cli.ending import ending_command
 
-from runner.cli.many import Act, act_on_many, one_run, query_options
-from runner.cli.options import shared_options
-from runner.cli.parameters import by_option, reason_option, workers_option
-
-
-@click.command(short_help="End a run without undoing anything.")
-@click.argument("run", required=False)
-@query_options
-@reason_option
-@by_option
-@workers_option
-@shared_options
-def command(
-    run: str | None, query: str | None, yes: bool, reason: str, by: str, workers: tuple[str, ...]
-) -> int:
-    """End RUN, or what --query fits, as it is. Nothing is undone; `show` lists what stands."""
-    from runner.cli.asking import ask_and_follow
-
-    one = one_run(run, query)
-    if one is not None:
-        return ask_and_follow(one, "abandon", lambda client, id: client.abandon(id, reason=reason, by=by), workers)
-    act = Act("abandon", lambda client, id, wait_s: (client.abandon(id, reason=reason, by=by, timeout=wait_s), ""))
-    return act_on_many(act, query or "", workers, yes=yes)
+command = ending_command(
+    "abandon",
+    lambda client, *run, **about: client.abandon(*run, **about),
+    "End a run without undoing anything.",
+    "End RUN, or what --query fits, as it is. Nothing is undone; `show` lists what stands.",
+)

@@ -218,31 +218,20 @@ def _change(id: str, state: str, by: str, reason: str) -> None:
             chosen.screen.json(_json(find(reach, group.id)))
 
 
-@command.command("resolve", short_help="Say that it is mended; if it comes back, it has regressed.")
-@click.argument("id")
-@reason_option
-@by_option
-@shared_options
-def resolve(id: str, reason: str, by: str) -> None:
-    """Say that what the group ID stands for is mended. Seen again, it is open again, and marked [regressed]."""
-    _change(id, "resolved", by, reason)
+def _settling(name: str, state: str, short_help: str, help: str) -> None:
+    """Adds one of the commands that say what a person makes of a group."""
+
+    @command.command(name, short_help=short_help, help=help)
+    @click.argument("id")
+    @reason_option
+    @by_option
+    @shared_options
+    def change(id: str, reason: str, by: str) -> None:
+        _change(id, state, by, reason)
 
 
-@command.command("ignore", short_help="Count it on, and list it no longer.")
-@click.argument("id")
-@reason_option
-@by_option
-@shared_options
-def ignore(id: str, reason: str, by: str) -> None:
-    """Go on counting the group ID, and list it no longer."""
-    _change(id, "ignored", by, reason)
-
-
-@command.command("reopen", short_help="List it again.")
-@click.argument("id")
-@reason_option
-@by_option
-@shared_options
-def reopen(id: str, reason: str, by: str) -> None:
-    """List the group ID again, after it was resolved or ignored."""
-    _change(id, "open", by, reason)
+_settling("resolve", "resolved", "Say that it is mended; if it comes back, it has regressed.",
+          "Say that what the group ID stands for is mended. Seen again, it is open again, and marked [regressed].")
+_settling("ignore", "ignored", "Count it on, and list it no longer.",
+          "Go on counting the group ID, and list it no longer.")
+_settling("reopen", "open", "List it again.", "List the group ID again, after it was resolved or ignored.")

@@ -8,15 +8,19 @@ import pytest
 
 from runner.definition.model import Catch
 from runner.interpreter import event as ev
-from runner.interpreter.plan import Plan
 from tests.world import (
+    CHILD,
+    PIVOT,
     World,
     block,
+    cancel,
     each,
+    family,
     no,
     ok,
     parallel,
     plan_of,
+    refused,
     run_error,
     step,
     sub,
@@ -24,26 +28,10 @@ from tests.world import (
     wait_for,
 )
 
-CHILD = plan_of(step("a"), step("b"), output={"x": "{{ steps.b.output.did }}", "in": "{{ input }}"})
-PIVOT = plan_of(step("a"), step("p", kind="pivot", verify=True), step("r", kind="retriable", undo=False))
-
-
-def world(*steps: Any, replies: Any = None, child: Plan = CHILD, plans: Any = None, **fields: Any) -> World:
-    plan = plan_of(*steps, **fields)
-    return World(plan, replies or {}, input={"n": 1}, plans={"child": child, **(plans or {})})
-
-
-def cancel(of: World) -> list[Any]:
-    return of.take(ev.CancelRequested(of.now_ms, nonce="c"))
-
-
-def refused(events: list[Any]) -> list[str]:
-    return [event.why for event in events if isinstance(event, ev.RequestRefused)]
-
 
 # -- halting ------------------------------------------------------------------------------------------
 def test_a_cancel_of_the_parent_cancels_the_child() -> None:
-    seen = world(step("first"), sub("s")).start()
+    seen = family(step("first"), sub("s")).start()
     seen.answer("first")
     child = seen.child("s")
     child.answer("a")
@@ -56,7 +44,7 @@ def test_a_cancel_of_the_parent_cancels_the_child() -> None:
 
 
 def test_a_cancel_of_the_parent_undoes_a_child_that_has_done_its_last_step() -> None:
-    seen = world(sub("s"), step("z")).start()
+    seen = family(sub("s"), step("z")).start()
     for path in ("a", "b"):
         seen.child("s").answer(path)
     cancel(seen)
@@ -66,7 +54,7 @@ def test_a_cancel_of_the_parent_undoes_a_child_that_has_done_its_last_step() -> 
 
 
 def test_the_cancel_of_a_child_whose_end_is_provisional_is_refused() -> None:
-    seen = world(sub("s"), step("z"), child=plan_of(step("a"))).start()
+    seen = family(sub("s"), step("z"), child=plan_of(step("a"))).start()
     seen.child("s").answer("a")
     assert refused(cancel(seen.child("s"))) == [
         "the run has done its last step; what becomes of that is for its parent to say, run run1"]
@@ -75,7 +63,7 @@ def test_the_cancel_of_a_child_whose_end_is_provisional_is_refused() -> None:
 
 def test_a_cancel_that_crosses_the_last_step_of_the_child_ends_in_its_undo() -> None:
     """The child has said that it completed, and nobody has heard it, when the parent is cancelled."""
-    seen = world(sub("s"), child=plan_of(step("a")))
+    seen = family(sub("s"), child=plan_of(step("a")))
     seen.is_deaf = True
     seen.start()
     seen.deliver()
@@ -88,7 +76,7 @@ def test_a_cancel_that_crosses_the_last_step_of_the_child_ends_in_its_undo() -> 
 
 
 def test_a_cancel_that_crosses_the_failure_of_the_child_changes_nothing_of_it() -> None:
-    seen = world(sub("s"), child=plan_of(step("a")), replies={"do.a": [no()]})
+    seen = family(sub("s"), child=plan_of(step("a")), replies={"do.a": [no()]})
     seen.is_deaf = True
     seen.start()
     seen.deliver()
@@ -99,7 +87,7 @@ def test_a_cancel_that_crosses_the_failure_of_the_child_changes_nothing_of_it() 
 
 
 def test_a_run_that_is_cancelled_with_its_start_cancels_what_it_started() -> None:
-    seen = world(sub("s"))
+    seen = family(sub("s"))
     seen.is_deaf = True
     seen.start()
     cancel(seen)
@@ -109,7 +97,7 @@ def test_a_run_that_is_cancelled_with_its_start_cancels_what_it_started() -> Non
 
 @pytest.mark.parametrize("how", ["drain", "cancel"])
 def test_a_failing_branch_drains_the_child_beside_it_or_cancels_it(how: str) -> None:
-    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}, on_failure=how),
+    seen = family(parallel("p", {"x": [step("bad")], "y": [sub("s")]}, on_failure=how),
                  replies={"do.bad": [no()]}).start()
     child = seen.child("p.y/s")
     child.claimed.add("a")
@@ -122,7 +110,7 @@ def test_a_failing_branch_drains_the_child_beside_it_or_cancels_it(how: str) -> 
 
 
 def test_a_cancel_on_top_of_a_drain_reaches_what_the_child_has_claimed() -> None:
-    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
+    seen = family(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
     child = seen.child("p.y/s")
     child.claimed.add("a")
     seen.answer("p.x/bad")
@@ -132,7 +120,7 @@ def test_a_cancel_on_top_of_a_drain_reaches_what_the_child_has_claimed() -> None
 
 
 def test_a_person_may_end_what_a_drained_child_has_claimed() -> None:
-    seen = world(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
+    seen = family(parallel("p", {"x": [step("bad")], "y": [sub("s")]}), replies={"do.bad": [no()]}).start()
     child = seen.child("p.y/s")
     child.claimed.add("a")
     seen.answer("p.x/bad")
@@ -141,7 +129,7 @@ def test_a_person_may_end_what_a_drained_child_has_claimed() -> None:
 
 
 def test_the_first_branch_wins_and_the_child_of_another_is_undone() -> None:
-    seen = world(parallel("p", {"x": [step("fast")], "y": [sub("s"), step("slow")]}, join="any"), step("z")).start()
+    seen = family(parallel("p", {"x": [step("fast")], "y": [sub("s"), step("slow")]}, join="any"), step("z")).start()
     for path in ("a", "b"):
         seen.child("p.y/s").answer(path)
     seen.answer("p.x/fast")
@@ -151,7 +139,7 @@ def test_the_first_branch_wins_and_the_child_of_another_is_undone() -> None:
 
 
 def test_a_child_that_waits_for_a_signal_goes_back_at_once() -> None:
-    seen = world(sub("s"), child=plan_of(step("a"), wait_for("w"))).start()
+    seen = family(sub("s"), child=plan_of(step("a"), wait_for("w"))).start()
     seen.child("s").answer("a")
     cancel(seen)
     assert seen.finish().calls == ["do.a", "undo.a"]
@@ -159,7 +147,7 @@ def test_a_child_that_waits_for_a_signal_goes_back_at_once() -> None:
 
 # -- the point of no return -----------------------------------------------------------------------------
 def test_a_child_past_its_pivot_makes_the_parent_refuse_a_cancel() -> None:
-    seen = world(step("first"), sub("s", pivot=True), step("z", kind="retriable", undo=False), child=PIVOT).start()
+    seen = family(step("first"), sub("s", pivot=True), step("z", kind="retriable", undo=False), child=PIVOT).start()
     seen.answer("first")
     seen.child("s").answer("a")
     seen.child("s").answer("p")
@@ -170,7 +158,7 @@ def test_a_child_past_its_pivot_makes_the_parent_refuse_a_cancel() -> None:
 
 
 def test_a_child_before_its_pivot_is_cancelled_with_its_parent() -> None:
-    seen = world(step("first"), sub("s", pivot=True), child=PIVOT).start()
+    seen = family(step("first"), sub("s", pivot=True), child=PIVOT).start()
     seen.answer("first")
     seen.child("s").claimed.add("a")
     assert seen.header.pivot == "in_flight"
@@ -183,7 +171,7 @@ def test_a_child_before_its_pivot_is_cancelled_with_its_parent() -> None:
 
 @pytest.mark.parametrize(("reply", "status"), [(ok(), "completed"), (no(), "cancelled")])
 def test_a_cancel_is_held_while_the_pivot_of_the_child_is_in_flight(reply: Any, status: str) -> None:
-    seen = world(sub("s", pivot=True), child=PIVOT, replies={"do.p": [reply]}).start()
+    seen = family(sub("s", pivot=True), child=PIVOT, replies={"do.p": [reply]}).start()
     child = seen.child("s")
     child.answer("a")
     child.claimed.add("p")
@@ -195,7 +183,7 @@ def test_a_cancel_is_held_while_the_pivot_of_the_child_is_in_flight(reply: Any, 
 
 
 def test_the_timeout_of_a_parent_turns_a_child_back_that_is_before_its_pivot() -> None:
-    seen = world(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
+    seen = family(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
     seen.child("s").claimed.add("a")
     seen.fire()
     seen.finish()
@@ -204,7 +192,7 @@ def test_the_timeout_of_a_parent_turns_a_child_back_that_is_before_its_pivot() -
 
 
 def test_the_timeout_of_a_parent_only_alerts_when_the_child_is_past_its_pivot() -> None:
-    seen = world(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
+    seen = family(sub("s", pivot=True), child=PIVOT, timeout_ms=50).start()
     seen.child("s").answer("a")
     seen.child("s").answer("p")
     seen.fire()
@@ -214,12 +202,12 @@ def test_the_timeout_of_a_parent_only_alerts_when_the_child_is_past_its_pivot() 
 
 
 def test_a_child_that_fails_before_its_pivot_lets_the_parent_go_back() -> None:
-    seen = world(step("first"), sub("s", pivot=True), child=PIVOT, replies={"do.a": [no()]}).finish()
+    seen = family(step("first"), sub("s", pivot=True), child=PIVOT, replies={"do.a": [no()]}).finish()
     assert (seen.status, seen.calls) == ("compensated", ["do.first", "do.a", "undo.first"])
 
 
 def test_a_pivot_is_known_three_levels_up() -> None:
-    seen = world(sub("s", pivot=True), child=plan_of(sub("inner", of="inner", pivot=True)),
+    seen = family(sub("s", pivot=True), child=plan_of(sub("inner", of="inner", pivot=True)),
                  plans={"inner": PIVOT}).start()
     inner = seen.child("s").child("inner")
     inner.answer("a")
@@ -230,7 +218,7 @@ def test_a_pivot_is_known_three_levels_up() -> None:
 
 # -- abandoned ----------------------------------------------------------------------------------------
 def test_an_abandoned_child_makes_the_step_unknown_and_its_parent_end_abandoned() -> None:
-    seen = world(step("first"), sub("s")).start()
+    seen = family(step("first"), sub("s")).start()
     seen.answer("first")
     child = seen.child("s")
     child.answer("a")
@@ -244,7 +232,7 @@ def test_an_abandoned_child_makes_the_step_unknown_and_its_parent_end_abandoned(
 
 
 def test_a_child_that_is_abandoned_while_it_is_undone_leaves_its_parent_abandoned() -> None:
-    seen = world(step("first"), sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
+    seen = family(step("first"), sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
     assert seen.child("s").status == "stuck"
     seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
     seen.finish()
@@ -255,7 +243,7 @@ def test_a_child_that_is_abandoned_while_it_is_undone_leaves_its_parent_abandone
 
 
 def test_a_skipped_undo_of_a_child_is_never_called_compensated_above() -> None:
-    seen = world(sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
+    seen = family(sub("s"), step("z"), replies={"do.z": [no()], "undo.b": [no()]}).finish()
     seen.child("s").take(ev.ResolveRequested(seen.now_ms, nonce="r", step="b", as_="skipped"))
     seen.finish()
     assert (seen.child("s").status, seen.status) == ("abandoned", "abandoned")
@@ -267,7 +255,7 @@ def test_a_skipped_undo_in_a_child_that_went_on_is_one_of_the_root(levels: int) 
     """As it would be, had the root done the child's steps itself."""
     child = plan_of(block("scope", step("a"), step("x"), catch=[Catch()]), step("c"))
     plans = {"child": plan_of(sub("s", of="inner")), "inner": child} if levels == 2 else {"child": child}
-    seen = world(sub("s"), step("z"), replies={"do.x": [no()], "undo.a": [no()]}, plans=plans).finish()
+    seen = family(sub("s"), step("z"), replies={"do.x": [no()], "undo.a": [no()]}, plans=plans).finish()
     lowest = seen.family()[-1]
     lowest.take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="skipped"))
     seen.finish()
@@ -277,7 +265,7 @@ def test_a_skipped_undo_in_a_child_that_went_on_is_one_of_the_root(levels: int) 
 
 @pytest.mark.parametrize(("reply", "status"), [(ok(), "completed"), (no(), "abandoned")])
 def test_a_child_that_is_abandoned_after_its_last_step_stands(reply: Any, status: str) -> None:
-    seen = world(sub("s"), step("z"), replies={"do.z": [reply]}).start()
+    seen = family(sub("s"), step("z"), replies={"do.z": [reply]}).start()
     for path in ("a", "b"):
         seen.child("s").answer(path)
     seen.child("s").take(ev.AbandonRequested(seen.now_ms, nonce="a"))
@@ -289,7 +277,7 @@ def test_a_child_that_is_abandoned_after_its_last_step_stands(reply: Any, status
 
 def test_abandoning_the_root_abandons_all_below_and_says_what_is_open() -> None:
     child = plan_of(sub("inner", of="inner"), step("b"))
-    seen = world(step("first"), sub("s"), child=child, plans={"inner": plan_of(step("i"))}).start()
+    seen = family(step("first"), sub("s"), child=child, plans={"inner": plan_of(step("i"))}).start()
     seen.answer("first")
     seen.child("s").child("inner").answer("i")
     seen.take(ev.AbandonRequested(seen.now_ms, nonce="a"))
@@ -305,7 +293,7 @@ def test_abandoning_the_root_abandons_all_below_and_says_what_is_open() -> None:
 
 
 def test_a_child_that_is_abandoned_as_its_parent_is_decided_does_not_hold_it_up() -> None:
-    seen = world(sub("s"), child=plan_of(step("a")))
+    seen = family(sub("s"), child=plan_of(step("a")))
     seen.is_deaf = True
     seen.start()
     seen.deliver()
@@ -330,7 +318,7 @@ def test_what_is_too_much_to_be_told_at_once_is_said(monkeypatch: pytest.MonkeyP
 
 def test_a_child_that_is_abandoned_before_it_could_be_told_of_the_decision_does_not_hold_its_parent_up() -> None:
     """A commit tells a hundred children; the others are told with the next one, and may be over by then."""
-    seen = world(each("loop", sub("s"), items=list(range(101)), max_parallel=101), child=plan_of(step("a")))
+    seen = family(each("loop", sub("s"), items=list(range(101)), max_parallel=101), child=plan_of(step("a")))
     seen.is_deaf = seen.is_slow = True
     seen.start()
     while not seen.header.decided:
@@ -359,7 +347,7 @@ def go_on(seen: World) -> None:
 # -- stuck --------------------------------------------------------------------------------------------
 def test_a_stuck_child_keeps_its_parent_waiting_and_the_parent_says_so() -> None:
     child = plan_of(step("a", undo=False), step("b"))
-    seen = world(sub("s"), step("z"), child=child, replies={"do.a": [unknown()]}).finish()
+    seen = family(sub("s"), step("z"), child=child, replies={"do.a": [unknown()]}).finish()
     below = seen.child("s")
     assert (below.status, seen.status) == ("stuck", "running")
     assert seen.header.stuck_children == ("s",)
@@ -370,7 +358,7 @@ def test_a_stuck_child_keeps_its_parent_waiting_and_the_parent_says_so() -> None
 
 
 def test_a_child_that_is_stuck_again_is_told_of_again() -> None:
-    seen = world(sub("s"), child=plan_of(step("a", undo=False)), replies={"do.a": [unknown()] * 2}).finish()
+    seen = family(sub("s"), child=plan_of(step("a", undo=False)), replies={"do.a": [unknown()] * 2}).finish()
     seen.child("s").take(ev.ResumeRequested(seen.now_ms, nonce="r"))
     assert seen.header.stuck_children == ()
     seen.finish()
@@ -380,7 +368,7 @@ def test_a_child_that_is_stuck_again_is_told_of_again() -> None:
 
 
 def test_a_stuck_grandchild_is_known_at_the_top() -> None:
-    seen = world(sub("s"), child=plan_of(sub("inner", of="inner")),
+    seen = family(sub("s"), child=plan_of(sub("inner", of="inner")),
                  plans={"inner": plan_of(step("i", undo=False))}, replies={"do.i": [unknown()]}).finish()
     inner = seen.child("s").child("inner")
     assert seen.run_node("s").child_stuck == inner.run_id
@@ -393,7 +381,7 @@ def test_a_stuck_grandchild_is_known_at_the_top() -> None:
 
 def test_a_stuck_child_turns_back_with_its_parent_and_is_still_stuck() -> None:
     child = plan_of(step("x"), step("a", undo=False), step("b"))
-    seen = world(sub("s"), child=child, replies={"do.a": [unknown()]}).finish()
+    seen = family(sub("s"), child=child, replies={"do.a": [unknown()]}).finish()
     cancel(seen)
     seen.finish()
     below = seen.child("s")
@@ -405,7 +393,7 @@ def test_a_stuck_child_turns_back_with_its_parent_and_is_still_stuck() -> None:
 
 
 def test_a_confirmation_of_a_child_that_gives_up_keeps_the_whole_family_waiting() -> None:
-    seen = world(sub("s"), child=plan_of(step("a", confirm=True)), replies={"tell.a": [no()]}).finish()
+    seen = family(sub("s"), child=plan_of(step("a", confirm=True)), replies={"tell.a": [no()]}).finish()
     assert (seen.child("s").status, seen.status, seen.header.decided) == ("stuck", "running", True)
     assert seen.header.stuck_children == ("s",)
     seen.child("s").take(ev.ResolveRequested(seen.now_ms, nonce="r", step="a", as_="skipped"))
@@ -413,13 +401,13 @@ def test_a_confirmation_of_a_child_that_gives_up_keeps_the_whole_family_waiting(
 
 
 def test_a_run_with_a_stuck_step_of_its_own_is_stuck_though_a_child_is_on_its_way() -> None:
-    seen = world(parallel("p", {"x": [step("halt", undo=False)], "y": [sub("s")]}),
+    seen = family(parallel("p", {"x": [step("halt", undo=False)], "y": [sub("s")]}),
                  child=plan_of(wait_for("w")), replies={"do.halt": [unknown()]}).finish()
     assert seen.status == "stuck"
 
 
 def test_a_run_that_is_nobodys_child_is_told_nothing() -> None:
-    seen = world(step("a")).start()
+    seen = family(step("a")).start()
     for verb in ("undo", "decided"):
         assert len(refused(seen.take(ev.ParentTold(seen.now_ms, verb=verb)))) == 1  # type: ignore[arg-type]
     seen.finish()
