@@ -16,6 +16,7 @@ from runner.interpreter.command import COMMANDS, Command
 from runner.interpreter.decide import decide
 from runner.interpreter.evolve import EVOLVE, new_run
 from runner.interpreter.family import news
+from runner.interpreter.forward import go_forward, next_one
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
@@ -43,6 +44,10 @@ class Room:
     def is_left(self, run: Run) -> bool:
         writes = len(run.changed) + len(run.dirty)
         return self.dispatches > 0 and self.revokes > 0 and self.events > 0 and self.writes > writes
+
+    def is_wide(self, run: Run) -> bool:
+        """Whether a few more events cannot fill it."""
+        return self.events > 20 and self.writes - 20 > len(run.changed) + len(run.dirty)
 
 
 def room_of_commit() -> Room:
@@ -86,22 +91,18 @@ def draft_for(run: Run | None, event: ev.External) -> Run:
 def go_on(plan: Plan, draft: Run, event: ev.External, room: Room, *, dispatched: str = "") -> Transition:
     """The same on a draft, which it changes: for several events that go into one commit."""
     header, agenda, at_ms = draft.header, draft.agenda, event.at_ms
-    settled = draft.nodes.get(event.path) if type(event) is ev.TaskSettled else None
-    if settled is not None:
-        settled = settled.__copy__()  # type: ignore[attr-defined]
     header.updated_at_ms = at_ms
     events: list[ev.AnyEvent] = []
     commands: list[Command] = []
-    first: Sequence[ev.AnyEvent] = ()
-    if isinstance(event, ev.ChildTold):
-        first = () if draft.is_terminal or is_late_news(draft, event) else hear(draft, event)
-    elif isinstance(event, ev.Request):
-        first = judge(plan, draft, event)
-    elif not _is_late(draft, event):
-        first = (event,)
-    elif isinstance(event, ev.TaskSettled):
-        first = (ev.OutcomeIgnored(at_ms, event.path, event.outcome, event.error, event.process),)
-    _apply(plan, draft, first, events, commands, dispatched, room)
+    settled, following = None, None
+    if isinstance(event, ev.TaskSettled) and event.path in draft.nodes:
+        settled = draft.nodes[event.path].__copy__()  # type: ignore[attr-defined]
+        following = next_one(plan, draft, event) if room.is_wide(draft) else None
+    if following is not None:
+        events += go_forward(draft, event, following)  # type: ignore[arg-type]
+        room.events -= len(events)
+    else:
+        _apply(plan, draft, _first(plan, draft, event), events, commands, dispatched, room)
     left, has_room = room.dispatches, room.is_left(draft)
     while agenda and room.is_left(draft) and header.status not in TERMINAL:
         path = next(iter(agenda))
@@ -117,6 +118,19 @@ def go_on(plan: Plan, draft: Run, event: ev.External, room: Room, *, dispatched:
     if has_room and (agenda or header.spins):
         _count_spins(draft, events, has_dispatched=room.dispatches < left)
     return Transition(draft, tuple(events), tuple(commands), settled)
+
+
+def _first(plan: Plan, draft: Run, event: ev.External) -> Sequence[ev.AnyEvent]:
+    """What is made of the event itself."""
+    if isinstance(event, ev.ChildTold):
+        return () if draft.is_terminal or is_late_news(draft, event) else hear(draft, event)
+    if isinstance(event, ev.Request):
+        return judge(plan, draft, event)
+    if not _is_late(draft, event):
+        return (event,)
+    if isinstance(event, ev.TaskSettled):
+        return (ev.OutcomeIgnored(event.at_ms, event.path, event.outcome, event.error, event.process),)
+    return ()
 
 
 def _apply(

@@ -16,13 +16,14 @@ from runner.interpreter.backoff import delay_ms
 from runner.interpreter.evolve_task import CRASH_LOOP
 from runner.interpreter.failure import expression_error
 from runner.interpreter.plan import CallPlan, Plan, StepPlan
-from runner.interpreter.scope import ABSENT, scope_at
+from runner.interpreter.scope import ABSENT, Steps, scope_at
 from runner.interpreter.sizes import MAX_VALUE, size_of, too_much
 from runner.interpreter.state import Node, Run
 from runner.wire import ErrorRecord, Phase
 
 # Definite failures that asking again cannot change.
 FINAL_CODES = frozenset({"invalid_input", "unknown_worker", "expression_error", "already_undone"})
+NOTHING: Mapping[str, Any] = {}
 
 
 def render(
@@ -34,20 +35,32 @@ def render(
 
 
 def first_input(
-    plan: Plan, run: Run, node: Node, place: StepPlan, templates: Mapping[str, Template]
+    plan: Plan, run: Run, node: Node, place: StepPlan, templates: Mapping[str, Template],
+    wholes: Mapping[str, str] = NOTHING,
 ) -> tuple[dict[str, Any], dict[str, Any] | None, int] | ErrorRecord:
     """The input of a step's action, that of its undo as far as it is known now, and the bytes of both."""
-    scope = scope_at(plan, run, node.path)
-    given = _arguments(plan, node, "with", templates, scope)
+    undo_with = place.compensate.arguments if place.compensate is not None else NOTHING
+    handed_on = _handed_on(plan, run, node.path, wholes) if wholes else None
+    scope = NOTHING if handed_on is not None and not undo_with else scope_at(plan, run, node.path)
+    given = _arguments(plan, node, "with", templates, scope) if handed_on is None else _measured("with", handed_on)
     if isinstance(given, ErrorRecord):
         return given
     arguments, size = given
-    if place.compensate is None or not place.compensate.arguments:
+    if not undo_with:
         return too_much(run, size) or (arguments, None, size)
-    undo = _arguments(plan, node, "compensate", place.compensate.arguments, scope)
+    undo = _arguments(plan, node, "compensate", undo_with, scope)
     if isinstance(undo, ErrorRecord):
         return undo
     return too_much(run, size + undo[1]) or (arguments, undo[0], size + undo[1])
+
+
+def _handed_on(plan: Plan, run: Run, path: str, wholes: Mapping[str, str]) -> dict[str, Any] | None:
+    """Outputs as they are need no expression. None: one is absent, and the expression is to say so."""
+    steps = Steps(plan, run, path)
+    try:
+        return {name: steps.output(step_id) for name, step_id in wholes.items()}
+    except KeyError:
+        return None
 
 
 def _arguments(
@@ -58,6 +71,10 @@ def _arguments(
         arguments = {name: template.render(scope) for name, template in templates.items()}
     except ExpressionError as error:
         return expression_error(plan, node.path, where, error)
+    return _measured(where, arguments)
+
+
+def _measured(where: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], int] | ErrorRecord:
     size = size_of(arguments)
     if size > MAX_VALUE:
         message = f"{where}: the input is {size:,} bytes; at most {MAX_VALUE:,} can be given to a worker"

@@ -61,7 +61,7 @@ def _is_called_off(node: Node, place: StepPlan) -> bool:
 
 def _first_attempt(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -> Proposals:
     call = call_of(place.action)
-    made = first_input(plan, run, node, place, call.arguments)
+    made = first_input(plan, run, node, place, call.arguments, call.wholes)
     if isinstance(made, ErrorRecord):
         return fail(plan, run, node, made, at_ms)
     arguments, undo, size = made

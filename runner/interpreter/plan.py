@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from runner.definition.model import (
@@ -42,6 +43,7 @@ class CallPlan:
     late: Mapping[str, Template]
     timeout_ms: int
     retry: Retry
+    wholes: Mapping[str, str]  # argument -> step whose output it is, as it is; empty if any is something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,12 @@ class StepPlan:
         return self.worker is not None and self.worker.kind == "pivot"
 
     @property
+    def just_ends(self) -> bool:
+        """Completing, it hands on what its worker gave. A pivot is the engine's: others are told when it is passed."""
+        late = self.compensate is not None and self.compensate.late
+        return self.worker is not None and self.output is None and not late and not self.is_pivot
+
+    @property
     def is_settled_by_undo(self) -> bool:
         """Whether an unknown outcome needs no further attempt once the run goes back: its undo ends the question."""
         return self.compensate is not None and self.worker is not None and self.worker.on_unknown != "halt"
@@ -147,6 +155,8 @@ class Plan:
     patient: Retry
     signals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> the places that wait for it
     has_confirms: bool = False
+    # By the path of a step of the root that just ends: the next one, which begins then.
+    next_ones: Mapping[str, StepPlan] = field(default_factory=dict)
     # By the path of a step what relay.py worked out of it.
     followers: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -170,6 +180,7 @@ def compile_plan(definition: Definition) -> Plan:
         patient=definition.compensation_retry,
         signals=_waiting_places(steps),
         has_confirms=any(place.confirm is not None or place.child is not None for place in steps.values()),
+        next_ones=_next_ones(steps),
     )
 
 
@@ -179,6 +190,13 @@ def _waiting_places(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]
         if place.signal is not None:
             found[place.signal.name] = (*found.get(place.signal.name, ()), path)
     return found
+
+
+def _next_ones(steps: Mapping[str, StepPlan]) -> dict[str, StepPlan]:
+    return {
+        before.path: place for before, place in pairwise(steps[path] for path in steps[ROOT].children)
+        if before.just_ends and before.confirm is None and place.when is None
+    }
 
 
 def _add_scope(
@@ -273,9 +291,15 @@ def _call(call: Call) -> CallPlan:
         worker=call.worker,
         arguments={name: template for name, template in templates.items() if name not in late},
         late={name: template for name, template in templates.items() if name in late},
+        wholes=_wholes(call.with_ or {}),
         timeout_ms=call.timeout_ms,
         retry=call.retry,
     )
+
+
+def _wholes(given: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: _WHOLE_OUTPUT.fullmatch(text) if isinstance(text, str) else None for name, text in given.items()}
+    return {name: whole[1] for name, whole in found.items() if whole} if all(found.values()) else {}
 
 
 def _block(shared: dict[str, Any], steps: Any, ids: Any, path: str, action: BlockAction) -> StepPlan:

@@ -15,11 +15,12 @@ from msgspec import structs
 from runner.errors import ExpressionError
 from runner.interpreter.attempt import call_of, dispatch, render
 from runner.interpreter.command import DispatchTask, dispatch_of
+from runner.interpreter.forward import waits_for
 from runner.interpreter.paths import ROOT
 from runner.interpreter.plan import Plan, StepPlan
 from runner.interpreter.scope import Steps, scope_at
-from runner.interpreter.sizes import MAX_MADE, MAX_STATE, size_of
-from runner.interpreter.state import Node, Run, RunStatus, StepStatus
+from runner.interpreter.sizes import size_of
+from runner.interpreter.state import Node, Run
 from runner.trace import attempt_span
 from runner.wire import ErrorRecord
 
@@ -59,7 +60,7 @@ class _Follower(NamedTuple):
 
 def successors(plan: Plan, run: Run) -> tuple[Successor, ...]:
     """What follows the one task that is out, if that is a step of the root and all that the run waits for."""
-    path = _waits_for(plan, run)
+    path = waits_for(plan, run)
     if path is None:
         return ()
     followers = plan.followers.get(path)
@@ -105,7 +106,7 @@ def _followers(plan: Plan, run: Run, path: str) -> tuple[_Follower, ...]:
     for follower in steps[begin : begin + MAX_RELAY]:
         done.add(path)
         place = plan.steps[follower]
-        if not _just_ends(plan.steps[path]) or not _just_begins(place, done):
+        if not plan.steps[path].just_ends or not _just_begins(place, done):
             break
         command = _command(plan, run, place)
         ref = f"{_MARK}/{follower}"
@@ -118,32 +119,6 @@ def _followers(plan: Plan, run: Run, path: str) -> tuple[_Follower, ...]:
         found.append(_Follower(path, place, command, (before.split(_WRITTEN), behind.split(_WRITTEN)), parts))
         path = follower
     return tuple(found)
-
-
-def _waits_for(plan: Plan, run: Run) -> str | None:
-    """The step that is out. None if anything else is on its way, or may have a say in what comes next."""
-    header, root = run.header, run.nodes.get(ROOT)
-    is_plain = header.status is RunStatus.RUNNING and header.busy == 1 and not (
-        run.agenda or header.pending or header.ending or header.decided or header.finishing or header.provisional
-        or header.stuck or header.stuck_children or header.overdue
-    )
-    if root is None or not is_plain or root.halt or root.handler >= 0 or root.undo or root.gate:
-        return None
-    if header.size > MAX_STATE // 2 or header.made > MAX_MADE // 2:
-        return None
-    steps = plan.steps[ROOT].children
-    node = run.nodes.get(steps[root.cursor]) if root.cursor < len(steps) else None
-    if node is None or not node.open or node.phase != "action" or node.status is not StepStatus.RUNNING:
-        return None
-    if node.unknown or node.revoking or node.halt or node.handler >= 0 or node.undo or node.timer or node.resumed:
-        return None
-    return node.path
-
-
-def _just_ends(place: StepPlan) -> bool:
-    """Completing, it hands on what its worker gave. A pivot is the engine's: others are told when it is passed."""
-    late = place.compensate is not None and place.compensate.late
-    return place.worker is not None and place.output is None and not late and not place.is_pivot
 
 
 def _just_begins(place: StepPlan, done: Set[str]) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from runner.interpreter.paths import FINALLY, ROOT, RUN, child, instance, parent, static
 from runner.interpreter.plan import Plan
-from runner.interpreter.state import Run, StepStatus
+from runner.interpreter.state import Node, Run, StepStatus
 from runner.wire import ErrorRecord
 
 _VALUES = {status: status.value for status in StepStatus}
@@ -32,18 +32,29 @@ class Steps(Mapping[str, Any]):
         if node is None:
             return {"status": "pending"}
         seen: dict[str, Any] = {"status": _VALUES[node.status]}
-        # An undone step's output is absent: what it says is no longer so.
-        if node.has_output and node.undo == "" and node.status is not StepStatus.COMPENSATED:
+        if _shows_output(node):
             seen["output"] = self._run.payloads.get(f"{path}:output")
         if node.error is not None:
             seen["error"] = shown(node.error)
         return seen
+
+    def output(self, step_id: str) -> Any:
+        """Raises KeyError where there is none."""
+        path = instance(self._plan.ids[step_id], self._path)
+        if not _shows_output(self._run.nodes[path]):
+            raise KeyError(path)
+        return self._run.payloads.get(f"{path}:output")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._plan.ids)
 
     def __len__(self) -> int:
         return len(self._plan.ids)
+
+
+def _shows_output(node: Node) -> bool:
+    """An undone step's output is absent: what it says is no longer so."""
+    return node.has_output and node.undo == "" and node.status is not StepStatus.COMPENSATED
 
 
 def scope_at(plan: Plan, run: Run, path: str, *, result: Any = ABSENT) -> dict[str, Any]:
