@@ -76,8 +76,8 @@ def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled
     node = made.settled  # as it was before: what follows may have sent the next attempt out already
     if node is None or event.outcome == "revoked":
         return
-    step, phase, workflow, outcome = static(event.path), node.phase, made.run.header.workflow, event.outcome
-    worker, process = _worker(plan.steps[step], phase), event.process or "?"
+    place, phase, workflow, outcome = plan.steps[event.path], node.phase, made.run.header.workflow, event.outcome
+    step, worker, process = place.path, _worker(place, phase), event.process or "?"
     if outcome != "completed":
         kind = event.error.kind if event.error is not None else "technical"
         type_ = series.error_type(event.error)
@@ -128,13 +128,12 @@ def _add(counts: Counts, timed: _Timed, ms: float) -> None:
 
 
 _CALLS: dict[str, Callable[[StepPlan], CallPlan | None]] = {
-    "action": attrgetter("action"), "compensate": attrgetter("compensate"), "verify": attrgetter("verify"),
-    "confirm": attrgetter("confirm"),
+    "compensate": attrgetter("compensate"), "verify": attrgetter("verify"), "confirm": attrgetter("confirm"),
 }
 
 
 def _worker(place: StepPlan, phase: str) -> str:
-    call = _CALLS[phase](place) if phase in _CALLS else None
+    call = place.action if phase == "action" else _CALLS[phase](place) if phase in _CALLS else None
     return call.worker if call is not None else "?"
 
 

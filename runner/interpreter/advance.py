@@ -16,7 +16,7 @@ from runner.interpreter.command import COMMANDS, Command
 from runner.interpreter.decide import decide
 from runner.interpreter.evolve import EVOLVE, new_run
 from runner.interpreter.family import news
-from runner.interpreter.forward import go_forward, next_one
+from runner.interpreter.forward import go_forward, is_plain_end
 from runner.interpreter.judge import judge
 from runner.interpreter.paths import RUN
 from runner.interpreter.plan import Plan
@@ -94,14 +94,13 @@ def go_on(plan: Plan, draft: Run, event: ev.External, room: Room, *, dispatched:
     header.updated_at_ms = at_ms
     events: list[ev.AnyEvent] = []
     commands: list[Command] = []
-    settled, following = None, None
+    settled = None
     if isinstance(event, ev.TaskSettled) and event.path in draft.nodes:
         settled = draft.nodes[event.path].__copy__()  # type: ignore[attr-defined]
-        following = next_one(plan, draft, event) if room.is_wide(draft) else None
-    if following is not None:
-        events += go_forward(draft, event, following)  # type: ignore[arg-type]
-        room.events -= len(events)
-    else:
+        if room.is_wide(draft) and is_plain_end(plan, draft, event):
+            events += go_forward(plan, draft, event)
+            room.events -= len(events)
+    if not events:
         _apply(plan, draft, _first(plan, draft, event), events, commands, dispatched, room)
     left, has_room = room.dispatches, room.is_left(draft)
     while agenda and room.is_left(draft) and header.status not in TERMINAL:

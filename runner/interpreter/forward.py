@@ -1,6 +1,6 @@
 """The plain way forward: a step of the root completes, and the next one begins. Most of what an engine does is this.
 
-Rule: the same three events, and the same run, as when `decide` and `evolve` take turns; what they would ask of the run
+Rule: the same events, and the same run, as when `decide` and `evolve` take turns; what they would ask of the run
 one by one is asked once. Where anything else has a say it is left to them. A property test holds the two together.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runner.interpreter import event as ev
 from runner.interpreter.paths import ROOT
-from runner.interpreter.plan import Plan, StepPlan
+from runner.interpreter.plan import Plan
 from runner.interpreter.sizes import MAX_MADE, MAX_STATE
 from runner.interpreter.state import Node, Run, RunStatus, StepStatus
 
@@ -33,17 +33,15 @@ def waits_for(plan: Plan, run: Run) -> str | None:
     return node.path
 
 
-def next_one(plan: Plan, run: Run, event: ev.TaskSettled) -> StepPlan | None:
-    """The step that begins because of this outcome, if that and a completion is all that there is to it."""
-    path = event.path
-    place = plan.next_ones.get(path)
+def is_plain_end(plan: Plan, run: Run, event: ev.TaskSettled) -> bool:
+    """Whether with this outcome a step just completes, and nothing else was on its way."""
     is_plain = event.outcome == "completed" and event.error is None and not (
         event.verdict or event.fenced or event.hint_ms or event.size > MAX_STATE // 2
     )
-    return place if place is not None and is_plain and waits_for(plan, run) == path else None
+    return is_plain and event.path in plan.plain_ends and waits_for(plan, run) == event.path
 
 
-def go_forward(run: Run, event: ev.TaskSettled, place: StepPlan) -> tuple[ev.AnyEvent, ...]:
+def go_forward(plan: Plan, run: Run, event: ev.TaskSettled) -> tuple[ev.AnyEvent, ...]:
     """What `task_settled`, `step_completed` and `step_started` do, as far as it is not so already."""
     path, at_ms, output = event.path, event.at_ms, event.output
     node = run.edit(path)
@@ -53,6 +51,11 @@ def go_forward(run: Run, event: ev.TaskSettled, place: StepPlan) -> tuple[ev.Any
     run.put(f"{path}:output", output, kept=event.kept)
     run.header.busy, run.header.size = 0, run.header.size + event.size
     run.edit(ROOT).cursor += 1
-    begun = run.add(Node(path=place.path, started_at_ms=at_ms))
-    run.due(begun.path)
-    return event, ev.StepCompleted(at_ms, path, output), ev.StepStarted(at_ms, begun.path)
+    completed = ev.StepCompleted(at_ms, path, output)
+    next_ = plan.plain_ends[path]
+    if not next_:
+        run.due(ROOT)
+        return event, completed
+    run.add(Node(path=next_, started_at_ms=at_ms))
+    run.due(next_)
+    return event, completed, ev.StepStarted(at_ms, next_)

@@ -155,8 +155,8 @@ class Plan:
     patient: Retry
     signals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> the places that wait for it
     has_confirms: bool = False
-    # By the path of a step of the root that just ends: the next one, which begins then.
-    next_ones: Mapping[str, StepPlan] = field(default_factory=dict)
+    # The steps of the root that just end, each with the one that begins then whatever it gave; "" after the last.
+    plain_ends: Mapping[str, str] = field(default_factory=dict)
     # By the path of a step what relay.py worked out of it.
     followers: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -180,7 +180,7 @@ def compile_plan(definition: Definition) -> Plan:
         patient=definition.compensation_retry,
         signals=_waiting_places(steps),
         has_confirms=any(place.confirm is not None or place.child is not None for place in steps.values()),
-        next_ones=_next_ones(steps),
+        plain_ends=_plain_ends(steps),
     )
 
 
@@ -192,11 +192,13 @@ def _waiting_places(steps: Mapping[str, StepPlan]) -> dict[str, tuple[str, ...]]
     return found
 
 
-def _next_ones(steps: Mapping[str, StepPlan]) -> dict[str, StepPlan]:
-    return {
-        before.path: place for before, place in pairwise(steps[path] for path in steps[ROOT].children)
-        if before.just_ends and before.confirm is None and place.when is None
-    }
+def _plain_ends(steps: Mapping[str, StepPlan]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path, next_ in pairwise((*steps[ROOT].children, "")):
+        is_plain = steps[path].just_ends and steps[path].confirm is None
+        if is_plain and (not next_ or steps[next_].when is None):
+            found[path] = next_
+    return found
 
 
 def _add_scope(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runner.definition.model import Catch, SetAction, Step
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition, advance
-from runner.interpreter.forward import next_one
+from runner.interpreter.forward import is_plain_end
 from runner.interpreter.plan import Plan
 from runner.interpreter.record import changes_of, encode_events, state_of
 from runner.interpreter.relay import successors
@@ -22,7 +22,7 @@ from runner.wire import ErrorRecord
 from tests.definitions import SEEDS, examples, plans, replies
 from tests.world import ONCE, TWICE, World, block, plan_of, step, wait
 
-IN_TURNS = patch("runner.interpreter.advance.next_one", lambda *_: None)
+IN_TURNS = patch("runner.interpreter.advance.is_plain_end", lambda *_: False)
 
 
 def begun(plan: Plan) -> Run:
@@ -38,25 +38,28 @@ def all_of(transition: Transition) -> tuple[Any, ...]:
 
 
 def test_it_is_the_way_of_steps_that_just_follow_one_another() -> None:
-    plan = plan_of(step("a"), step("b"), wait("w", "1m"), step("c"))
+    plan = plan_of(step("a"), step("b"), wait("w", "1m"), step("c"), step("d"))
     run = begun(plan)
-    for path, after in (("a", "b"), ("b", "w")):
+    for path in "ab":
         settled = ev.TaskSettled(2_000, path, "completed", output=1)
-        found = next_one(plan, run, settled)
-        assert found is not None
-        assert found.path == after
+        assert is_plain_end(plan, run, settled)
         run = advance(plan, run, settled).run
+    run = advance(plan, run, ev.TimerFired(90_000, "w@1")).run
+    assert is_plain_end(plan, run, ev.TaskSettled(90_001, "c", "completed"))
+    run = advance(plan, run, ev.TaskSettled(90_001, "c", "completed")).run
+    assert is_plain_end(plan, run, ev.TaskSettled(90_002, "d", "completed"))
 
 
 def test_what_ends_otherwise_or_is_not_alone_is_left_to_decide() -> None:
     plan = plan_of(step("a"), step("b"))
-    run = begun(plan)
-    assert next_one(plan, run, ev.TaskSettled(2_000, "a", "failed")) is None
-    assert next_one(plan, run, ev.TaskSettled(2_000, "a", "completed", error=ErrorRecord("odd"))) is None
+    run, completed = begun(plan), ev.TaskSettled(2_000, "a", "completed")
+    assert not is_plain_end(plan, run, ev.TaskSettled(2_000, "a", "failed"))
+    assert not is_plain_end(plan, run, ev.TaskSettled(2_000, "a", "completed", error=ErrorRecord("odd")))
     pivot = plan_of(step("a", kind="pivot"), step("b"))
-    assert next_one(pivot, begun(pivot), ev.TaskSettled(2_000, "a", "completed")) is None
-    held = advance(plan, run, ev.CancelRequested(1_500, nonce="n")).run
-    assert next_one(plan, held, ev.TaskSettled(2_000, "a", "completed")) is None
+    assert not is_plain_end(pivot, begun(pivot), completed)
+    assert not is_plain_end(plan, advance(plan, run, ev.CancelRequested(1_500, nonce="n")).run, completed)
+    choosy = plan_of(step("a"), step("b", when="{{ input.x }}"))
+    assert not is_plain_end(choosy, begun(choosy), completed)
 
 
 EXPRESSIONS = st.sampled_from([
