@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -15,7 +15,7 @@ from runner.interpreter import event as ev
 from runner.interpreter.advance import Room, Transition, draft_for, go_on, room_of_commit
 from runner.interpreter.command import ClearTimer, Command, DispatchTask, RevokeTask, SetTimer, StartChild, TellRun
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import changes_of, decode_request, decode_told, encode_events, state_of
+from runner.interpreter.record import UNREADABLE, changes_of, decode_request, decode_told, encode_events, state_of
 from runner.interpreter.relay import Successor
 from runner.interpreter.state import Run
 from runner.starting import child_run
@@ -32,7 +32,7 @@ def _outcome(entry: InboxEntry) -> ev.TaskSettled:
     try:
         outcome = _OUTCOME.decode(entry.body)
         output = _OUTPUT.decode(entry.output or outcome.output)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         # The worker ran, and nobody can say what came of it.
         wrong = ErrorRecord("invalid_output", message=f"the outcome cannot be read: {error}")
         return _settled(entry, "unknown", wrong)
@@ -59,7 +59,7 @@ def _lost(entry: InboxEntry) -> ev.TaskSettled:
     error = ErrorRecord("worker_lost", message=f"its worker process {entry.process} was lost")
     log = ""
     if entry.body:  # its supervisor lived on, and says what it had logged, and perhaps how the child ended
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(*UNREADABLE):
             told = _OUTCOME.decode(entry.body)
             log = last_lines(told.log)
             if told.error is not None:
@@ -147,12 +147,16 @@ def _check_went_on(transition: Transition, path: str) -> None:
         raise ValueError(f"the store went on to {path!r}, and {dispatched} is what comes next")
 
 
-def _in_order(run: Run | None, entries: Sequence[InboxEntry]) -> Iterator[InboxEntry]:
+def _in_order(run: Run | None, entries: Sequence[InboxEntry]) -> Sequence[InboxEntry]:
     """Times never go back: a run that waited for a slot began when it had it, and what came before came then."""
     latest_ms = run.header.updated_at_ms if run is not None else 0
+    ordered: list[InboxEntry] = []
     for entry in entries:
-        latest_ms = max(latest_ms, entry.at_ms)
-        yield entry if entry.at_ms == latest_ms else replace(entry, at_ms=latest_ms)
+        if entry.at_ms < latest_ms:
+            entry = replace(entry, at_ms=latest_ms)
+        latest_ms = entry.at_ms
+        ordered.append(entry)
+    return ordered
 
 
 def _prepared(

@@ -35,6 +35,7 @@ _HEADER = msgspec.json.Decoder(Header)
 _EVENT: msgspec.json.Decoder[ev.AnyEvent] = msgspec.json.Decoder(ev.AnyEvent)
 _EVENTS: msgspec.json.Decoder[list[ev.AnyEvent]] = msgspec.json.Decoder(list[ev.AnyEvent])
 _ENCODER = msgspec.json.Encoder()
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding raises, whatever the bytes are
 ENTRY_BYTES = 256 * 1024  # of one history entry, unless one event alone has more: errors may quote 16 KiB each
 _OUTPUT = ">"  # behind the name of a task's input: what it gave
 _RESULT = f":action{_OUTPUT}"
@@ -48,17 +49,24 @@ def run_of(state: bytes, fields: Mapping[str, bytes]) -> Run:
     """The run that `changes_of` and `state_of` stored."""
     nodes: dict[str, Node] = {}
     payloads: dict[str, Any] = {}
-    given: dict[str, Any] = {}
+    given: dict[str, bytes] = {}
     for name, value in fields.items():
         if name.startswith("n:"):
             nodes[name[2:]] = _NODE.decode(value)
         elif name.endswith(_RESULT):
-            given[name[2 : -len(_RESULT)]] = msgspec.json.decode(value)
+            given[name[2 : -len(_RESULT)]] = value
         elif name.startswith("p:") and not name.endswith(_OUTPUT):
             payloads[name[2:]] = msgspec.json.decode(value)
-    for path, output in given.items():
+    for path, text in given.items():
+        has_output = path in nodes and nodes[path].has_output
+        try:
+            output = msgspec.json.decode(text)
+        except UNREADABLE:
+            if has_output:
+                raise
+            continue  # its attempt was unknown for that: nobody has it
         payloads.setdefault(f"{path}:result", output)
-        if path in nodes and nodes[path].has_output:
+        if has_output:
             payloads.setdefault(f"{path}:output", output)
     stored = _STATE.decode(state)
     if stored.root is not None:

@@ -24,7 +24,8 @@ from runner.errors import BusinessError, StoreUnavailable
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_events, run_of
 from runner.store.memory.store import MemoryStore
-from runner.store.ports import Commit, CommitAnswer, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
+from runner.store.ports import Commit, CommitAnswer, Completion, InboxEntry, NewRun, ProcessInfo, Request, StoredRun
+from runner.wire import Outcome
 from runner.worker.inprocess import InProcessWorker
 from runner.worker.registry import Registry
 from tests.servers import PATIENCE_S
@@ -375,8 +376,6 @@ def test_an_outcome_that_nobody_can_read_is_unknown() -> None:
     bench.engine.step()
     answer = bench.store.exchange(bench.worker.process_id, "x1", queues=["t.do"], capacity=1)
     (task,) = answer.claimed
-    from runner.store.ports import Completion
-
     bench.store.exchange(
         bench.worker.process_id, "x2", completions=[Completion(task.run_id, task.path, task.token, b"\xff{")]
     )
@@ -386,6 +385,26 @@ def test_an_outcome_that_nobody_can_read_is_unknown() -> None:
     assert node.unknown
     assert node.error is not None
     assert node.error.code == "invalid_output"
+
+
+@pytest.mark.parametrize("output", [b"nul", b'"\xff"', b"1e999", b"[" * 3_000])
+def test_an_output_that_nobody_can_read_is_unknown_also_to_whoever_loads_the_run(output: bytes) -> None:
+    bench = Bench()
+    bench.start("r")
+    bench.engine.step()
+    completions: list[Completion] = []
+    for nonce, given in (("x1", b"1"), ("x2", output)):
+        found = bench.store.exchange(
+            bench.worker.process_id, nonce, queues=["t.do"], capacity=1, completions=completions
+        ).claimed
+        completed = msgspec.json.encode(Outcome("completed"))
+        completions = [Completion(task.run_id, task.path, task.token, completed, output=given) for task in found]
+    bench.store.exchange(bench.worker.process_id, "x3", completions=completions)
+    bench.engine.step()
+    stored = bench.stored("r")
+    error = run_of(stored.state, stored.fields).nodes["b"].error
+    assert error is not None
+    assert error.code == "invalid_output"
 
 
 class RefusingStore(MemoryStore):
