@@ -43,7 +43,9 @@ log = logging.getLogger("sagarun.engine")
 LEASE_MS = 10_000  # how long a taken run is left to this engine
 BATCH = 100
 CACHED = 5_000  # runs kept by (run, etag), so that a step does not load its run again
-CACHED_S = 60.0  # for so long, if nothing comes: another engine may have gone on with it, and ended it
+# For so long, if nothing comes: mostly another engine has gone on with it, and ended it. A run takes 20 KB or more, and
+# one that comes back later can be loaded.
+CACHED_S = 10.0
 QUEUES_S, UNKNOWN_QUEUE_S = 5.0, 0.2  # how old what is known of the workers' queues may be
 PARK_MS = (1_000, 5_000, 30_000)  # then the run is stuck, with the traceback
 

@@ -6,13 +6,12 @@ Rule: each fact is counted where it happens and nowhere else, by names of `serie
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.figures import series
 from runner.figures.buckets import bucket_of
-from runner.figures.series import in_bucket, name
+from runner.figures.series import ALIKE, in_bucket, name
 from runner.interpreter import event as ev
 from runner.interpreter.advance import Transition
 from runner.interpreter.paths import static
@@ -49,26 +48,12 @@ def _finished(counts: Counts, _plan: Plan, made: Transition, event: ev.RunFinish
     header = made.run.header
     counts.append((name(series.FINISHED, header.workflow, header.version, event.status), 1))
     lasted, ms = name(series.LASTED, header.workflow, event.status), event.at_ms - header.started_at_ms
-    _add(counts, _Timed(in_bucket(lasted, bucket_of(ms)), in_bucket(lasted, series.SUM)), ms)
+    counts.append((in_bucket(lasted, bucket_of(ms)), 1))
+    _add_up(counts, lasted, ms)
 
 
 def _stuck(counts: Counts, _plan: Plan, made: Transition, _event: ev.RunStuck, _queue_of: QueueOf) -> None:
     counts.append((name(series.STUCK, made.run.header.workflow), 1))
-
-
-@lru_cache(maxsize=8192)
-def _took(workflow: str, step: str, phase: str, worker: str, outcome: str, process: str, bucket: int) -> _Timed:
-    """Most attempts share what they count with many: only the time itself is their own."""
-    took, did = name(series.TOOK, workflow, step, phase, worker, outcome), name(series.DID, process, outcome)
-    grown = (name(series.RAN, worker), in_bucket(took, bucket), in_bucket(did, bucket))
-    return _Timed(series.ALIKE.join(grown), in_bucket(took, series.SUM))
-
-
-@lru_cache(maxsize=8192)
-def _queued(queue: str, worker: str, process: str, bucket: int) -> _Timed:
-    queued, waited = name(series.QUEUED, queue, worker), name(series.WAITED, process)
-    grown = (in_bucket(queued, bucket), in_bucket(waited, bucket))
-    return _Timed(series.ALIKE.join(grown), in_bucket(queued, series.SUM))
 
 
 def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled, queue_of: QueueOf) -> None:
@@ -86,10 +71,16 @@ def _settled(counts: Counts, plan: Plan, made: Transition, event: ev.TaskSettled
     claimed_at_ms = event.claimed_at_ms
     if claimed_at_ms:
         ms = event.duration_ms or event.at_ms - claimed_at_ms
-        _add(counts, _took(workflow, step, phase, worker, outcome, process, bucket_of(ms)), ms)
+        took, did = name(series.TOOK, workflow, step, phase, worker, outcome), name(series.DID, process, outcome)
+        ran, bucket = name(series.RAN, worker), bucket_of(ms)
+        counts.append((f"{ran}{ALIKE}{in_bucket(took, bucket)}{ALIKE}{in_bucket(did, bucket)}", 1))
+        _add_up(counts, took, ms)
         if node.sent_at_ms:
             ms = max(0, claimed_at_ms - node.sent_at_ms)
-            _add(counts, _queued(queue_of(worker), worker, process, bucket_of(ms)), ms)
+            queued, waited = name(series.QUEUED, queue_of(worker), worker), name(series.WAITED, process)
+            bucket = bucket_of(ms)
+            counts.append((f"{in_bucket(queued, bucket)}{ALIKE}{in_bucket(waited, bucket)}", 1))
+            _add_up(counts, queued, ms)
     else:
         counts.append((name(series.RAN, worker), 1))
 
@@ -113,18 +104,10 @@ def _step_stuck(counts: Counts, plan: Plan, made: Transition, event: ev.StepStuc
         counts.append((name(series.UNDONE, made.run.header.workflow, "stuck"), 1))
 
 
-class _Timed(NamedTuple):
-    """What a time counts: itself, once under all these names, and in a sum."""
-
-    names: str
-    sum: str
-
-
-def _add(counts: Counts, timed: _Timed, ms: float) -> None:
-    counts.append((timed.names, 1))
+def _add_up(counts: Counts, histogram: str, ms: float) -> None:
     micros = round(ms * 1000)
     if micros > 0:
-        counts.append((timed.sum, micros))
+        counts.append((in_bucket(histogram, series.SUM), micros))
 
 
 _CALLS: dict[str, Callable[[StepPlan], CallPlan | None]] = {

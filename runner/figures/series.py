@@ -40,9 +40,10 @@ class Series(NamedTuple):
     labels: tuple[str, ...]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def name(kind: str, *labels: str) -> str:
-    """A histogram's without its bucket: `in_bucket` adds that."""
+    """A histogram's without its bucket: `in_bucket` adds that. Kept are these, of which there are not many: with bucket
+    and process there are so many names that an engine would come to hold ten megabytes of those of dead processes."""
     return "|".join((kind, *(label.replace("|", "/").replace(ALIKE, " ")[:MAX_LABEL] for label in labels)))
 
 

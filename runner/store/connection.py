@@ -78,6 +78,7 @@ class Connection:
                 if now >= give_up_at:
                     raise StoreUnavailable(f"Redis at {self.address} could not be used for "
                                            f"{self._patience_s:g} s: {str(error).rstrip('.')}") from error
+                _break_cycle(error)
                 self._closed.wait(random.uniform(pause_s / 2, pause_s))
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
             else:
@@ -99,6 +100,7 @@ class Connection:
             final = self._judge(error, admits=False) if isinstance(error, ResponseError) else None
             if final is not None:
                 raise final from error
+            _break_cycle(error)
             self._closed.wait(min(0.2, timeout_s))
         return False
 
@@ -133,6 +135,12 @@ class Connection:
         if text.startswith(("TAMPERED", "WRONGTYPE")):
             return RecordTampered(f"Redis at {self.address}: {text}")
         return StoreError(f"Redis at {self.address} refused a command: {text}")
+
+
+def _break_cycle(error: RedisError) -> None:
+    """redis-py's frames hold what they raise: without this, an outage leaves 10 KB a try that only the collector frees,
+    which comes round rarely in an engine."""
+    error.__traceback__ = None
 
 
 def address_of(target: str | Mapping[str, Any]) -> str:

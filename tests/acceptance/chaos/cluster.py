@@ -60,8 +60,10 @@ class Cluster:
     """In `folder`. A context manager; everything is gone when it is left."""
 
     def __init__(
-        self, folder: Path, *, engines: int = 2, workers: int = 3, lease_ms: int = 0, has_barrier: bool = True
+        self, folder: Path, *, engines: int = 2, workers: int = 3, lease_ms: int = 0, has_barrier: bool = True,
+        leak: int = 0,
     ) -> None:
+        """leak: how many bytes engines and workers lose with each call of the store."""
         self.folder = folder
         self.root = folder / "project"
         self.ledger = folder / "ledger.db"
@@ -70,7 +72,7 @@ class Cluster:
         self.wanted = {"engine": engines, "worker": workers}
         self.members: list[Member] = []
         self.exits: Counter[str] = Counter()  # of processes that nobody killed
-        self._lease_ms = lease_ms
+        self._changes = [str(lease_ms), str(leak)] if lease_ms or leak else []
         self._server: subprocess.Popen[bytes] | None = None
         self._server_resume_at = 0.0
         self._started = 0
@@ -104,7 +106,7 @@ class Cluster:
     # -- starting -------------------------------------------------------------------------------------
     def sagarun(self, *arguments: str) -> list[str]:
         """The command line of `sagarun`."""
-        module = ["runner.cli.main"] if not self._lease_ms else ["tests.acceptance.chaos.process", str(self._lease_ms)]
+        module = ["tests.acceptance.chaos.process", *self._changes] if self._changes else ["runner.cli.main"]
         return [sys.executable, "-P", "-m", *module, *arguments]
 
     def start_server(self) -> None:

@@ -25,6 +25,7 @@ MIB_AN_HOUR = 1.0  # what may be gained
 RESOLVED_MIB = 2.0  # less than this within one soak is noise
 FEW = 2  # files
 FIGURES = "figures MiB"  # kept for 25 hours, so they grow for as long; not counted with the server's
+CONNECTIONS = 16  # as many as those have that were stopped and are still there
 SLOTS = 16  # as in cluster.py: so many threads a child's pool may come to have, when that many attempts meet
 STAYING = frozenset({  # all of them bounded: by what the project has, by a day, or by a number
     "clock", "definitions", "workers", "queues", "procs", "process", "reaped", "wake", "slot", "schedules", "fault",
@@ -67,14 +68,17 @@ class Gauges:
             size = sum(self._client.memory_usage(key) or 0 for key in figures)
             used = self._client.info("memory")["used_memory"]
             values: dict[str, float] = {
-                "keys": self._client.dbsize() - len(figures), "server MiB": (used - size) / MIB, FIGURES: size / MIB
+                "keys": self._client.dbsize() - len(figures), "server MiB": (used - size) / MIB, FIGURES: size / MIB,
+                "connections": self._client.info("clients")["connected_clients"],
             }  # fmt: skip
         except redis.RedisError:
             return None
         for name, process in self._processes.items():
             try:
                 with process.oneshot():
-                    values[f"{name} MiB"] = process.memory_info().rss / MIB
+                    memory = process.memory_info()
+                    # Its own: pages of files come and go with what else there is to do on the machine.
+                    values[f"{name} MiB"] = (memory.rss - getattr(memory, "shared", 0)) / MIB
                     values[f"{name} files"], values[f"{name} threads"] = process.num_fds(), process.num_threads()
             except psutil.NoSuchProcess:
                 return None
@@ -110,6 +114,8 @@ def courses(samples: Sequence[Sample], warm_s: float = 0.0) -> Iterator[Course]:
             allowed = max(RESOLVED_MIB, MIB_AN_HOUR * hours)
         elif name == "keys":
             allowed = 50 + first / 4  # as many runs are under way as the blows make wait
+        elif name == "connections":
+            allowed = CONNECTIONS
         else:
             allowed = SLOTS if name == "child threads" else FEW
         yield Course(name, first, last, _slope_an_hour(warm, name), last - first <= allowed)

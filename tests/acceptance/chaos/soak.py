@@ -39,6 +39,7 @@ SAMPLE_S = 2.0
 SAY_S = 60.0
 TAIL_S = 90.0
 SHOWN = 20
+LONGEST_WARM = 0.7  # of the time: what is left has to be enough to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Settings:
     every_s: float = 5.0
     seed: int = 1
     lease_ms: int = 0
+    leak: int = 0  # bytes that engines and workers lose with each call of the store: then the verdict has to say so
     say: Callable[[str], None] = print
 
 
@@ -71,7 +73,7 @@ class Result:
 def soak(settings: Settings, place: Path) -> Result:
     """In this folder, which has to be empty and short enough for a socket."""
     create_ledger(place / "ledger.db")
-    cluster = Cluster(place, engines=2, workers=2, lease_ms=settings.lease_ms)
+    cluster = Cluster(place, engines=2, workers=2, lease_ms=settings.lease_ms, leak=settings.leak)
     project = cluster.root / "sagarun.yaml"
     project.write_text(project.read_text().replace("retention: 0s", f"retention: {RETENTION_S}s"))
     with cluster:
@@ -116,7 +118,8 @@ class _Soak:
 
     def _under_blows(self, gauges: Gauges, ledger: sqlite3.Connection) -> None:
         began = next_blow = next_sample = said = time.monotonic()
-        while not self.starter.is_done.is_set() and self._are_spared():
+        ends_at = began + self.settings.minutes * 60  # also where the machine is too busy for so many runs
+        while not self.starter.is_done.is_set() and self._are_spared() and time.monotonic() < ends_at:
             time.sleep(0.05)
             now = time.monotonic()
             self.cluster.resume(now)
@@ -131,13 +134,15 @@ class _Soak:
                 self.result.replaced += gauges.follow("child", self.parent.children())
             if now >= next_sample and (sample := gauges.sample(now - began)) is not None:
                 self.result.samples.append(sample)
-                if self.settings.rate * self.settings.minutes * 60 > 2 * WARM_RUNS > 2 * len(self.starter.by_id):
+                is_warm = len(self.starter.by_id) >= WARM_RUNS or now - began > LONGEST_WARM * (ends_at - began)
+                if len(self.planned) > 2 * WARM_RUNS and not is_warm:
                     self.result.warm_s = now - began
                 next_sample = now + SAMPLE_S
                 if now - said > SAY_S:
                     said = now
                     self.settings.say(f"  {now - began:6.0f} s: {len(self.starter.by_id)} started; {sample}")
         self.starter.stop.set()
+        self.starter.join(PATIENCE_S)  # so that what it has just started is known
         if self.starter.failure is not None:
             self.result.wrong.append(f"runs cannot be started: {self.starter.failure!r}")
 
@@ -186,10 +191,11 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=5.0, help="runs a second")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between blows")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--leak", type=int, default=0, metavar="BYTES", help="to see that the verdict finds it")
     given = parser.parse_args()
     end_in_order()
     with folder() as place:
-        result = soak(Settings(given.minutes, given.rate, given.every, given.seed), place)
+        result = soak(Settings(given.minutes, given.rate, given.every, given.seed, leak=given.leak), place)
     print("\n".join(report(result)), flush=True)
     return 1 if result.wrong else 0
 

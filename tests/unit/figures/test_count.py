@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+import runner.engine.engine
+from runner.figures import count as counting
 from runner.figures import series
 from runner.figures.buckets import bucket_of
+from runner.figures.count import counts_of
 from runner.figures.series import name, read
 from runner.interpreter import event as ev
 from runner.interpreter.record import decode_events
@@ -122,3 +127,41 @@ def test_an_engine_without_figures_counts_nothing(tmp_path: Path):
     desk._engine._figures = False
     desk.run()
     assert desk.store.figures().counts == {}
+
+
+def test_what_an_engine_keeps_of_a_process_does_not_grow_with_the_times_that_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Processes come and go, and each attempt takes another time: names of both would fill every cache."""
+    committed: list[tuple[Any, ...]] = []
+
+    def note(*given: Any) -> list[Any]:
+        committed.append(given)
+        return []
+
+    monkeypatch.setattr(runner.engine.engine, "counts_of", note)
+    Desk(tmp_path).run()
+
+    def count_one(number: int) -> None:
+        for before, made, plan, queue_of in committed:
+            changed = [
+                transition._replace(events=tuple(
+                    replace(event, process=f"p{number % 10}", duration_ms=2.0**number)
+                    if isinstance(event, ev.TaskSettled) else event
+                    for event in transition.events
+                ))
+                for transition in made
+            ]  # fmt: skip
+            assert counts_of(before, changed, plan, queue_of)
+
+    def kept() -> int:
+        things = [*vars(counting).items(), *vars(series).items()]
+        caches = {id(thing): thing for _, thing in things if hasattr(thing, "cache_info")}
+        return sum(cache.cache_info().currsize for cache in caches.values())
+
+    for number in range(10):
+        count_one(number)
+    before = kept()
+    for number in range(10, 30):
+        count_one(number)
+    assert kept() == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -56,6 +58,28 @@ def test_what_was_not_executed_or_is_unknown_is_asked_again(error: Exception):
     command = Command(error, error)
     assert connection().ask(command) == "answer"
     assert command.asked == 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_error_that_was_waited_out_is_gone_without_the_collector(waits: bool):
+    """redis-py raises what a local variable holds, so that the traceback holds its error."""
+    raised: list[weakref.ref[Exception]] = []
+
+    def command(*_: Any) -> str:
+        if raised:
+            return "answer"
+        error = redis_errors.BusyLoadingError("loading the dataset")
+        raised.append(weakref.ref(error))
+        raise error
+
+    made = connection()
+    made._waiting.blpop = command  # type: ignore[method-assign]
+    gc.disable()
+    try:
+        assert made.wait(["k"], 0.01) is False if waits else made.ask(command) == "answer"
+        assert raised[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
