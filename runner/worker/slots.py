@@ -130,14 +130,18 @@ class Threads:
         while True:
             lane = self._queue.get()
             tell_at_s = time.monotonic() + TELL_S
-            while (running := self._next(lane)) is not None:
+            running = self._next(lane)
+            while running is not None:
                 running.thread_id = own_id
                 outcome = self._run(running)
                 running.thread_id = 0
+                # First, for who hears of this end may hand out another attempt at once: it needs no further thread.
+                following = self._next(lane)
                 self._report(running, outcome)
-                if lane.waiting and (now_s := time.monotonic()) >= tell_at_s:
+                if following is not None and (now_s := time.monotonic()) >= tell_at_s:
                     self._flush()
                     tell_at_s = now_s + TELL_S
+                running = following
             self._flush()
 
     def _run(self, running: Running) -> Outcome:

@@ -258,3 +258,21 @@ def test_a_coroutine_that_is_cancelled_before_its_first_step_has_no_effect(bench
     outcome = bench.next()
     assert outcome.error is not None
     assert (outcome.outcome, outcome.error.code) == ("failed", "no_effect")
+
+
+def test_attempts_that_are_handed_out_as_soon_as_one_has_ended_need_no_further_thread():
+    """Threads are kept: one too many now and then would be a hundred in the end."""
+    ran: Queue[int] = Queue()
+    bench = Bench()
+    ahead = [bench.attempt(lambda: None) for _ in range(20)]
+
+    def told(running: Running, _outcome: Outcome) -> None:
+        if ahead:
+            threads.begin([ahead.pop()])
+        ran.put(running.number)
+
+    threads = Threads(told, lambda: None)
+    threads.begin([ahead.pop()])
+    for _ in range(20):
+        ran.get(timeout=WAIT_S)
+    assert threads._threads == 1
