@@ -21,7 +21,7 @@ from runner.figures.series import error_type
 from runner.interpreter.ending import standing_of
 from runner.interpreter.paths import static
 from runner.interpreter.plan import Plan
-from runner.interpreter.record import run_of
+from runner.interpreter.record import decode_header, run_of
 from runner.interpreter.state import TERMINAL, Run, Standing
 from runner.query import Details, Listed, Query
 from runner.store.ports import RunRow, Store, StoredRun
@@ -153,14 +153,16 @@ def names_of(run: Run) -> frozenset[str]:
 
 
 def with_errors(store: Store, catalogue: Catalogue, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """The same, with what each failed with, is stuck at, and what stands: of the few shown, the whole runs are read."""
+    """The same, with what each failed with, is stuck at, and what stands: in the states of those shown, and, where a
+    person must act, in the whole run."""
     asked = [run.run_id for run in runs if run.status in _TELLING and not run.archived]
-    found: dict[str, dict[str, Any]] = {}
-    for begin in range(0, len(asked), _DETAILS_AT_ONCE):
-        for stored in _readable(store, asked[begin : begin + _DETAILS_AT_ONCE]):
-            if stored.state:
-                found[stored.run_id] = _what_stopped(run_of(stored.state, stored.fields), catalogue)
-    return [replace(run, **found.get(run.run_id, {})) for run in runs]
+    headers = {id: decode_header(state) for id, state in zip(asked, store.load_states(asked), strict=True) if state}
+    held_up = [run_id for run_id, header in headers.items() if header.stuck or header.stuck_children]
+    known = {run_id: Run(headers[run_id], {}, {}) for run_id in headers.keys() - set(held_up)}
+    for begin in range(0, len(held_up), _DETAILS_AT_ONCE):
+        for stored in _readable(store, held_up[begin : begin + _DETAILS_AT_ONCE]):
+            known[stored.run_id] = run_of(stored.state, stored.fields)
+    return [replace(run, **_what_stopped(known[run.run_id], catalogue)) if run.run_id in known else run for run in runs]
 
 
 def _readable(store: Store, run_ids: Sequence[str]) -> list[StoredRun]:

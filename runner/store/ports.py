@@ -462,6 +462,10 @@ class Store(Protocol):
     ) -> list[RunRow]:
         """Newest first. Status "pending": runs that were never committed. The times are of their creation; 0: any."""
 
+    def load_states(self, run_ids: Sequence[str]) -> list[bytes]:
+        """The `state` of each run alone, which is a small part of it; b"" where there is none, or the record was
+        tampered with."""
+
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Ids that begin so."""
 

@@ -127,6 +127,19 @@ class ViewVerbs(RedisBase):
                 ))
         return rows
 
+    def load_states(self, run_ids: Sequence[str]) -> list[bytes]:
+        found: list[bytes] = []
+        for begin in range(0, len(run_ids), _PAGE):
+
+            def command(client: Redis, page: Sequence[str] = run_ids[begin : begin + _PAGE]) -> list[Any]:
+                pipeline = client.pipeline(transaction=False)
+                for run_id in page:
+                    pipeline.hmget(self._keys.run(run_id), "state")
+                return [_unless_tampered(reply) for reply in pipeline.execute(raise_on_error=False)]
+
+            found += [(reply and reply[0]) or b"" for reply in self._read(command)]
+        return found
+
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         """O(runs): a person asks this, by a few letters of an id."""
         found: set[str] = set()

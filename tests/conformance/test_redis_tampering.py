@@ -408,6 +408,8 @@ def test_a_list_shows_the_runs_beside_a_broken_one(on_redis: StoreWorld):
     on_redis.start("bad", "good")
     break_key(on_redis, "run:bad")
     assert sorted((row.run_id, row.status) for row in on_redis.store.list_runs()) == [("bad", "tampered"), ("good", "")]
+    on_redis.commit("good", state=b"state")
+    assert on_redis.store.load_states(["bad", "good"]) == [b"", b"state"]
 
 
 def test_views_of_broken_keys_say_so(on_redis: StoreWorld):

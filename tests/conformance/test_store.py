@@ -178,6 +178,14 @@ def test_a_commit_is_what_is_loaded_afterwards(world: StoreWorld):
     assert world.store.history("r1") == [b"event"]
 
 
+def test_the_states_of_runs_are_read_without_the_rest(world: StoreWorld):
+    world.start("r1")
+    world.start("r2")
+    world.commit("r1", state=b"\x00state", status="running", writes={"n:a": b"node"})
+    assert world.store.load_states(["r2", "r1", "nowhere"]) == [b"", b"\x00state", b""]
+    assert world.store.load_states([]) == []
+
+
 def test_a_commit_writes_only_what_it_names(world: StoreWorld):
     world.start("r1")
     world.commit("r1", writes={"n:a": b"1", "n:b": b"1"})

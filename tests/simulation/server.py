@@ -21,7 +21,7 @@ BEGAN_MS = 1_700_000_000_000
 PATIENCE_MS = 30_000  # of a connection, as in production
 STRETCH = 4  # idle waits are longer than in production: what ends them in time is the wake-up
 READS = frozenset({"load_runs", "history", "get_definition", "get_workers", "processes", "find_runs", "list_runs",
-                   "schedules", "slot", "count_live", "queue_depths", "queues", "figures", "alerts"})
+                   "load_states", "schedules", "slot", "count_live", "queue_depths", "queues", "figures", "alerts"})
 AT_ONCE = frozenset({"get_definition", "get_workers", "put_definition", "now_ms"})  # nobody comes between
 WRITES = frozenset({"start", "take_runs", "commit", "post", "exchange", "register"})
 # Faults that would mean little for other calls: they wait for one of these.

@@ -8,6 +8,7 @@ import pytest
 
 from runner.query import parse_query
 from runner.selection import Selection, with_errors
+from runner.store.ports import StoredRun
 from tests.desk import ORDER, Desk, desk_of_a_parent
 
 
@@ -97,6 +98,22 @@ def test_secrets_are_not_found(tmp_path: Path):
     desk.work()
     assert found(desk, "input.amount:4321") == []
     assert found(desk, "output.charged:4321") == []
+
+
+def test_a_list_reads_whole_runs_only_where_a_person_must_act(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    desk.start(id="no", fail="declined")
+    stuck = desk.run(id="stuck", fail="undo")
+    loaded: list[str] = []
+    load_runs = desk.store.load_runs
+
+    def loading(run_ids: list[str]) -> list[StoredRun | None]:
+        loaded.extend(run_ids)
+        return load_runs(run_ids)
+
+    monkeypatch.setattr(desk.store, "load_runs", loading)
+    runs = with_errors(desk.store, desk.client.catalogue, desk.client.list())
+    assert {(run.key, run.error) for run in runs} == {("no", "declined"), ("stuck", "declined")}
+    assert loaded == [stuck]
 
 
 def test_a_list_says_what_stopped_a_run(desk: Desk):

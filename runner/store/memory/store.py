@@ -132,6 +132,11 @@ class MemoryStore(RunsInMemory, TickInMemory, TasksInMemory):
                 and since_ms <= run.created_at_ms <= (until_ms or run.created_at_ms)
             ][offset : offset + limit]
 
+    def load_states(self, run_ids: Sequence[str]) -> list[bytes]:
+        with self._changed:
+            runs = [self._tables.runs.get(run_id) for run_id in run_ids]
+            return [run.state if run is not None else b"" for run in runs]
+
     def find_runs(self, prefix: str, *, limit: int = 10) -> list[str]:
         with self._changed:
             return sorted(run_id for run_id in self._tables.runs if run_id.startswith(prefix))[:limit]
