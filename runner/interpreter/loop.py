@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner.errors import ExpressionError
+from runner.expression.values import kind
 from runner.interpreter import event as ev
 from runner.interpreter.branch import come_together
 from runner.interpreter.completion import complete
@@ -55,7 +56,7 @@ def _list_items(plan: Plan, run: Run, node: Node, place: StepPlan, at_ms: int) -
     except ExpressionError as error:
         return fail(plan, run, node, expression_error(plan, node.path, "in", error), at_ms)
     if not isinstance(values, list):
-        wrong = ErrorRecord("expression_error", message=f"`in` gives {type(values).__name__}, not a list")
+        wrong = ErrorRecord("expression_error", message=f"`in` gives {kind(values)}, not a list")
         return fail(plan, run, node, wrong, at_ms)
     if len(values) > MAX_ITEMS:
         message = f"{len(values)} items; a loop takes at most {MAX_ITEMS}"

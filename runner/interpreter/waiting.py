@@ -11,6 +11,7 @@ from datetime import datetime
 from runner.definition.duration import MAX_DURATION_MS, parse_duration
 from runner.errors import ExpressionError
 from runner.expression.evaluate import Template
+from runner.expression.values import kind
 from runner.interpreter import event as ev
 from runner.interpreter.completion import complete
 from runner.interpreter.failure import expression_error, fail
@@ -96,7 +97,7 @@ def _due_at_ms(
         return expression_error(plan, node.path, key, error)
     try:
         if not isinstance(value, str):
-            raise ValueError(f"it gives {type(value).__name__}, not a text")
+            raise ValueError(f"it gives {kind(value)}, not a string")
         due_at_ms = at_ms + parse_duration(value) if duration is not None else _moment_ms(value)
         if due_at_ms - at_ms > MAX_DURATION_MS:
             raise ValueError(f"{value} is more than ten years away")

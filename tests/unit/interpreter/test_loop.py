@@ -76,6 +76,12 @@ def test_a_loop_takes_a_thousand_items_and_refuses_more_before_anything_begins(c
         assert world.status == "compensated"
 
 
+@pytest.mark.parametrize(("given", "said"), [(None, "null"), ({"a": 1}, "a mapping"), (3, "a number")])
+def test_what_is_no_list_is_told_in_the_words_of_json(given: Any, said: str) -> None:
+    world = World(plan_of(each("lines", step("x"))), input=given).start()
+    assert (run_error(world).code, run_error(world).message) == ("expression_error", f"`in` gives {said}, not a list")
+
+
 def test_loops_in_loops_stop_at_the_limit_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.interpreter.sizes.MAX_NODES", 50)
     inner = each("inner", step("x", when="{{ false }}"), items="{{ input }}")

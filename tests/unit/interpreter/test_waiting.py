@@ -45,6 +45,11 @@ def test_a_wait_that_says_no_time_or_one_too_far_off_fails(how: dict[str, Any]) 
     assert world.calls == ["do.a", "undo.a"]
 
 
+def test_a_wait_for_something_else_than_a_text_says_for_what() -> None:
+    world = World(plan_of(wait("pause", "{{ [1] }}"))).finish()
+    assert run_error(world).message == "wait: it gives a list, not a string"
+
+
 def test_a_wait_that_reads_what_is_absent_fails() -> None:
     assert run_error(World(plan_of(wait("pause", "{{ input.time }}")), input={}).start()).code == "expression_error"
 
