@@ -33,7 +33,7 @@ def command(
 ) -> int:
     """Start a new run with the definition and the input of RUN, which must be over. Its key gets a number (KEY~2).
 
-    Asked once more, it starts one more (KEY~3), whatever became of the one before, and says what that was.
+    Asked once more, it starts one more (KEY~3), and says so where the one before completed or is under way.
 
     With --query or --error: of all those runs that are over, but for children, and for those that were run again
     already. Then they are only waited for where this command has to host them.
