@@ -77,7 +77,7 @@ class FiguresInMemory:
         for names, by in counts:
             for name in names.split("\n"):
                 sums[name] += by
-        latest = [name for name in sums if name.startswith("@")]
+        latest = [name for name, by in sums.items() if by and name.startswith("@")]
         windows = [spans(ms, now_ms)[0][-1] for ms in (limits.MINUTE_MS, limits.DAY_MS)]
         for name, by in sums.items():
             if by == 0 or name.startswith("@"):

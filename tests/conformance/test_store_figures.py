@@ -97,6 +97,12 @@ def test_names_on_lines_of_their_own_grow_alike(world: StoreWorld):
     assert figures(world, MINUTE).counts == {"a": 3, "~b": 2}
 
 
+def test_what_comes_to_nothing_in_a_call_was_not_named(world: StoreWorld):
+    world.running("r1")
+    world.commit("r1", counts=(("@seen", 1), ("@seen", -1)))
+    assert figures(world).last == {}
+
+
 def test_names_beyond_the_bound_are_summed_up(world: StoreWorld, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "MAX_SERIES", 3)
     world.start("r1")
