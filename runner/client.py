@@ -245,7 +245,9 @@ class Client:
         if state is None:
             raise VerbRefused(f"run {stored.run_id} ended before it began")
         definition = self.catalogue.definition(state.header.digest)
-        value, base = state.payloads.get("~input"), state.header.key.partition("~")[0]
+        value, base = state.payloads.get("~input"), state.header.key
+        if state.header.rerun_of:
+            base = base.rpartition("~")[0]  # without the number that it was given; a key may have a `~` of its own
         for number in range(2, MAX_RERUNS):
             key = f"{base}~{number}" if base else ""
             slot = self._slot_of(definition, value, key)

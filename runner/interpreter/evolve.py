@@ -1,6 +1,6 @@
-"""What an event does to a run: the only code that changes one. One line an event kind.
+"""What an event does to a run: the only code that changes one, but for its short cut forward.py.
 
-Rule: `evolve` never asks whether an event should have been; `decide` and `judge` did. It moves the
+One line an event kind. Rule: `evolve` never asks whether an event should have been; `decide` and `judge` did. It moves the
 nodes, and puts on the agenda every node that may have something to do now.
 """
 

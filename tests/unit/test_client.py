@@ -504,6 +504,14 @@ def test_rerun_takes_input_and_definition_of_the_run_and_numbers_its_key(desk: D
     assert {info.run_id: info.key for info in desk.client.list()}[third.id] == "A-1~4"
 
 
+def test_a_key_with_a_tilde_of_its_own_keeps_it_when_it_is_numbered(desk: Desk):
+    first = desk.client.rerun(desk.run(id="A~1", fail="declined"))
+    desk.work()
+    second = desk.client.rerun(first.id)
+    keys = {info.run_id: info.key for info in desk.client.list()}
+    assert (keys[first.id], keys[second.id]) == ("A~1~2", "A~1~3")
+
+
 def test_a_run_that_is_under_way_is_not_run_again(desk: Desk):
     handle = desk.start()
     desk.store.tick()
