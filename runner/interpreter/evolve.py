@@ -1,7 +1,7 @@
 """What an event does to a run: the only code that changes one, but for its short cut forward.py.
 
-One line an event kind. Rule: `evolve` never asks whether an event should have been; `decide` and `judge` did. It moves the
-nodes, and puts on the agenda every node that may have something to do now.
+One line an event kind. Rule: `evolve` never asks whether an event should have been; `decide` and `judge` did. It moves
+the nodes, and puts on the agenda every node that may have something to do now.
 """
 
 from __future__ import annotations
