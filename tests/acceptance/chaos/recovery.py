@@ -81,9 +81,10 @@ class Recovery:
 
     def _add(self, watch: Watch, process: str) -> None:
         watch.refs += [ref.decode() for ref in self.client.smembers(self.keys.held(process))]
-        taken = self.client.hmget(self.keys.process(process), "taken_before", "taken")
+        known = self.client.hgetall(self.keys.process(process))
+        taken = [value.decode() for name, value in known.items() if name.startswith(b"took:")]  # by each of its loops
         ids = {ref.split("|")[0] for ref in watch.refs}
-        ids |= {run for names in taken if names for run in names.decode().split("|") if run}
+        ids |= {run for names in taken for run in names.split("|")[1:]}  # behind the nonce
         in_hand = {ref.split("|")[0] for ref in watch.refs}
         for run_id in sorted(ids):
             etag, ended, again, head, tail = self.client.hmget(
